@@ -1,0 +1,10 @@
+module github.com/gomanhole/oneshot/bench
+
+go 1.26.0
+
+require (
+	github.com/gomanhole/oneshot v0.0.0
+	golang.org/x/sys v0.49.0
+)
+
+replace github.com/gomanhole/oneshot => ../

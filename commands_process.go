@@ -1,0 +1,78 @@
+package oneshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/gomanhole/oneshot/internal/procfs"
+)
+
+// The commands about the process as the system sees it.
+
+func runBuild(_ context.Context, s *session) error {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return errors.New("the binary has no build information; build it in module mode")
+	}
+	_, err := s.out.WriteString(info.String())
+	return err
+}
+
+func runSignals(_ context.Context, s *session) error {
+	status, err := procfs.ReadStatus("/proc/self")
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("the masks are read from /proc, which is not there: %w", err)
+	}
+	if err != nil {
+		return err
+	}
+	for _, row := range []struct{ name, what string }{
+		{"SigPnd", "pending, main thread"},
+		{"ShdPnd", "pending, process"},
+		{"SigBlk", "blocked, main thread"},
+		{"SigIgn", "ignored"},
+		{"SigCgt", "caught"},
+	} {
+		mask, err := status.Mask(row.name)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(s.out, "%s %016x  %s: %v\n", row.name, mask, row.what, SignalSet(mask))
+	}
+
+	listens, err := s.m.sigThread.listens()
+	if err != nil {
+		fmt.Fprintf(s.out, "listens to: unknown, since %v\n", err)
+	} else {
+		fmt.Fprintf(s.out, "listens to: %v\n", listens)
+	}
+	for _, sig := range terminating {
+		fmt.Fprintf(s.out, "%-10s  %s\n", nameOf(sig), s.m.whoHas(sig))
+	}
+	return nil
+}
+
+// whoHas says who gets a terminating signal. Those the mask does not show.
+func (m *Manhole) whoHas(sig syscall.Signal) string {
+	if signal.Ignored(sig) {
+		return "ignored"
+	}
+	m.mu.Lock()
+	open := m.win != nil
+	m.mu.Unlock()
+	if open {
+		return "the manhole has it while its window is open"
+	}
+	switch m.subscribers(sig) {
+	case subscriberOther:
+		return "the program handles it"
+	case subscriberNone:
+		return "nobody handles it: the process dies of it"
+	}
+	return "unknown"
+}

@@ -1,0 +1,111 @@
+package oneshot
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"time"
+)
+
+const prompt = ">>> "
+
+// console is the handler for people: who this is, what every goroutine is
+// doing, then a command loop.
+type console struct{}
+
+func (console) serve(s *session) error {
+	// The banner goes out before anything that may wait for the program, such
+	// as the profile of its goroutines.
+	writeBanner(s)
+	if err := s.out.Flush(); err != nil {
+		return err
+	}
+	s.command("stacks", nil)
+	for {
+		_, _ = s.out.WriteString(prompt)
+		if err := s.out.Flush(); err != nil {
+			return err
+		}
+		l, err := s.in.next(s.m.opts.IdleTimeout, s.ctx.Done())
+		switch {
+		case s.ctx.Err() != nil, errors.Is(err, errEnd):
+			return nil
+		case errors.Is(err, errIdle):
+			fmt.Fprintf(s.out, "\nnothing was typed for %v; the session ends\n", s.m.opts.IdleTimeout)
+			return err
+		case err != nil:
+			return err
+		case l.tooLong:
+			fmt.Fprintf(s.out, "the line has more than %d bytes and was not run\n", maxLine)
+			continue
+		}
+		words := strings.Fields(l.text)
+		if len(words) == 0 {
+			continue
+		}
+		s.note(l.text)
+		if s.command(words[0], words[1:]) {
+			return nil
+		}
+	}
+}
+
+// command runs one command and shows its error; true: it ends the session.
+func (s *session) command(name string, args []string) (exit bool) {
+	cmd := lookup(name)
+	if cmd == nil {
+		fmt.Fprintf(s.out, "no command %q; help lists them\n", clip(name, 40))
+		return false
+	}
+	err := s.do(cmd, args)
+	if errors.Is(err, errExit) {
+		return true
+	}
+	if err != nil {
+		fmt.Fprintf(s.out, "%v\n", err)
+	}
+	return false
+}
+
+// writeBanner says what program this is, how long it runs, and who looks.
+func writeBanner(s *session) {
+	name := "a Go program"
+	if exe, err := os.Executable(); err == nil {
+		name = filepath.Base(exe)
+	}
+	fmt.Fprintf(s.out, "%s, pid %d, %s %s/%s", name, s.m.proc.pid, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	if up := s.m.proc.uptime(); up > 0 {
+		fmt.Fprintf(s.out, ", up %v", up.Round(time.Second))
+	}
+	fmt.Fprintln(s.out)
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Path != "" {
+		fmt.Fprintln(s.out, moduleVersion(info))
+	}
+	fmt.Fprintf(s.out, "%d goroutines, GOMAXPROCS %d; you are pid %d, uid %d; help lists the commands\n",
+		runtime.NumGoroutine(), runtime.GOMAXPROCS(0), s.cred.PID, s.cred.UID)
+}
+
+// moduleVersion is the main module with its version and the revision it was
+// built from, as far as the binary says.
+func moduleVersion(info *debug.BuildInfo) string {
+	text := info.Main.Path
+	if info.Main.Version != "" {
+		text += " " + info.Main.Version
+	}
+	settings := make(map[string]string)
+	for _, s := range info.Settings {
+		settings[s.Key] = s.Value
+	}
+	if rev := settings["vcs.revision"]; rev != "" {
+		text += " (" + clip(rev, 12)
+		if settings["vcs.modified"] == "true" {
+			text += ", modified"
+		}
+		text += ")"
+	}
+	return text
+}

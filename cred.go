@@ -1,0 +1,59 @@
+package oneshot
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+)
+
+// Cred is who a client is: the process that connected, and its effective user
+// and group when it did, as the kernel of this process sees them (SO_PEERCRED,
+// unix(7); LOCAL_PEERCRED on FreeBSD and darwin). PID is 0 where the kernel
+// does not say it or where the client's pid namespace is invisible from here.
+type Cred struct{ PID, UID, GID int }
+
+// overflowUID is what the kernel shows for a user that a user namespace does
+// not map (proc(5), overflowuid). It is nobody in particular, so it is let in
+// nowhere. The value can be changed with a sysctl and, in practice, is not.
+const overflowUID = 65534
+
+// SameUserOrRoot lets in clients whose uid is the effective uid of this
+// process, and root. It refuses the overflow uid 65534 even if that is the
+// process's own: any user whom the namespace does not map is shown as it.
+func SameUserOrRoot(c Cred) error {
+	return sameUserOrRoot(c, os.Geteuid())
+}
+
+func sameUserOrRoot(c Cred, own int) error {
+	switch {
+	case c.UID == overflowUID:
+		return fmt.Errorf("uid %d stands for every user that this user namespace does not map", c.UID)
+	case c.UID == own || c.UID == 0:
+		return nil
+	}
+	return fmt.Errorf("uid %d is neither the process's uid %d nor root", c.UID, own)
+}
+
+// authorize decides about a client that has connected.
+func (m *Manhole) authorize(conn *net.UnixConn) (cred Cred, err error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return cred, err
+	}
+	credErr := errors.New("no credentials")
+	if err := raw.Control(func(fd uintptr) { cred, credErr = peerCred(int(fd)) }); err != nil {
+		return cred, err
+	}
+	if credErr != nil {
+		return cred, fmt.Errorf("the kernel does not say who the client is: %w", credErr)
+	}
+	// The function is the program's own; if it fails, the door stays shut and
+	// the program goes on.
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("Authorize panicked: %v", v)
+		}
+	}()
+	return cred, m.opts.Authorize(cred)
+}

@@ -1,0 +1,229 @@
+package oneshot
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"runtime"
+	"runtime/pprof"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// defaultGroups is how many groups a dump shows unless it is told.
+const defaultGroups = 20
+
+func runStacks(ctx context.Context, s *session, args []string) error {
+	flags := flag.NewFlagSet("stacks", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	n := flags.Int("n", defaultGroups, "")
+	if err := flags.Parse(args); err != nil || flags.NArg() > 0 || *n < 0 {
+		return errors.New("usage: stacks [-n N], N groups, 0 for all")
+	}
+	groups, err := collectGroups()
+	if err != nil {
+		return err
+	}
+	return writeGroups(ctx, s.out, groups, *n)
+}
+
+// group is some goroutines with the same stack.
+type group struct {
+	count  int
+	labels string   // pprof labels as the profile prints them; empty if none
+	waits  string   // what they wait for; empty: they run, or it is not known
+	frames []string // "function\tfile:line", innermost first, without the runtime's on top
+}
+
+// collectGroups groups all goroutines by their stacks, largest first. It reads
+// the goroutine profile, which stops the program twice and very shortly, not for
+// the length of the dump (goroutineProfileWithLabelsConcurrent in the
+// runtime's mprof.go). The text form is the one that has the program counters
+// of the runtime's own frames.
+func collectGroups() ([]group, error) {
+	var p profileReader
+	if err := pprof.Lookup("goroutine").WriteTo(&p, 1); err != nil {
+		return nil, err
+	}
+	if p.err != nil {
+		return nil, p.err
+	}
+	return mergeGroups(p.groups), nil
+}
+
+// profileReader reads the text form of a goroutine profile while it is being
+// written, so that it need not stand in memory. Of each group it takes
+//
+//	3 @ 0x47d24e 0x4156f4 ...
+//	# labels: {"key":"value"}
+type profileReader struct {
+	rest   []byte
+	groups []group
+	err    error
+}
+
+func (r *profileReader) Write(p []byte) (int, error) {
+	written := len(p)
+	for {
+		text, rest, ended := bytes.Cut(p, []byte{'\n'})
+		r.rest = append(r.rest, text...)
+		if !ended {
+			return written, nil
+		}
+		p = rest
+		r.line(string(r.rest))
+		r.rest = r.rest[:0]
+	}
+}
+
+func (r *profileReader) line(text string) {
+	if labels, ok := strings.CutPrefix(text, "# labels: "); ok && len(r.groups) > 0 {
+		r.groups[len(r.groups)-1].labels = labels
+		return
+	}
+	count, pcs, ok := strings.Cut(text, " @")
+	if !ok || strings.HasPrefix(text, "#") {
+		return
+	}
+	n, err := strconv.Atoi(count)
+	if err != nil {
+		r.err = fmt.Errorf("goroutine profile: unknown line %q", clip(text, 80))
+		return
+	}
+	var stack []uintptr
+	for field := range strings.FieldsSeq(pcs) {
+		pc, err := strconv.ParseUint(field, 0, 64)
+		if err != nil {
+			r.err = fmt.Errorf("goroutine profile: unknown line %q", clip(text, 80))
+			return
+		}
+		stack = append(stack, uintptr(pc))
+	}
+	g := group{count: n}
+	g.waits, g.frames = symbolize(stack)
+	r.groups = append(r.groups, g)
+}
+
+// symbolize turns program counters into what the goroutine waits for and its
+// frames.
+func symbolize(stack []uintptr) (waits string, frames []string) {
+	top := true
+	it := runtime.CallersFrames(stack)
+	for {
+		frame, more := it.Next()
+		if frame.Function != "" {
+			if reason, ok := waitReasons[frame.Function]; ok && top {
+				waits = reason
+			}
+			if top = top && strings.HasPrefix(frame.Function, "runtime."); !top {
+				frames = append(frames, fmt.Sprintf("%s\t%s:%d", frame.Function, frame.File, frame.Line))
+			}
+		}
+		if !more {
+			return waits, frames
+		}
+	}
+}
+
+// waitReasons are the functions in which goroutines are parked, as they stand
+// on top of the stack, with the runtime's word for it (waitReasonStrings in
+// runtime2.go). The outermost that is found counts.
+var waitReasons = map[string]string{
+	"runtime.chanrecv":                      "chan receive",
+	"runtime.chansend":                      "chan send",
+	"runtime.selectgo":                      "select",
+	"runtime.block":                         "select (no cases)",
+	"runtime.netpollblock":                  "IO wait",
+	"runtime.semacquire1":                   "semacquire",
+	"sync.runtime_SemacquireMutex":          "sync.Mutex.Lock",
+	"internal/sync.runtime_SemacquireMutex": "sync.Mutex.Lock",
+	"sync.runtime_SemacquireRWMutex":        "sync.RWMutex.Lock",
+	"sync.runtime_SemacquireRWMutexR":       "sync.RWMutex.RLock",
+	"sync.runtime_SemacquireWaitGroup":      "sync.WaitGroup.Wait",
+	"sync.runtime_notifyListWait":           "sync.Cond.Wait",
+	"time.Sleep":                            "sleep",
+	"os/signal.signal_recv":                 "syscall",
+}
+
+// mergeGroups joins groups that read the same (their program counters may
+// differ within a line) and sorts them.
+func mergeGroups(groups []group) []group {
+	index := make(map[string]int)
+	merged := groups[:0]
+	for _, g := range groups {
+		key := g.labels + "\n" + g.waits + "\n" + strings.Join(g.frames, "\n")
+		if i, ok := index[key]; ok {
+			merged[i].count += g.count
+			continue
+		}
+		index[key] = len(merged)
+		merged = append(merged, g)
+	}
+	slices.SortStableFunc(merged, func(a, b group) int {
+		return cmp.Or(cmp.Compare(b.count, a.count), slices.Compare(a.frames, b.frames))
+	})
+	return merged
+}
+
+// writeGroups writes the n largest groups, all if n is 0, until ctx ends.
+func writeGroups(ctx context.Context, w io.Writer, groups []group, n int) error {
+	total := 0
+	for _, g := range groups {
+		total += g.count
+	}
+	if _, err := fmt.Fprintf(w, "\n%s in %s by identical stacks:\n", plural(total, "goroutine"), plural(len(groups), "group")); err != nil {
+		return err
+	}
+	shown := groups
+	if n > 0 && n < len(groups) {
+		shown = groups[:n]
+	}
+	for _, g := range shown {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := g.write(w, total); err != nil {
+			return err
+		}
+	}
+	if hidden := groups[len(shown):]; len(hidden) > 0 {
+		rest := 0
+		for _, g := range hidden {
+			rest += g.count
+		}
+		fmt.Fprintf(w, "\n%s more with %s: stacks -n 0\n", plural(len(hidden), "group"), plural(rest, "goroutine"))
+	}
+	_, err := io.WriteString(w, "\n")
+	return err
+}
+
+func (g group) write(w io.Writer, total int) error {
+	waits := g.waits
+	if waits == "" {
+		waits = "running or runnable"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n%d (%d%%) %s", g.count, 100*g.count/max(total, 1), waits)
+	if g.labels != "" {
+		b.WriteString(" " + g.labels)
+	}
+	b.WriteString("\n")
+	for _, f := range g.frames {
+		function, place, _ := strings.Cut(f, "\t")
+		fmt.Fprintf(&b, "    %s\n        %s\n", function, place)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,67 @@
+//go:build unix
+
+// Command server is a small HTTP server with a manhole, as a real one would
+// have it: main waits for the end in Wait, which opens the manhole when SIGUSR2
+// comes meanwhile, and SIGTERM or Ctrl-C shut the server down gracefully.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/gomanhole/oneshot"
+)
+
+func main() {
+	addr := flag.String("addr", "127.0.0.1:0", "the address to serve HTTP on; port 0 takes a free one")
+	flag.Parse()
+	if err := run(*addr); err != nil {
+		slog.Error("server", "err", err)
+		os.Exit(1)
+	}
+}
+
+func run(addr string) error {
+	// NoReceiver: main waits for signals anyway, so that no goroutine of the
+	// manhole has to.
+	m, err := oneshot.Install(oneshot.Options{OneshotOn: syscall.SIGUSR2, NoReceiver: true})
+	if err != nil {
+		return err
+	}
+	defer m.Uninstall()
+
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: http.HandlerFunc(hello), ReadHeaderTimeout: 10 * time.Second}
+	ctx, failed := context.WithCancelCause(context.Background())
+	go func() {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			failed(err)
+		}
+	}()
+	fmt.Printf("serving http://%s\n", listener.Addr())
+	fmt.Printf("to look inside:\n\n    kill -USR2 %d; nc -U %s\n\n", os.Getpid(), m.Path())
+
+	sig, err := m.Wait(ctx, os.Interrupt, syscall.SIGTERM)
+	if err != nil {
+		return context.Cause(ctx)
+	}
+	slog.Info("shutting down", "signal", sig.String())
+	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return server.Shutdown(grace)
+}
+
+func hello(w http.ResponseWriter, r *http.Request) {
+	fmt.Fprintln(w, "hello")
+}

@@ -1,0 +1,211 @@
+package oneshot
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Limits on what a client may send.
+const (
+	maxLine = 64 << 10 // bytes of a line, without its end
+
+	// A client may type ahead so much; then it is not read any more until
+	// commands have been run.
+	maxAheadBytes = maxLine
+	maxAheadLines = 1024
+)
+
+// interruptByte is what Ctrl-C sends where the terminal is raw, and what a
+// client sends to stop a command (ETX).
+const interruptByte = 0x03
+
+// line is one line that a client has sent.
+type line struct {
+	text    string
+	tooLong bool // it had more than maxLine bytes, which were thrown away
+}
+
+// input reads lines from a client, ahead of the commands, so that an interrupt
+// or the end of the connection is seen while a command runs. One goroutine of
+// the session runs it.
+type input struct {
+	conn        *net.UnixConn
+	interrupted func() bool // called for each interrupt byte; true: it stopped a command
+	gone        func()      // called when the client is there no more
+
+	mu      sync.Mutex // guards what follows
+	lines   []line
+	ahead   int    // bytes in lines
+	partial []byte // a line that has not ended
+	skip    bool   // partial became too long: forget the rest of its line
+	eof     bool   // the client sends no more
+
+	changed chan struct{} // of capacity 1: next may find something new
+}
+
+func newInput(conn *net.UnixConn, interrupted func() bool, gone func()) *input {
+	return &input{conn: conn, interrupted: interrupted, gone: gone, changed: make(chan struct{}, 1)}
+}
+
+// run reads until the client is gone or the connection is closed. After the
+// end of input it waits for the client to go: to send no more is not to leave
+// (echo stacks | nc -N).
+func (in *input) run() {
+	defer in.gone()
+	raw, err := in.conn.SyscallConn()
+	if err != nil {
+		return
+	}
+	buf := make([]byte, 16<<10)
+	for {
+		n, left := 0, false
+		var readErr error
+		// The callback is called again whenever the kernel reports a change
+		// (the runtime's poller is edge-triggered and hears of EPOLLHUP) until
+		// it returns true.
+		err := raw.Read(func(fd uintptr) bool {
+			if in.wantsMore() {
+				n, readErr = readSocket(fd, buf) // EINTR cannot be: it does not block
+				return !errors.Is(readErr, syscall.EAGAIN)
+			}
+			left = hungUp(fd)
+			return left
+		})
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded): // next has made room
+			_ = in.conn.SetReadDeadline(time.Time{})
+		case err != nil || readErr != nil || left:
+			return
+		case n == 0:
+			in.end()
+		default:
+			in.take(buf[:n])
+		}
+	}
+}
+
+// wantsMore reports whether there is more to come and room for it.
+func (in *input) wantsMore() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return !in.eof && in.roomLocked()
+}
+
+func (in *input) roomLocked() bool {
+	return in.ahead < maxAheadBytes && len(in.lines) < maxAheadLines
+}
+
+// end notes that no more comes. What came without a line end is a line.
+func (in *input) end() {
+	in.mu.Lock()
+	in.eof = true
+	if len(in.partial) > 0 || in.skip {
+		in.endLine()
+	}
+	in.mu.Unlock()
+	in.signal()
+}
+
+// take cuts what was read into lines. An interrupt throws away what was typed
+// before it and not begun yet, as a terminal does.
+func (in *input) take(p []byte) {
+	for {
+		i := bytes.IndexByte(p, interruptByte)
+		if i < 0 {
+			break
+		}
+		p = p[i+1:]
+		in.mu.Lock()
+		in.lines, in.ahead, in.partial, in.skip = nil, 0, nil, false
+		in.mu.Unlock()
+		if !in.interrupted() {
+			in.mu.Lock()
+			in.lines = append(in.lines, line{}) // for a new prompt
+			in.mu.Unlock()
+		}
+	}
+	in.mu.Lock()
+	for len(p) > 0 {
+		text, rest, ended := bytes.Cut(p, []byte{'\n'})
+		p = rest
+		if !in.skip {
+			in.partial = append(in.partial, text...)
+			if len(in.partial) > maxLine+1 { // a \r may follow the last byte
+				in.partial, in.skip = nil, true
+			}
+		}
+		if ended {
+			in.endLine()
+		}
+	}
+	in.mu.Unlock()
+	in.signal()
+}
+
+// endLine moves the partial line to the lines. The caller holds in.mu.
+func (in *input) endLine() {
+	text := bytes.TrimSuffix(in.partial, []byte{'\r'})
+	l := line{text: string(text), tooLong: in.skip}
+	if len(text) > maxLine {
+		l = line{tooLong: true}
+	}
+	in.partial, in.skip = in.partial[:0], false
+	in.lines = append(in.lines, l)
+	in.ahead += len(l.text)
+}
+
+func (in *input) signal() {
+	select {
+	case in.changed <- struct{}{}:
+	default:
+	}
+}
+
+// errIdle is the end of a session in which nothing was sent for too long.
+var errIdle = errors.New("idle for too long")
+
+// errEnd is the end of what the client had to send.
+var errEnd = errors.New("end of input")
+
+// next returns the next line, at most after idle. It returns errEnd after the
+// last, and the session's own error once stop is closed.
+func (in *input) next(idle time.Duration, stop <-chan struct{}) (line, error) {
+	var timeout <-chan time.Time
+	for {
+		in.mu.Lock()
+		if len(in.lines) > 0 {
+			full := !in.roomLocked()
+			l := in.lines[0]
+			in.lines = in.lines[1:]
+			in.ahead -= len(l.text)
+			full = full && in.roomLocked()
+			in.mu.Unlock()
+			if full { // wake the reader, which waits in raw.Read
+				_ = in.conn.SetReadDeadline(time.Unix(1, 0))
+			}
+			return l, nil
+		}
+		eof := in.eof
+		in.mu.Unlock()
+		if eof {
+			return line{}, errEnd
+		}
+		if timeout == nil {
+			t := time.NewTimer(idle)
+			defer t.Stop()
+			timeout = t.C
+		}
+		select {
+		case <-in.changed:
+		case <-timeout:
+			return line{}, errIdle
+		case <-stop:
+			return line{}, net.ErrClosed
+		}
+	}
+}

@@ -1,0 +1,104 @@
+package oneshot
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// maxQueued is how many log records may wait for a logger that is stuck. What
+// comes then is counted and dropped.
+const maxQueued = 256
+
+// asyncLog hands records to a slog.Logger without ever waiting for it: the
+// logger may write to a pipe that nobody reads, or need a lock that the program
+// never gives back. There is a goroutine only while there are records.
+type asyncLog struct {
+	logger *slog.Logger // nil: slog.Default() at the time of the record
+
+	mu      sync.Mutex // guards what follows
+	queue   []entry
+	dropped int
+	idle    chan struct{} // closed when the writer has ended; nil: none runs
+}
+
+type entry struct {
+	logger *slog.Logger
+	record slog.Record
+}
+
+func (l *asyncLog) info(msg string, args ...any)  { l.add(slog.LevelInfo, msg, args) }
+func (l *asyncLog) warn(msg string, args ...any)  { l.add(slog.LevelWarn, msg, args) }
+func (l *asyncLog) error(msg string, args ...any) { l.add(slog.LevelError, msg, args) }
+
+func (l *asyncLog) add(level slog.Level, msg string, args []any) {
+	// The time of a record is when the thing happened, not when the logger
+	// had room for it.
+	r := slog.NewRecord(time.Now(), level, "oneshot: "+msg, 0)
+	r.Add(args...)
+	logger := l.logger
+	if logger == nil {
+		logger = slog.Default()
+	}
+
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.queue) >= maxQueued {
+		l.dropped++
+		return
+	}
+	l.queue = append(l.queue, entry{logger, r})
+	if l.idle == nil {
+		l.idle = make(chan struct{})
+		go l.drain()
+	}
+}
+
+func (l *asyncLog) drain() {
+	for {
+		l.mu.Lock()
+		if len(l.queue) == 0 {
+			l.queue = nil
+			close(l.idle)
+			l.idle = nil
+			l.mu.Unlock()
+			return
+		}
+		e, dropped := l.queue[0], l.dropped
+		l.queue, l.dropped = l.queue[1:], 0
+		l.mu.Unlock()
+		e.write()
+		if dropped > 0 {
+			lost := slog.NewRecord(time.Now(), slog.LevelWarn, "oneshot: log records lost while the logger was stuck", 0)
+			lost.Add("records", dropped)
+			entry{e.logger, lost}.write()
+		}
+	}
+}
+
+// write calls the program's handler, whose panic must not end the program: it
+// would not have happened without us.
+func (e entry) write() {
+	defer func() { _ = recover() }()
+	ctx := context.Background()
+	if h := e.logger.Handler(); h.Enabled(ctx, e.record.Level) {
+		_ = h.Handle(ctx, e.record) // there is nowhere to report a failing log to
+	}
+}
+
+// flush waits until all that was logged has been written, at most for d.
+func (l *asyncLog) flush(d time.Duration) {
+	l.mu.Lock()
+	idle := l.idle
+	l.mu.Unlock()
+	if idle == nil {
+		return
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-idle:
+	case <-t.C:
+	}
+}

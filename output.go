@@ -1,0 +1,115 @@
+package oneshot
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// writeTimeout is how long a client may take to make room for what it is sent.
+// A person may be reading in a pager; nothing of the program's is held meanwhile.
+const writeTimeout = 30 * time.Second
+
+// errCut is what a command gets that writes after the session has given it up.
+var errCut = errors.New("oneshot: the command was stopped")
+
+// wire is the way to the client: buffered, with a deadline for every write.
+type wire struct {
+	conn    *net.UnixConn
+	timeout time.Duration
+	failed  func(error) // called once, when the client cannot be written to
+
+	mu  sync.Mutex // guards what follows
+	buf []byte
+	err error
+}
+
+const wireBuffer = 16 << 10
+
+// output is the wire as one command sees it. The session cuts it off from a
+// command that does not end when it is told to.
+type output struct {
+	wire *wire
+	cut  bool // guarded by wire.mu
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	w := o.wire
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if o.cut {
+		return 0, errCut
+	}
+	written := 0
+	for w.err == nil && len(p) > 0 {
+		n := copy(w.buf[len(w.buf):cap(w.buf)], p)
+		w.buf = w.buf[:len(w.buf)+n]
+		p = p[n:]
+		written += n
+		if len(w.buf) == cap(w.buf) {
+			w.flush()
+		}
+	}
+	return written, w.err
+}
+
+func (o *output) WriteString(s string) (int, error) { return o.Write([]byte(s)) }
+
+// Flush sends what is buffered.
+func (o *output) Flush() error {
+	w := o.wire
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if o.cut {
+		return errCut
+	}
+	w.flush()
+	return w.err
+}
+
+func (o *output) cutOff() {
+	o.wire.mu.Lock()
+	defer o.wire.mu.Unlock()
+	o.cut = true
+}
+
+// flush sends the buffer. The caller holds w.mu, and holds it until the client
+// has taken everything or the deadline has passed.
+func (w *wire) flush() {
+	if w.err != nil || len(w.buf) == 0 {
+		return
+	}
+	err := w.conn.SetWriteDeadline(time.Now().Add(w.timeout))
+	if err == nil {
+		err = w.send(w.buf)
+	}
+	w.buf = w.buf[:0]
+	if err != nil {
+		w.err = err
+		w.failed(err)
+	}
+}
+
+func (w *wire) send(p []byte) error {
+	raw, err := w.conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var sendErr error
+	err = raw.Write(func(fd uintptr) bool {
+		for len(p) > 0 {
+			var n int
+			if n, sendErr = writeSocket(fd, p); sendErr != nil {
+				return !errors.Is(sendErr, syscall.EAGAIN)
+			}
+			p = p[n:]
+		}
+		return true
+	})
+	if err != nil { // the deadline has passed
+		return err
+	}
+	return sendErr
+}

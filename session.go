@@ -1,0 +1,200 @@
+package oneshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+)
+
+// maxSessions is how many may be inside at a time. A stuck session must not
+// lock the next person out; a loop of them must not fill the program.
+const maxSessions = 8
+
+// stopGrace is how long a command that was told to stop may take before the
+// session goes on without it.
+const stopGrace = time.Second
+
+// Why a session or a command was stopped.
+var (
+	errInterrupted = errors.New("interrupted")
+	errGone        = errors.New("the client has gone")
+)
+
+// session is one authorized connection, as one command of it sees it.
+type session struct {
+	*core
+	out *output
+}
+
+// core is the session itself.
+type core struct {
+	m     *Manhole
+	cred  Cred
+	start time.Time
+	conn  *net.UnixConn
+	in    *input
+	done  chan struct{} // closed when nothing of the session is left
+
+	ctx    context.Context // ends with the session
+	cancel context.CancelCauseFunc
+
+	mu      sync.Mutex // guards what follows
+	stop    func()     // stops the running command; nil: none runs
+	history []string
+}
+
+// newSession takes one of the places for a client that may enter.
+func (m *Manhole) newSession(conn *net.UnixConn, cred Cred) (*session, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.sessions) >= maxSessions {
+		return nil, fmt.Errorf("%d sessions are open already, the most there can be; leave one and try again", len(m.sessions))
+	}
+	c := &core{m: m, cred: cred, start: time.Now(), conn: conn, done: make(chan struct{})}
+	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+	c.in = newInput(conn, c.interrupt, func() { c.abort(errGone) })
+	w := &wire{conn: conn, timeout: writeTimeout, buf: make([]byte, 0, wireBuffer), failed: c.abort}
+	s := &session{core: c, out: &output{wire: w}}
+	m.sessions[s] = struct{}{}
+	return s, nil
+}
+
+// forget gives the place back.
+func (m *Manhole) forget(s *session) {
+	s.cancel(nil)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.sessions, s)
+}
+
+// run serves the client and ends with everything of the session gone, but for
+// a command that does not stop.
+func (s *session) run() {
+	m := s.m
+	m.log.info("session open", "pid", s.cred.PID, "uid", s.cred.UID, "gid", s.cred.GID)
+	var reader sync.WaitGroup
+	reader.Go(s.in.run)
+	err := s.serve()
+	if err == nil {
+		err = s.out.Flush()
+	}
+	if cause := context.Cause(s.ctx); cause != nil {
+		err = cause
+	}
+	s.out.cutOff()
+	s.abort(err)
+	reader.Wait()
+	m.forget(s)
+	args := []any{"pid", s.cred.PID, "uid", s.cred.UID, "duration", time.Since(s.start).Round(time.Millisecond)}
+	if err != nil {
+		args = append(args, "reason", err)
+	}
+	m.log.info("session closed", args...)
+	close(s.done)
+}
+
+// abort ends the session at once, whatever it waits for.
+func (c *core) abort(why error) {
+	c.cancel(why)
+	_ = c.conn.Close()
+}
+
+// serve runs the console. A fault of our own ends the session, not the program.
+func (s *session) serve() (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v", v)
+			s.m.log.error("the session failed", "err", err, "stack", string(debug.Stack()))
+		}
+	}()
+	return console{}.serve(s)
+}
+
+// do runs one command on a goroutine of its own, where it may panic, block or
+// call runtime.Goexit, and returns its error when it has ended or was given up.
+func (s *session) do(cmd *command, args []string) error {
+	ctx, cancel := context.WithCancelCause(s.ctx)
+	defer cancel(nil)
+	s.setStop(func() { cancel(errInterrupted) })
+	defer s.setStop(nil)
+
+	view := &session{core: s.core, out: &output{wire: s.out.wire}}
+	ended := make(chan error, 1)
+	go func() {
+		err := fmt.Errorf("%s ended its goroutine (runtime.Goexit)", cmd.name)
+		defer func() {
+			if v := recover(); v != nil {
+				err = fmt.Errorf("%s panicked: %v\n%s", cmd.name, v, debug.Stack())
+			}
+			ended <- err
+		}()
+		err = cmd.run(ctx, view, args)
+	}()
+
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	t := time.NewTimer(stopGrace)
+	defer t.Stop()
+	select {
+	case err := <-ended:
+		if errors.Is(err, context.Canceled) {
+			err = context.Cause(ctx)
+		}
+		return err
+	case <-t.C:
+		view.out.cutOff()
+		s.m.log.warn("a command does not stop and was left behind", "command", cmd.name, "pid", s.cred.PID)
+		return fmt.Errorf("%s: %w, but it does not stop; it was left running", cmd.name, context.Cause(ctx))
+	}
+}
+
+func (c *core) setStop(stop func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stop = stop
+}
+
+// interrupt stops the running command; false if there is none.
+func (c *core) interrupt() bool {
+	c.mu.Lock()
+	stop := c.stop
+	c.mu.Unlock()
+	if stop == nil {
+		return false
+	}
+	stop()
+	return true
+}
+
+// note puts a command line into the history and the log.
+func (c *core) note(text string) {
+	c.m.log.info("command", "line", clip(text, 200), "pid", c.cred.PID, "uid", c.cred.UID)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.history) == maxHistory {
+		c.history = c.history[1:]
+	}
+	c.history = append(c.history, clip(text, maxHistoryLine))
+}
+
+// What a session remembers of its lines.
+const (
+	maxHistory     = 500
+	maxHistoryLine = 1 << 10
+)
+
+// clip shortens s to about max bytes, between two characters.
+func clip(s string, max int) string {
+	if len(s) <= max {
+		return s
+	}
+	return strings.ToValidUTF8(s[:max], "") + "..."
+}

@@ -1,0 +1,209 @@
+package oneshot
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/gomanhole/oneshot/internal/procfs"
+)
+
+// sigThread is the one thread of the runtime that unblocks the signals which
+// somebody has notified (ensureSigM in the runtime's signal_unix.go). It does
+// two things that can be seen in /proc: the blockable signals missing from its
+// SigBlk are those that the program listens to, and it runs when signal.Notify
+// gets the first subscriber of a signal, or signal.Stop takes the last, and for
+// no subscriber between. The thread lives as long as the process.
+//
+// The zero value knows no thread and answers unknown to everything.
+type sigThread struct{ dir string } // /proc/self/task/TID
+
+// Probes are made with real-time signals, from the last downwards: programs
+// that use any begin at SIGRTMIN.
+const (
+	firstProbeSignal = syscall.Signal(sigRTMax)
+	lastProbeSignal  = syscall.Signal(sigRTMax - 7)
+)
+
+// findSigThread finds the thread and calibrates the probe on it: a first
+// subscriber has to move the thread and a second must not, or else the answer
+// is unknown. It starts the runtime's signal goroutine where nothing has yet.
+func findSigThread() sigThread {
+	for sig := firstProbeSignal; sig >= lastProbeSignal; sig-- {
+		if dir := threadThatUnblocks(sig); dir != "" {
+			if t := (sigThread{dir}); t.calibrated(sig) {
+				return t
+			}
+		}
+	}
+	return sigThread{}
+}
+
+// threadThatUnblocks returns the folder of the only thread whose mask loses
+// sig while somebody is notified of it, and gets it back afterwards. There is
+// none where the program listens to sig itself. A thread that is just being
+// cloned has everything blocked for a moment, hence the second look.
+func threadThatUnblocks(sig syscall.Signal) string {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, sig) // the runtime's thread exists from here on
+	signal.Stop(c)
+	before := threadsBlocking(sig, nil)
+	if len(before) == 0 {
+		return ""
+	}
+	signal.Notify(c, sig)
+	still := threadsBlocking(sig, before)
+	signal.Stop(c)
+	after := threadsBlocking(sig, before)
+	found := ""
+	for dir := range after {
+		if !still[dir] {
+			if found != "" {
+				return ""
+			}
+			found = dir
+		}
+	}
+	return found
+}
+
+// threadsBlocking returns the threads that block sig, out of those given, or
+// of all where that is nil.
+func threadsBlocking(sig syscall.Signal, among map[string]bool) map[string]bool {
+	if among == nil {
+		among = make(map[string]bool)
+		entries, err := os.ReadDir("/proc/self/task")
+		if err != nil {
+			return nil
+		}
+		for _, e := range entries {
+			among["/proc/self/task/"+e.Name()] = true
+		}
+	}
+	blocking := make(map[string]bool)
+	for dir := range among {
+		if mask, err := blockedBy(dir); err == nil && mask.has(sig) {
+			blocking[dir] = true
+		}
+	}
+	return blocking
+}
+
+func blockedBy(dir string) (SignalSet, error) {
+	status, err := procfs.ReadStatus(dir)
+	if err != nil {
+		return 0, err
+	}
+	mask, err := status.Mask("SigBlk")
+	return SignalSet(mask), err
+}
+
+// calibrated reports whether the probe tells one subscriber of sig from two.
+func (t sigThread) calibrated(sig syscall.Signal) bool {
+	p := t.newProbe()
+	defer p.close()
+	if p.ask(sig, maxProbes) != subscriberNone {
+		return false
+	}
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, sig)
+	defer signal.Stop(c)
+	return p.ask(sig, maxProbes) == subscriberOther
+}
+
+// maxProbes is how often a probe is made before the answer is that the program
+// listens. A single one misses the movement at most 8 times in 2,000, when the
+// thread has not yet left its CPU since the last.
+const maxProbes = 3
+
+// probe asks whether somebody else in the process is notified of a signal.
+type probe struct {
+	file procfs.Schedstat
+	ok   bool // the file is open and has been read
+	last uint64
+}
+
+func (t sigThread) newProbe() *probe {
+	if t.dir == "" {
+		return &probe{}
+	}
+	file, err := procfs.OpenSchedstat(t.dir)
+	if err != nil {
+		return &probe{}
+	}
+	p := &probe{file: file, ok: true}
+	p.moved()
+	return p
+}
+
+func (p *probe) close() {
+	if p.file != (procfs.Schedstat{}) {
+		p.file.Close()
+	}
+}
+
+// moved reports whether the thread has run since the last call.
+func (p *probe) moved() bool {
+	runs, err := p.file.Runs()
+	if err != nil {
+		p.ok = false
+		return false
+	}
+	before := p.last
+	p.last = runs
+	return runs != before
+}
+
+// subscribe does signal.Notify(c, sig) and tells whether anybody else was
+// subscribed to sig before. It may undo and repeat that up to so many times, so
+// that c must have no other signal; it is subscribed when subscribe returns,
+// and holds what came meanwhile.
+func (p *probe) subscribe(c chan os.Signal, sig syscall.Signal, times int) subscriber {
+	for i := 0; ; i++ {
+		if p.ok {
+			p.moved()
+		}
+		signal.Notify(c, sig)
+		switch {
+		case !p.ok:
+			return subscriberUnknown
+		case p.moved():
+			return subscriberNone
+		case i+1 == times || !p.ok:
+			return subscriberOther
+		}
+		signal.Stop(c)
+	}
+}
+
+// ask is subscribe without staying.
+func (p *probe) ask(sig syscall.Signal, times int) subscriber {
+	c := make(chan os.Signal, 1)
+	defer signal.Stop(c)
+	return p.subscribe(c, sig, times)
+}
+
+// listens returns the signals that the program is notified of, as far as the
+// thread's mask shows them: the runtime never blocks the rest there (HUP, INT,
+// QUIT, TERM and those of faults and of itself), nor shows who listens to them.
+func (t sigThread) listens() (SignalSet, error) {
+	if t.dir == "" {
+		return 0, fmt.Errorf("the runtime's signal thread was not found")
+	}
+	blocked, err := blockedBy(t.dir)
+	if err != nil {
+		return 0, err
+	}
+	return ^blocked &^ neverBlocked, nil
+}
+
+// neverBlocked are the signals that the runtime leaves unblocked on its signal
+// thread whoever listens (blockableSig in the runtime's signal_unix.go, flags
+// _SigUnblock, _SigKill and _SigThrow in its sigtab_linux_generic.go, SIGURG
+// for preemption), and the two that the kernel never blocks.
+var neverBlocked = signalSet(
+	syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM,
+	syscall.SIGILL, syscall.SIGTRAP, syscall.SIGABRT, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGSEGV,
+	syscall.SIGSTKFLT, syscall.SIGCHLD, syscall.SIGURG, syscall.SIGPROF, syscall.SIGSYS, 32, 33, 34,
+	syscall.SIGKILL, syscall.SIGSTOP)
