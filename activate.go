@@ -6,8 +6,8 @@ import (
 )
 
 // activate opens a window, or starts the timeout of the open one again, which
-// is what a signal does. It does not wait. mine is false where the window was
-// there already.
+// is what a signal does. It does not wait. If mine is true the caller has to see
+// to it that the window's live is run.
 func (m *Manhole) activate() (w *window, mine bool, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -16,7 +16,6 @@ func (m *Manhole) activate() (w *window, mine bool, err error) {
 	}
 	if m.win == nil {
 		m.win = m.newWindow()
-		go m.runWindows(m.win)
 		return m.win, true, nil
 	}
 	if m.win.extend() {
@@ -26,23 +25,37 @@ func (m *Manhole) activate() (w *window, mine bool, err error) {
 	// free before another can be published there.
 	if m.win.next == nil {
 		m.win.next = m.newWindow()
-		return m.win.next, true, nil
 	}
 	return m.win.next, false, nil
 }
 
-// runWindows runs a window and those that were asked for while it was shut.
-func (m *Manhole) runWindows(w *window) {
-	for w != nil {
-		w.run()
-		m.mu.Lock()
-		if m.undone && w.next != nil {
-			w.next.shut(errUninstalled)
+// live runs the window and then its session, on the caller's goroutine.
+func (w *window) live() {
+	w.run()
+	m := w.m
+	m.mu.Lock()
+	next := w.next
+	m.win = next
+	if next != nil {
+		if m.undone {
+			next.shut(errUninstalled)
 		}
-		m.win = w.next
-		m.mu.Unlock()
-		close(w.done)
-		w = m.win
+		go next.live()
+	}
+	m.mu.Unlock()
+	close(w.done)
+	w.stepAside()
+	if w.session != nil {
+		w.session.run()
+	}
+}
+
+// stepAside lets a new receiver take the place of the one whose goroutine runs
+// the window.
+func (w *window) stepAside() {
+	if w.replace != nil {
+		w.replace()
+		w.replace = nil
 	}
 }
 
@@ -58,6 +71,9 @@ func (m *Manhole) Oneshot(ctx context.Context) error {
 	w, mine, err := m.activate()
 	if err != nil {
 		return err
+	}
+	if mine {
+		go w.live()
 	}
 	select {
 	case <-w.done:

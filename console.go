@@ -18,8 +18,8 @@ const prompt = ">>> "
 type console struct{}
 
 func (console) serve(s *session) error {
-	// The banner goes out before anything that may wait for the program, such
-	// as the profile of its goroutines.
+	// The rest of the banner goes out before anything that may wait for the
+	// program, such as the profile of its goroutines.
 	writeBanner(s)
 	if err := s.out.Flush(); err != nil {
 		return err
@@ -71,22 +71,27 @@ func (s *session) command(name string, args []string) (exit bool) {
 	return false
 }
 
-// writeBanner says what program this is, how long it runs, and who looks.
+// writeBanner says how the program is and who looks.
 func writeBanner(s *session) {
+	if up := s.m.proc.uptime(); up > 0 {
+		fmt.Fprintf(s.out, "up %v, ", up.Round(time.Second))
+	}
+	fmt.Fprintf(s.out, "%d goroutines, GOMAXPROCS %d; you are pid %d, uid %d; help lists the commands\n",
+		runtime.NumGoroutine(), runtime.GOMAXPROCS(0), s.cred.PID, s.cred.UID)
+}
+
+// greeting is the first line of the banner, which says what program this is. It
+// is made beforehand, to be sent at once.
+func greeting(pid int) []byte {
 	name := "a Go program"
 	if exe, err := os.Executable(); err == nil {
 		name = filepath.Base(exe)
 	}
-	fmt.Fprintf(s.out, "%s, pid %d, %s %s/%s", name, s.m.proc.pid, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	if up := s.m.proc.uptime(); up > 0 {
-		fmt.Fprintf(s.out, ", up %v", up.Round(time.Second))
-	}
-	fmt.Fprintln(s.out)
+	text := fmt.Sprintf("%s, pid %d", name, pid)
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Path != "" {
-		fmt.Fprintln(s.out, moduleVersion(info))
+		text += ", " + moduleVersion(info)
 	}
-	fmt.Fprintf(s.out, "%d goroutines, GOMAXPROCS %d; you are pid %d, uid %d; help lists the commands\n",
-		runtime.NumGoroutine(), runtime.GOMAXPROCS(0), s.cred.PID, s.cred.UID)
+	return fmt.Appendf(nil, "%s, %s %s/%s\n", text, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 // moduleVersion is the main module with its version and the revision it was

@@ -1,9 +1,7 @@
 package oneshot
 
 import (
-	"errors"
 	"fmt"
-	"net"
 	"os"
 )
 
@@ -36,17 +34,9 @@ func sameUserOrRoot(c Cred, own int) error {
 }
 
 // authorize decides about a client that has connected.
-func (m *Manhole) authorize(conn *net.UnixConn) (cred Cred, err error) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return cred, err
-	}
-	credErr := errors.New("no credentials")
-	if err := raw.Control(func(fd uintptr) { cred, credErr = peerCred(int(fd)) }); err != nil {
-		return cred, err
-	}
-	if credErr != nil {
-		return cred, fmt.Errorf("the kernel does not say who the client is: %w", credErr)
+func (m *Manhole) authorize(client int) (cred Cred, err error) {
+	if cred, err = peerCred(client); err != nil {
+		return cred, fmt.Errorf("the kernel does not say who the client is: %w", err)
 	}
 	// The function is the program's own; if it fails, the door stays shut and
 	// the program goes on.

@@ -3,7 +3,6 @@ package oneshot
 import (
 	"bytes"
 	"errors"
-	"net"
 	"os"
 	"sync"
 	"syscall"
@@ -34,7 +33,7 @@ type line struct {
 // or the end of the connection is seen while a command runs. One goroutine of
 // the session runs it.
 type input struct {
-	conn        *net.UnixConn
+	conn        *os.File
 	interrupted func() bool // called for each interrupt byte; true: it stopped a command
 	gone        func()      // called when the client is there no more
 
@@ -48,8 +47,8 @@ type input struct {
 	changed chan struct{} // of capacity 1: next may find something new
 }
 
-func newInput(conn *net.UnixConn, interrupted func() bool, gone func()) *input {
-	return &input{conn: conn, interrupted: interrupted, gone: gone, changed: make(chan struct{}, 1)}
+func newInput(interrupted func() bool, gone func()) *input {
+	return &input{interrupted: interrupted, gone: gone, changed: make(chan struct{}, 1)}
 }
 
 // run reads until the client is gone or the connection is closed. After the
@@ -205,7 +204,7 @@ func (in *input) next(idle time.Duration, stop <-chan struct{}) (line, error) {
 		case <-timeout:
 			return line{}, errIdle
 		case <-stop:
-			return line{}, net.ErrClosed
+			return line{}, os.ErrClosed
 		}
 	}
 }

@@ -33,6 +33,13 @@ func (l *asyncLog) warn(msg string, args ...any)  { l.add(slog.LevelWarn, msg, a
 func (l *asyncLog) error(msg string, args ...any) { l.add(slog.LevelError, msg, args) }
 
 func (l *asyncLog) add(level slog.Level, msg string, args []any) {
+	l.later(level, msg, args...)
+	l.start()
+}
+
+// later queues a record without writing it, for moments in which another
+// goroutine would be in the way; start must follow.
+func (l *asyncLog) later(level slog.Level, msg string, args ...any) {
 	// The time of a record is when the thing happened, not when the logger
 	// had room for it.
 	r := slog.NewRecord(time.Now(), level, "oneshot: "+msg, 0)
@@ -49,7 +56,13 @@ func (l *asyncLog) add(level slog.Level, msg string, args []any) {
 		return
 	}
 	l.queue = append(l.queue, entry{logger, r})
-	if l.idle == nil {
+}
+
+// start has the queue written.
+func (l *asyncLog) start() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.queue) > 0 && l.idle == nil {
 		l.idle = make(chan struct{})
 		go l.drain()
 	}

@@ -89,19 +89,23 @@ type Options struct {
 
 // Manhole is the installed thing. Its methods may be called from any goroutine.
 type Manhole struct {
-	opts      Options // with the defaults filled in
-	path      string
-	proc      identity
-	log       asyncLog
-	sigThread sigThread
-	notBefore time.Time     // no socket is created earlier (ReinstallDelay)
-	quit      chan struct{} // closed by Uninstall
-	receiver  sync.WaitGroup
+	opts     Options // with the defaults filled in
+	path     string
+	proc     identity
+	greeting []byte
 
-	mu       sync.Mutex // guards what follows
-	undone   bool
-	win      *window // the open one, or that which is being shut
-	sessions map[*session]struct{}
+	ownAuthorize bool // Authorize is the program's own
+	log          asyncLog
+	sigThread    sigThread
+	notBefore    time.Time      // no socket is created earlier (ReinstallDelay)
+	quit         chan struct{}  // closed by Uninstall
+	signals      chan os.Signal // the receiver's; nil: there is none
+	receiver     sync.WaitGroup // the one goroutine that has the receiver's place
+
+	mu     sync.Mutex // guards what follows
+	undone bool
+	win    *window // the open one, or that which is being shut
+	inside int     // sessions
 }
 
 // installed is the one manhole of the process.
@@ -118,15 +122,17 @@ func Install(o Options) (*Manhole, error) {
 		return nil, ErrUnsupported
 	}
 	m := &Manhole{
-		opts:     o.withDefaults(),
-		proc:     thisProcess(),
-		log:      asyncLog{logger: o.Logger},
-		quit:     make(chan struct{}),
-		sessions: make(map[*session]struct{}),
+		opts: o.withDefaults(),
+		proc: thisProcess(),
+		log:  asyncLog{logger: o.Logger},
+		quit: make(chan struct{}),
+
+		ownAuthorize: o.Authorize != nil,
 	}
 	if err := checkSignal(o.OneshotOn); err != nil {
 		return nil, err
 	}
+	m.greeting = greeting(m.proc.pid)
 	var err error
 	if m.path, err = socketPath(m.opts.SocketPath, m.proc.pid); err != nil {
 		return nil, err
@@ -141,30 +147,44 @@ func Install(o Options) (*Manhole, error) {
 	m.sigThread = findSigThread()
 	// The new subscription stands before the old one goes, so that a signal
 	// between the two is not lost, nor deadly if it is one that kills.
-	var c chan os.Signal
 	if !o.NoReceiver && o.OneshotOn != nil {
-		c = make(chan os.Signal, 1)
-		signal.Notify(c, o.OneshotOn)
+		m.signals = make(chan os.Signal, 1)
+		signal.Notify(m.signals, o.OneshotOn)
 	}
 	if earlier != nil {
 		earlier.undo()
 		m.notBefore = time.Now().Add(m.opts.ReinstallDelay)
 	}
-	if c != nil {
-		m.receiver.Go(func() { m.receive(c) })
+	if m.signals != nil {
+		m.startReceiver()
 	}
 	installed.m = m
 	return m, nil
 }
 
+func (m *Manhole) startReceiver() {
+	m.receiver.Add(1)
+	go m.receive()
+}
+
 // receive is the receiver: it waits for the signal where the program does not.
-func (m *Manhole) receive(c chan os.Signal) {
-	defer signal.Stop(c)
+// The goroutine that has the signal runs the window itself, since to start
+// another first would only delay it, and leaves its place to a new receiver
+// as soon as it would have to wait for a client.
+func (m *Manhole) receive() {
 	for {
 		select {
-		case sig := <-c:
-			m.Handle(sig)
+		case <-m.signals:
+			if w, mine, err := m.activate(); err == nil && mine {
+				w.replace = func() {
+					m.startReceiver()
+					m.receiver.Done()
+				}
+				w.live()
+				return
+			}
 		case <-m.quit:
+			m.receiver.Done()
 			return
 		}
 	}
@@ -213,11 +233,14 @@ func (m *Manhole) undo() {
 	w := m.win
 	m.mu.Unlock()
 	close(m.quit)
-	m.receiver.Wait()
 	if w != nil {
 		w.shut(errUninstalled)
 		w.wait()
 	}
+	if m.signals != nil {
+		signal.Stop(m.signals)
+	}
+	m.receiver.Wait()
 }
 
 // Handle is for the program's own signal loop: pass it every signal that comes,
@@ -233,7 +256,10 @@ func (m *Manhole) Handle(sig os.Signal) bool {
 	if sig == nil || sig != m.opts.OneshotOn {
 		return false
 	}
-	_, _, err := m.activate()
+	w, mine, err := m.activate()
+	if mine {
+		go w.live()
+	}
 	return err == nil
 }
 

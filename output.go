@@ -1,8 +1,9 @@
 package oneshot
 
 import (
+	"cmp"
 	"errors"
-	"net"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -17,7 +18,7 @@ var errCut = errors.New("oneshot: the command was stopped")
 
 // wire is the way to the client: buffered, with a deadline for every write.
 type wire struct {
-	conn    *net.UnixConn
+	conn    *os.File
 	timeout time.Duration
 	failed  func(error) // called once, when the client cannot be written to
 
@@ -41,6 +42,9 @@ func (o *output) Write(p []byte) (int, error) {
 	defer w.mu.Unlock()
 	if o.cut {
 		return 0, errCut
+	}
+	if w.buf == nil {
+		w.buf = make([]byte, 0, wireBuffer)
 	}
 	written := 0
 	for w.err == nil && len(p) > 0 {
@@ -81,10 +85,7 @@ func (w *wire) flush() {
 	if w.err != nil || len(w.buf) == 0 {
 		return
 	}
-	err := w.conn.SetWriteDeadline(time.Now().Add(w.timeout))
-	if err == nil {
-		err = w.send(w.buf)
-	}
+	err := sendAll(w.conn, w.buf, w.timeout)
 	w.buf = w.buf[:0]
 	if err != nil {
 		w.err = err
@@ -92,24 +93,35 @@ func (w *wire) flush() {
 	}
 }
 
-func (w *wire) send(p []byte) error {
-	raw, err := w.conn.SyscallConn()
+// sendAll writes p to the client, who has the timeout to make room for it.
+// (os.File's own Write would end the program on EPIPE if the descriptor is 1
+// or 2, as it may be in a daemon.)
+func sendAll(conn *os.File, p []byte, timeout time.Duration) error {
+	raw, err := conn.SyscallConn()
 	if err != nil {
 		return err
 	}
 	var sendErr error
+	waiting := false
 	err = raw.Write(func(fd uintptr) bool {
 		for len(p) > 0 {
 			var n int
-			if n, sendErr = writeSocket(fd, p); sendErr != nil {
-				return !errors.Is(sendErr, syscall.EAGAIN)
+			if n, sendErr = writeSocket(fd, p); errors.Is(sendErr, syscall.EAGAIN) {
+				if !waiting {
+					waiting = true
+					sendErr = conn.SetWriteDeadline(time.Now().Add(timeout))
+				}
+				return sendErr != nil && !errors.Is(sendErr, syscall.EAGAIN)
+			}
+			if sendErr != nil {
+				return true
 			}
 			p = p[n:]
 		}
 		return true
 	})
-	if err != nil { // the deadline has passed
-		return err
+	if waiting && err == nil {
+		err = conn.SetWriteDeadline(time.Time{})
 	}
-	return sendErr
+	return cmp.Or(err, sendErr)
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
+	"os"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -36,7 +36,7 @@ type core struct {
 	m     *Manhole
 	cred  Cred
 	start time.Time
-	conn  *net.UnixConn
+	conn  *os.File
 	in    *input
 	done  chan struct{} // closed when nothing of the session is left
 
@@ -48,20 +48,32 @@ type core struct {
 	history []string
 }
 
-// newSession takes one of the places for a client that may enter.
-func (m *Manhole) newSession(conn *net.UnixConn, cred Cred) (*session, error) {
+// newSession makes a session for the client that will come.
+func (m *Manhole) newSession() *session {
+	c := &core{m: m, done: make(chan struct{})}
+	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+	c.in = newInput(c.interrupt, func() { c.abort(errGone) })
+	w := &wire{timeout: writeTimeout, failed: c.abort}
+	return &session{core: c, out: &output{wire: w}}
+}
+
+// enter takes one of the places for a client that may enter.
+func (m *Manhole) enter(s *session, cred Cred) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.sessions) >= maxSessions {
-		return nil, fmt.Errorf("%d sessions are open already, the most there can be; leave one and try again", len(m.sessions))
+	if m.inside >= maxSessions {
+		return fmt.Errorf("%d sessions are open already, the most there can be; leave one and try again", m.inside)
 	}
-	c := &core{m: m, cred: cred, start: time.Now(), conn: conn, done: make(chan struct{})}
-	c.ctx, c.cancel = context.WithCancelCause(context.Background())
-	c.in = newInput(conn, c.interrupt, func() { c.abort(errGone) })
-	w := &wire{conn: conn, timeout: writeTimeout, buf: make([]byte, 0, wireBuffer), failed: c.abort}
-	s := &session{core: c, out: &output{wire: w}}
-	m.sessions[s] = struct{}{}
-	return s, nil
+	m.inside++
+	s.cred, s.start = cred, time.Now()
+	return nil
+}
+
+// begin greets the client, and hands its socket to the poller only then.
+func (s *session) begin(client int) {
+	_, _ = writeSocket(uintptr(client), s.m.greeting) // a new socket has room for it
+	s.conn = os.NewFile(uintptr(client), "manhole client")
+	s.in.conn, s.out.wire.conn = s.conn, s.conn
 }
 
 // forget gives the place back.
@@ -69,7 +81,7 @@ func (m *Manhole) forget(s *session) {
 	s.cancel(nil)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.sessions, s)
+	m.inside--
 }
 
 // run serves the client and ends with everything of the session gone, but for

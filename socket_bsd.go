@@ -3,24 +3,40 @@
 package oneshot
 
 import (
-	"net"
 	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// restrictMode can do nothing here: fchmod does not work on a socket.
-func restrictMode(_, _ string, _ syscall.RawConn) error { return nil }
+func newSocket() (int, error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return -1, err
+	}
+	unix.CloseOnExec(fd)
+	return fd, unix.SetNonblock(fd, true)
+}
 
-// restrictFile sets the mode while the socket has its temporary name only,
-// which nobody else knows. Who connects all the same is asked who he is.
-func restrictFile(tmp string) error { return os.Chmod(tmp, 0o600) }
+// restrictSocket can do nothing here: fchmod does not work on a socket.
+func restrictSocket(int) error { return nil }
+
+func restrictFile(path string) error { return os.Chmod(path, 0o600) }
+
+func acceptFD(ln int) (int, error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	fd, _, err := unix.Accept(ln) // it does not block: the listener does not
+	if err != nil {
+		return -1, err
+	}
+	unix.CloseOnExec(fd)
+	return fd, unix.SetNonblock(fd, true)
+}
 
 func moveSocket(tmp, path string) error { return moveAfterLook(tmp, path) }
-
-// turnAway leaves it to the end of the listener, which resets those who wait.
-func turnAway(*net.UnixListener, string) {}
 
 // writeSocket: the runtime catches SIGPIPE for descriptors other than 1 and 2.
 func writeSocket(fd uintptr, p []byte) (int, error) { return unix.Write(int(fd), p) }

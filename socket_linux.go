@@ -3,25 +3,27 @@ package oneshot
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// restrictMode is a net.ListenConfig.Control: before the socket is bound, its
-// own mode is that of the file that bind will make (unix_bind_bsd in
-// net/unix/af_unix.c), so that no moment passes with a wider one.
-func restrictMode(_, _ string, c syscall.RawConn) error {
-	var chmodErr error
-	if err := c.Control(func(fd uintptr) { chmodErr = unix.Fchmod(int(fd), 0o600) }); err != nil {
-		return err
-	}
-	return os.NewSyscallError("fchmod", chmodErr)
+func newSocket() (int, error) {
+	return unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 }
 
+// restrictSocket sets the mode before the socket is bound: that of the socket
+// itself is the mode that bind gives the file (unix_bind_bsd in
+// net/unix/af_unix.c), so no moment passes with a wider one.
+func restrictSocket(fd int) error { return unix.Fchmod(fd, 0o600) }
+
 func restrictFile(string) error { return nil }
+
+func acceptFD(ln int) (int, error) {
+	fd, _, err := unix.Accept4(ln, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
+	return fd, err
+}
 
 // moveSocket moves our socket from tmp to path, where nothing may stand but a
 // socket that nobody listens on. It never removes anything else: what appears
@@ -61,25 +63,6 @@ func moveSocket(tmp, path string) error {
 
 func exchange(a, b string) error {
 	return unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE)
-}
-
-// turnAway tells the clients that have connected but were not accepted why they
-// will not be, instead of a bare reset.
-func turnAway(ln *net.UnixListener, line string) {
-	raw, err := ln.SyscallConn()
-	if err != nil {
-		return
-	}
-	_ = raw.Control(func(fd uintptr) {
-		for {
-			client, _, err := unix.Accept4(int(fd), unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
-			if err != nil {
-				return
-			}
-			_, _ = writeSocket(uintptr(client), []byte(line))
-			_ = unix.Close(client)
-		}
-	})
 }
 
 // writeSocket writes without SIGPIPE, which a program may be notified of.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,6 +18,121 @@ const supported = true
 // maxSocketPath is the longest path that fits a socket address with the NUL
 // that ends it (unix(7)).
 const maxSocketPath = len(unix.RawSockaddrUnix{}.Path) - 1
+
+// listener is a listening socket. It is known to the runtime's poller only
+// once somebody has to wait for a client.
+type listener struct {
+	fd   int
+	file *os.File // owns fd once it is set
+}
+
+// listenAt makes a listening socket of mode 0600 at path.
+func listenAt(path string) (*listener, error) {
+	fd, err := newSocket()
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	if err := bindAndListen(fd, path); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return &listener{fd: fd}, nil
+}
+
+func bindAndListen(fd int, path string) error {
+	if err := restrictSocket(fd); err != nil {
+		return os.NewSyscallError("fchmod", err)
+	}
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		return &os.PathError{Op: "bind", Path: path, Err: err}
+	}
+	// Nobody can connect before listen.
+	err := restrictFile(path)
+	if err == nil {
+		err = os.NewSyscallError("listen", unix.Listen(fd, backlog))
+	}
+	if err != nil {
+		_ = unix.Unlink(path)
+	}
+	return err
+}
+
+// backlog is how many clients may have connected without being accepted yet.
+const backlog = 16
+
+// acceptNow takes a client that has connected already, or returns EAGAIN.
+func (l *listener) acceptNow() (int, error) { return acceptFD(l.fd) }
+
+func (l *listener) waiting() bool { return l.file != nil }
+
+// startWaiting hands the socket to the poller; accept and setDeadline work from
+// here on.
+func (l *listener) startWaiting(deadline time.Time) {
+	l.file = os.NewFile(uintptr(l.fd), "manhole listener")
+	l.setDeadline(deadline)
+}
+
+func (l *listener) setDeadline(t time.Time) {
+	if l.file != nil {
+		_ = l.file.SetReadDeadline(t) // it fails on a closed file only
+	}
+}
+
+// accept waits for a client, until the deadline, and returns its descriptor.
+func (l *listener) accept() (int, error) {
+	raw, err := l.file.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	client := -1
+	var acceptErr error
+	err = raw.Read(func(fd uintptr) bool {
+		client, acceptErr = acceptFD(int(fd))
+		return !errors.Is(acceptErr, unix.EAGAIN)
+	})
+	if err != nil {
+		return -1, err
+	}
+	return client, os.NewSyscallError("accept", acceptErr)
+}
+
+// turnAway tells the clients that have connected but were not accepted why they
+// will not be, instead of a bare reset.
+func (l *listener) turnAway(line string) {
+	for range backlog + 1 {
+		client, err := acceptFD(l.fd)
+		if err != nil {
+			return
+		}
+		dismiss(client, line)
+	}
+}
+
+func (l *listener) close() {
+	if l.file != nil {
+		_ = l.file.Close()
+	} else {
+		unix.Close(l.fd)
+	}
+}
+
+// dismiss sends a client one line, as far as there is room, and lets it go.
+func dismiss(client int, line string) {
+	_, _ = writeSocket(uintptr(client), []byte(line))
+	unix.Close(client)
+}
+
+// inode tells a file from every other that exists.
+type inode struct{ dev, ino uint64 }
+
+// inodeAt is that of the file at path itself, not of what a link there leads to.
+func inodeAt(path string) (inode, error) {
+	var stat unix.Stat_t
+	if err := unix.Lstat(path, &stat); err != nil {
+		return inode{}, &os.PathError{Op: "lstat", Path: path, Err: err}
+	}
+	return inode{uint64(stat.Dev), uint64(stat.Ino)}, nil
+}
 
 // socketInUse reports whether some process still holds a socket bound to path.
 // It asks with a connect from a datagram socket: the kernel looks the socket up

@@ -50,11 +50,15 @@ const (
 	subscriberOther
 )
 
-// guard is notified of the terminating signals while a window is open.
+// guard sees to it that the socket of an open window goes when a terminating
+// signal comes. Where it can it sets a trap, which does not interfere with the
+// signal; else it is notified of the signal and passes it on.
 type guard struct {
-	m      *Manhole
-	posts  []post
-	closed chan struct{} // ends the watcher
+	m     *Manhole
+	trap  *trap // nil: posts are used
+	posts []post
+
+	closed chan struct{} // ends the watcher of the posts
 	wg     sync.WaitGroup
 
 	mu  sync.Mutex // guards got
@@ -72,23 +76,38 @@ type post struct {
 	atOpen subscriber
 }
 
-// newGuard takes its posts; onSignal is called, on a goroutine of the guard,
-// with the first signal that comes.
+// newGuard prepares the guard of one window. With posts, onSignal is called for
+// the first signal that comes, on a goroutine of the guard, from now on.
 func (m *Manhole) newGuard(onSignal func(syscall.Signal)) *guard {
-	g := &guard{m: m, closed: make(chan struct{})}
-	p := m.sigThread.newProbe()
-	defer p.close()
-	cases := [len(terminating)]chan os.Signal{}
-	for i, sig := range terminating {
+	g := &guard{m: m}
+	sigs := make([]syscall.Signal, 0, len(terminating))
+	for _, sig := range terminating {
 		// To be notified of an ignored signal (nohup, a background job of a
 		// shell script) would end its being ignored.
-		if sig == m.opts.OneshotOn || signal.Ignored(sig) {
-			continue
+		if sig != m.opts.OneshotOn && !signal.Ignored(sig) {
+			sigs = append(sigs, sig)
 		}
+	}
+	if m.opts.Terminate == TerminateAuto {
+		if g.trap = newTrap(sigs); g.trap != nil {
+			return g
+		}
+	}
+	g.post(sigs, onSignal)
+	return g
+}
+
+// post is notified of the signals.
+func (g *guard) post(sigs []syscall.Signal, onSignal func(syscall.Signal)) {
+	p := g.m.sigThread.newProbe()
+	defer p.close()
+	cases := [len(terminating)]chan os.Signal{}
+	for i, sig := range sigs {
 		c := make(chan os.Signal, 1)
 		cases[i] = c
 		g.posts = append(g.posts, post{sig, c, p.subscribe(c, sig, maxProbes)})
 	}
+	g.closed = make(chan struct{})
 	g.wg.Go(func() {
 		var sig os.Signal
 		select {
@@ -101,7 +120,36 @@ func (m *Manhole) newGuard(onSignal func(syscall.Signal)) *guard {
 		g.note(sig)
 		onSignal(sig.(syscall.Signal))
 	})
-	return g
+}
+
+// arm is called before the socket is made at tmp, to be moved to path.
+func (g *guard) arm(pid int, path, tmp string) {
+	if g.trap != nil {
+		g.trap.arm(pid, path, tmp)
+	}
+}
+
+// own is called once the socket has been made, before it is moved.
+func (g *guard) own(id inode, ln *listener) {
+	if g.trap != nil {
+		g.trap.own(id, ln)
+	}
+}
+
+// disarm is called once the socket is gone, before its descriptor is closed.
+func (g *guard) disarm() {
+	if g.trap != nil {
+		g.trap.disarm()
+	}
+}
+
+// fired is the signal that has sprung the trap and removed the socket, 0 if
+// none has.
+func (g *guard) fired() syscall.Signal {
+	if g.trap == nil {
+		return 0
+	}
+	return g.trap.fired()
 }
 
 func (g *guard) note(sig os.Signal) {
@@ -114,9 +162,13 @@ func (g *guard) note(sig os.Signal) {
 	}
 }
 
-// leave gives up the posts, after the window was shut, and then deals with
-// every signal that came to one.
+// leave ends the guard, after the window was shut, and deals with every signal
+// that came to a post.
 func (g *guard) leave() {
+	if g.trap != nil {
+		g.trap.release()
+		return
+	}
 	for _, p := range g.posts {
 		signal.Stop(p.c)
 	}

@@ -3,8 +3,8 @@
 package oneshot
 
 import (
-	"net"
 	"syscall"
+	"time"
 )
 
 // Here the package only builds: Install returns ErrUnsupported before any of
@@ -15,16 +15,28 @@ const (
 	maxSocketPath = 0
 )
 
-func socketInUse(string) (bool, error)                  { return false, ErrUnsupported }
-func checkDirWritable(string) error                     { return ErrUnsupported }
-func hungUp(uintptr) bool                               { return true }
-func readSocket(uintptr, []byte) (int, error)           { return 0, ErrUnsupported }
-func writeSocket(uintptr, []byte) (int, error)          { return 0, ErrUnsupported }
-func raiseSignal(syscall.Signal) error                  { return ErrUnsupported }
-func systemSignalName(sig syscall.Signal) string        { return "" }
-func notForUse(syscall.Signal) string                   { return "" }
-func peerCred(int) (Cred, error)                        { return Cred{}, ErrUnsupported }
-func restrictMode(_, _ string, _ syscall.RawConn) error { return ErrUnsupported }
-func restrictFile(string) error                         { return ErrUnsupported }
-func moveSocket(_, _ string) error                      { return ErrUnsupported }
-func turnAway(*net.UnixListener, string)                {}
+type (
+	inode    struct{}
+	listener struct{}
+)
+
+func listenAt(string) (*listener, error)       { return nil, ErrUnsupported }
+func (*listener) acceptNow() (int, error)      { return -1, ErrUnsupported }
+func (*listener) waiting() bool                { return false }
+func (*listener) startWaiting(time.Time)       {}
+func (*listener) setDeadline(time.Time)        {}
+func (*listener) accept() (int, error)         { return -1, ErrUnsupported }
+func (*listener) turnAway(string)              {}
+func (*listener) close()                       {}
+func dismiss(int, string)                      {}
+func inodeAt(string) (inode, error)            { return inode{}, ErrUnsupported }
+func moveSocket(_, _ string) error             { return ErrUnsupported }
+func socketInUse(string) (bool, error)         { return false, ErrUnsupported }
+func checkDirWritable(string) error            { return ErrUnsupported }
+func hungUp(uintptr) bool                      { return true }
+func readSocket(uintptr, []byte) (int, error)  { return 0, ErrUnsupported }
+func writeSocket(uintptr, []byte) (int, error) { return 0, ErrUnsupported }
+func raiseSignal(syscall.Signal) error         { return ErrUnsupported }
+func systemSignalName(syscall.Signal) string   { return "" }
+func notForUse(syscall.Signal) string          { return "" }
+func peerCred(int) (Cred, error)               { return Cred{}, ErrUnsupported }

@@ -1,12 +1,11 @@
 package oneshot
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"math/rand/v2"
-	"net"
 	"os"
 	"sync"
 	"syscall"
@@ -29,17 +28,19 @@ func (c closedBy) Error() string { return "closed by " + signalName(c.sig) }
 // the only one that publishes and accepts; any other may extend or shut it.
 type window struct {
 	m    *Manhole
-	done chan struct{} // closed when run and what it started have ended, but for the session
+	done chan struct{} // closed when nothing of it is left but its session
 	over chan struct{} // closed by shut
 	next *window       // guarded by m.mu: asked for while this one was being shut
 
-	session *session // who entered; to be read once done is closed
+	replace func() // starts a new receiver, where the window runs on the goroutine of one
+	guard   *guard
+	session *session // who entered; for others to read once done is closed
 
 	mu       sync.Mutex // guards what follows
 	deadline time.Time
-	ln       *net.UnixListener // nil: not published yet
-	own      fs.FileInfo       // the socket's file
-	reason   error             // why it was shut; nil: it is not
+	ln       *listener // nil: not published yet
+	own      inode     // the socket's file
+	reason   error     // why it was shut; nil: it is not
 }
 
 func (m *Manhole) newWindow() *window {
@@ -53,10 +54,17 @@ func (w *window) extend() bool {
 	if w.reason != nil {
 		return false
 	}
+	if w.ln != nil {
+		if sig := w.guard.fired(); sig != 0 { // it has no path any more
+			w.shutLocked(closedBy{sig})
+			return false
+		}
+	}
 	w.deadline = time.Now().Add(w.m.opts.ConnectTimeout)
 	if w.ln != nil {
-		_ = w.ln.SetDeadline(w.deadline)
+		w.ln.setDeadline(w.deadline)
 	}
+	w.m.log.start()
 	return true
 }
 
@@ -76,8 +84,9 @@ func (w *window) shutLocked(reason error) bool {
 	close(w.over)
 	if w.ln != nil {
 		w.unlink()
-		turnAway(w.ln, "oneshot: too late, the window is closed: "+reason.Error()+"\n")
-		_ = w.ln.Close()
+		w.ln.turnAway("oneshot: too late, the window is closed: " + reason.Error() + "\n")
+		w.guard.disarm() // it knows the descriptor
+		w.ln.close()
 	}
 	return true
 }
@@ -101,24 +110,24 @@ func (w *window) wait() {
 	}
 }
 
-// run is the life of the window.
+// run is the life of the window, up to the client that has entered, if any.
 func (w *window) run() {
-	m := w.m
 	if !w.delay() {
 		return
 	}
-	g := m.newGuard(func(sig syscall.Signal) { w.shut(closedBy{sig}) })
+	w.guard = w.m.newGuard(func(sig syscall.Signal) { w.shut(closedBy{sig}) })
 	if err := w.publish(); err != nil {
-		m.log.error("no window", "path", m.path, "err", err)
+		w.m.log.error("no window", "path", w.m.path, "err", err)
 	} else {
 		w.admit()
 	}
-	g.leave()
+	w.guard.leave()
 }
 
 // delay waits for the end of ReinstallDelay; false if the window is shut by then.
 func (w *window) delay() bool {
 	if d := time.Until(w.m.notBefore); d > 0 {
+		w.stepAside()
 		t := time.NewTimer(d)
 		defer t.Stop()
 		select {
@@ -142,56 +151,43 @@ func (w *window) publish() (err error) {
 	if w.reason != nil {
 		return w.reason
 	}
-	defer func() {
-		if err != nil {
-			w.reason = err
-			close(w.over)
-		}
-	}()
-	ln, tmp, err := listenNear(w.m.path)
-	if err != nil {
-		return err
-	}
-	own, err := os.Lstat(tmp)
+	tmp := w.m.path + tmpSuffix(rand.Uint32())
+	w.guard.arm(w.m.proc.pid, w.m.path, tmp)
+	ln, err := listenAt(tmp)
 	if err == nil {
-		err = moveSocket(tmp, w.m.path)
+		err = w.move(ln, tmp)
 	}
 	if err != nil {
-		_ = syscall.Unlink(tmp)
-		_ = ln.Close()
+		if ln != nil {
+			_ = syscall.Unlink(tmp)
+			ln.close()
+		}
+		w.guard.disarm()
+		if sig := w.guard.fired(); sig != 0 {
+			err = closedBy{sig} // which has removed the socket on its way
+		}
+		w.reason = err
+		close(w.over)
 		return err
 	}
-	w.ln, w.own = ln, own
+	w.ln = ln
 	w.deadline = time.Now().Add(w.m.opts.ConnectTimeout)
-	return ln.SetDeadline(w.deadline)
+	return nil
 }
 
-// tmpSuffix tells the temporary name of a socket from its path. oneshot's
-// names are not to be guessed, or another user could be there first.
-func tmpSuffix(n uint32) string { return fmt.Sprintf(".%06x", n&0xffffff) }
-
-// listenNear makes a listening socket beside path, under a temporary name.
-func listenNear(path string) (*net.UnixListener, string, error) {
-	config := net.ListenConfig{Control: restrictMode}
-	for tries := 0; ; tries++ {
-		tmp := path + tmpSuffix(rand.Uint32())
-		ln, err := config.Listen(context.Background(), "unix", tmp)
-		if errors.Is(err, syscall.EADDRINUSE) && tries < 8 {
-			continue
-		}
-		if err != nil {
-			return nil, "", err
-		}
-		unixListener := ln.(*net.UnixListener)
-		unixListener.SetUnlinkOnClose(false)
-		if err := restrictFile(tmp); err != nil {
-			_ = syscall.Unlink(tmp)
-			_ = ln.Close()
-			return nil, "", err
-		}
-		return unixListener, tmp, nil
+// move gives the listening socket at tmp its path.
+func (w *window) move(ln *listener, tmp string) error {
+	var err error
+	if w.own, err = inodeAt(tmp); err != nil {
+		return err
 	}
+	w.guard.own(w.own, ln)
+	return moveSocket(tmp, w.m.path)
 }
+
+// tmpSuffix tells the temporary name of a socket from its path. It is not to
+// be guessed, or another user could be there first.
+func tmpSuffix(n uint32) string { return fmt.Sprintf(".%06x", n&0xffffff) }
 
 // deadSocketAt returns the socket at path if nobody listens on it, nil if
 // nothing is there, and an error that says what to do about anything else.
@@ -248,8 +244,8 @@ func (w *window) unlink() {
 	if !m.proc.isThis() {
 		return
 	}
-	info, err := os.Lstat(m.path)
-	if err == nil && os.SameFile(info, w.own) {
+	now, err := inodeAt(m.path)
+	if err == nil && now == w.own {
 		err = syscall.Unlink(m.path)
 	} else if err == nil {
 		err = errors.New("something else stands there now; it is left alone")
@@ -260,54 +256,91 @@ func (w *window) unlink() {
 }
 
 // admit logs the window and accepts until the first authorized client, whose
-// session it starts, or until the window is shut.
+// session it begins, or until the window is shut.
 func (w *window) admit() {
 	m := w.m
-	m.log.info("window open", "path", m.path, "timeout", m.opts.ConnectTimeout)
+	m.log.later(slog.LevelInfo, "window open", "path", m.path, "timeout", m.opts.ConnectTimeout)
+	s := m.newSession() // in advance, while the client connects
 	for {
-		conn, err := w.ln.AcceptUnix()
-		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			if w.timedOut() {
-				m.log.info("window closed", "path", m.path, "reason", errNobodyCame)
-				return
-			}
-			continue
-		case errors.Is(err, net.ErrClosed):
-			m.log.info("window closed", "path", m.path, "reason", w.why())
+		client, err := w.accept()
+		if sig := w.guard.fired(); sig != 0 {
+			w.shut(closedBy{sig})
+		}
+		if why := w.why(); why != nil && err != nil {
+			m.log.info("window closed", "path", m.path, "reason", why)
 			return
-		case err != nil:
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			w.timeout()
+			continue
+		}
+		if err != nil {
 			// Out of descriptors, as a rule; the client goes on waiting.
 			m.log.error("cannot accept a client, trying again", "path", m.path, "err", err)
 			w.pause(100 * time.Millisecond)
 			continue
 		}
-		cred, err := m.authorize(conn)
-		if err != nil {
-			m.refuse(conn, cred, err)
-			continue
+		if m.ownAuthorize { // which may take its time
+			w.stepAside()
 		}
-		s, err := m.newSession(conn, cred)
+		cred, err := m.authorize(client)
+		if err == nil {
+			err = m.enter(s, cred)
+		}
 		if err != nil {
-			m.refuse(conn, cred, err)
+			m.refuse(client, cred, err)
 			continue
 		}
 		if !w.shut(errTaken) {
-			m.refuse(conn, cred, w.why())
 			m.forget(s)
+			m.refuse(client, cred, w.why())
 			return
 		}
+		s.begin(client)
 		w.session = s
-		go s.run()
 		return
 	}
 }
 
-// timedOut shuts the window unless a signal has just extended it.
-func (w *window) timedOut() bool {
+// accept returns the next client. One that was only waiting for the path is
+// there already, and is served without the runtime's poller having heard of
+// either socket, and before anything is logged: every system call and every
+// goroutine saved is a chance less to be held up where the CPUs are busy.
+func (w *window) accept() (int, error) {
+	w.mu.Lock()
+	if w.reason != nil {
+		w.mu.Unlock()
+		return -1, w.reason
+	}
+	if !w.ln.waiting() {
+		client, err := w.ln.acceptNow()
+		if err == nil {
+			w.mu.Unlock()
+			return client, nil
+		}
+		w.ln.startWaiting(time.Now().Add(min(promptly, w.m.opts.ConnectTimeout)))
+	}
+	w.mu.Unlock()
+	w.stepAside()
+	return w.ln.accept()
+}
+
+// promptly is how long the log may wait for such a client.
+const promptly = 5 * time.Millisecond
+
+// timeout shuts the window if its time is over. It is not if a signal has just
+// extended it, nor after the first, prompt deadline.
+func (w *window) timeout() {
+	w.m.log.start()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return !time.Now().Before(w.deadline) && w.shutLocked(errNobodyCame)
+	switch {
+	case w.reason != nil:
+	case time.Now().Before(w.deadline):
+		w.ln.setDeadline(w.deadline)
+	default:
+		w.shutLocked(errNobodyCame)
+	}
 }
 
 func (w *window) pause(d time.Duration) {
@@ -320,9 +353,7 @@ func (w *window) pause(d time.Duration) {
 }
 
 // refuse tells a client why it may not enter, and lets it go.
-func (m *Manhole) refuse(conn *net.UnixConn, cred Cred, why error) {
+func (m *Manhole) refuse(client int, cred Cred, why error) {
 	m.log.warn("client refused", "path", m.path, "pid", cred.PID, "uid", cred.UID, "gid", cred.GID, "err", why)
-	_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
-	_, _ = fmt.Fprintf(conn, "oneshot: refused: %v\n", why)
-	_ = conn.Close()
+	dismiss(client, fmt.Sprintf("oneshot: refused: %v\n", why))
 }

@@ -1,0 +1,98 @@
+#include "go_asm.h"
+#include "textflag.h"
+
+#define SYS_getpid	39
+#define SYS_shutdown	48
+#define SYS_newfstatat	262
+#define SYS_unlinkat	263
+
+#define AT_FDCWD		-100
+#define AT_SYMLINK_NOFOLLOW	0x100
+#define SHUT_RDWR		2
+
+// The frame: struct stat (144 bytes, st_dev and st_ino first), then the
+// handler's arguments.
+#define FRAME	192
+#define SIG	160
+#define INFO	168
+#define CONTEXT	176
+
+// func trapHandlerPC() uintptr
+TEXT ·trapHandlerPC(SB),NOSPLIT,$0-8
+	LEAQ	·trapHandler(SB), AX
+	MOVQ	AX, ret+0(FP)
+	RET
+
+// trapHandler is a signal handler: DI is the signal, SI its siginfo, DX the
+// context, and the kernel's restorer is the return address. sigreturn restores
+// every register, so that only those three need be kept for the next handler.
+// BX holds the state, which no system call touches.
+TEXT ·trapHandler(SB),NOSPLIT|NOFRAME|TOPFRAME,$0-0
+	SUBQ	$FRAME, SP
+	MOVQ	DI, SIG(SP)
+	MOVQ	SI, INFO(SP)
+	MOVQ	DX, CONTEXT(SP)
+	LEAQ	·theTrap(SB), BX
+
+	LOCK
+	INCL	trapState_busy(BX)
+	CMPL	trapState_armed(BX), $0
+	JEQ	chain
+
+	// A child that was forked from us has our memory, but not our socket.
+	MOVL	$SYS_getpid, AX
+	SYSCALL
+	CMPL	AX, trapState_pid(BX)
+	JNE	chain
+
+	// First the temporary name: if the move to the path happens after it,
+	// the move fails; if before, the path is seen below.
+	MOVQ	$AT_FDCWD, DI
+	LEAQ	trapState_tmp(BX), SI
+	MOVL	$0, DX
+	MOVL	$SYS_unlinkat, AX
+	SYSCALL
+
+	// Then the path, if it is our inode.
+	MOVQ	$AT_FDCWD, DI
+	LEAQ	trapState_path(BX), SI
+	MOVQ	SP, DX
+	MOVL	$AT_SYMLINK_NOFOLLOW, R10
+	MOVL	$SYS_newfstatat, AX
+	SYSCALL
+	TESTQ	AX, AX
+	JNE	fired
+	MOVQ	0(SP), AX
+	CMPQ	AX, trapState_dev(BX)
+	JNE	fired
+	MOVQ	8(SP), AX
+	CMPQ	AX, trapState_ino(BX)
+	JNE	fired
+	MOVQ	$AT_FDCWD, DI
+	LEAQ	trapState_path(BX), SI
+	MOVL	$0, DX
+	MOVL	$SYS_unlinkat, AX
+	SYSCALL
+
+fired:
+	MOVQ	SIG(SP), CX
+	DECL	CX
+	MOVL	$1, AX
+	SHLQ	CX, AX
+	LOCK
+	ORQ	AX, trapState_fired(BX)
+	// Wakes the goroutine that accepts; a bad descriptor does no harm.
+	MOVLQSX	trapState_ln(BX), DI
+	MOVL	$SHUT_RDWR, SI
+	MOVL	$SYS_shutdown, AX
+	SYSCALL
+
+chain:
+	MOVLQZX	SIG(SP), DI
+	MOVQ	trapState_old(BX)(DI*8), R8
+	MOVQ	INFO(SP), SI
+	MOVQ	CONTEXT(SP), DX
+	LOCK
+	DECL	trapState_busy(BX)
+	ADDQ	$FRAME, SP
+	JMP	R8

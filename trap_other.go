@@ -1,0 +1,18 @@
+//go:build !linux || !(amd64 || arm64)
+
+package oneshot
+
+import (
+	"syscall"
+)
+
+// trap is not written for this system; guard falls back to signal.Notify.
+type trap struct{}
+
+func newTrap([]syscall.Signal) *trap { return nil }
+
+func (*trap) arm(int, string, string) {}
+func (*trap) own(inode, *listener)    {}
+func (*trap) disarm()                 {}
+func (*trap) fired() syscall.Signal   { return 0 }
+func (*trap) release()                {}
