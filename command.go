@@ -19,57 +19,54 @@ type command struct {
 // errExit is how a command ends the session.
 var errExit = errors.New("exit")
 
-// builtins is the table of the commands, in the order of help. It is a
-// function since help refers to the table that it stands in.
-func builtins() []*command {
-	return []*command{
-		{
-			name: "help", args: "[COMMAND]", summary: "list the commands, or explain one",
-			run: runHelp,
-		},
-		{
-			name: "stacks", args: "[-n N]", summary: "show what the goroutines are doing, grouped by identical stacks",
-			help: "Shows the N largest groups, 20 unless told; -n 0 shows all. The program is not stopped for it:\n" +
-				"the goroutine profile needs two pauses far below a millisecond.",
-			run: runStacks,
-		},
-		{
-			name: "mem", summary: "show heap, limits and collector, from counters that stop nothing",
-			run: noArgs(runMem),
-		},
-		{
-			name: "gc", summary: "run the garbage collector now, and say what it freed",
-			help: "It blocks until the collection is complete (runtime.GC), with the program running beside it.",
-			run:  noArgs(runGC),
-		},
-		{
-			name: "build", summary: "show how the program was built, and from which modules",
-			run: noArgs(runBuild),
-		},
-		{
-			name: "signals", summary: "show the signal masks of the process, and what the program listens to",
-			help: "The masks are those of /proc/PID/status (proc(5)); SigBlk is that of the main thread. The Go runtime\n" +
-				"catches nearly every signal for itself, so SigCgt says little; the last lines say who listens.",
-			run: noArgs(runSignals),
-		},
-		{
-			name: "history", summary: "list the lines of this session",
-			run: noArgs(runHistory),
-		},
-		{
-			name: "exit", summary: "leave; so do quit, the end of input (Ctrl-D), and closing the connection",
-			run: func(context.Context, *session, []string) error { return errExit },
-		},
-		{
-			name: "quit", summary: "the same as exit",
-			run: func(context.Context, *session, []string) error { return errExit },
-		},
-	}
+// builtins is the table of the commands, in the order of help.
+var builtins = []*command{
+	{
+		name: "help", args: "[COMMAND]", summary: "list the commands, or explain one",
+		run: runHelp,
+	},
+	{
+		name: "stacks", args: "[-n N]", summary: "show what the goroutines are doing, grouped by identical stacks",
+		help: "Shows the N largest groups, 20 unless told; -n 0 shows all. The program is not stopped for it:\n" +
+			"the goroutine profile needs two pauses far below a millisecond.",
+		run: runStacks,
+	},
+	{
+		name: "mem", summary: "show heap, limits and collector, from counters that stop nothing",
+		run: noArgs(runMem),
+	},
+	{
+		name: "gc", summary: "run the garbage collector now, and say what it freed",
+		help: "It blocks until the collection is complete (runtime.GC), with the program running beside it.",
+		run:  noArgs(runGC),
+	},
+	{
+		name: "build", summary: "show how the program was built, and from which modules",
+		run: noArgs(runBuild),
+	},
+	{
+		name: "signals", summary: "show the signal masks of the process, and what the program listens to",
+		help: "The masks are those of /proc/PID/status (proc(5)); SigBlk is that of the main thread. The Go runtime\n" +
+			"catches nearly every signal for itself, so SigCgt says little; the last lines say who listens.",
+		run: noArgs(runSignals),
+	},
+	{
+		name: "history", summary: "list the lines of this session",
+		run: noArgs(runHistory),
+	},
+	{
+		name: "exit", summary: "leave; so do quit, the end of input (Ctrl-D), and closing the connection",
+		run: func(context.Context, *session, []string) error { return errExit },
+	},
+	{
+		name: "quit", summary: "the same as exit",
+		run: func(context.Context, *session, []string) error { return errExit },
+	},
 }
 
 // lookup returns the command of that name, nil if there is none.
-func lookup(name string) *command {
-	for _, cmd := range builtins() {
+func (s *session) lookup(name string) *command {
+	for _, cmd := range s.commands {
 		if cmd.name == name {
 			return cmd
 		}
@@ -92,13 +89,13 @@ func (cmd *command) usage() string { return strings.TrimSpace(cmd.name + " " + c
 func runHelp(_ context.Context, s *session, args []string) error {
 	switch len(args) {
 	case 0:
-		for _, cmd := range builtins() {
+		for _, cmd := range s.commands {
 			fmt.Fprintf(s.out, "  %-16s %s\n", cmd.usage(), cmd.summary)
 		}
 		_, _ = s.out.WriteString("Ctrl-C (byte 0x03) stops a running command, where the client sends it as it is.\n")
 		return nil
 	case 1:
-		cmd := lookup(args[0])
+		cmd := s.lookup(args[0])
 		if cmd == nil {
 			return fmt.Errorf("no command %q; help without a name lists them", clip(args[0], 40))
 		}

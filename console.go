@@ -36,6 +36,7 @@ func (console) serve(s *session) error {
 			return nil
 		case errors.Is(err, errIdle):
 			fmt.Fprintf(s.out, "\nnothing was typed for %v; the session ends\n", s.m.opts.IdleTimeout)
+			_ = s.out.Flush() // the client may be gone too
 			return err
 		case err != nil:
 			return err
@@ -56,7 +57,7 @@ func (console) serve(s *session) error {
 
 // command runs one command and shows its error; true: it ends the session.
 func (s *session) command(name string, args []string) (exit bool) {
-	cmd := lookup(name)
+	cmd := s.lookup(name)
 	if cmd == nil {
 		fmt.Fprintf(s.out, "no command %q; help lists them\n", clip(name, 40))
 		return false

@@ -25,11 +25,11 @@ func runStacks(ctx context.Context, s *session, args []string) error {
 	if err := flags.Parse(args); err != nil || flags.NArg() > 0 || *n < 0 {
 		return errors.New("usage: stacks [-n N], N groups, 0 for all")
 	}
-	groups, err := collectGroups()
+	groups, own, err := collectGroups()
 	if err != nil {
 		return err
 	}
-	return writeGroups(ctx, s.out, groups, *n)
+	return writeGroups(ctx, s.out, groups, own, *n)
 }
 
 // group is some goroutines with the same stack.
@@ -40,20 +40,48 @@ type group struct {
 	frames []string // "function\tfile:line", innermost first, without the runtime's on top
 }
 
-// collectGroups groups all goroutines by their stacks, largest first. It reads
+// collectGroups groups the goroutines by their stacks, largest first, and counts
+// those of the manhole, which it leaves out. It reads
 // the goroutine profile, which stops the program twice and very shortly, not for
 // the length of the dump (goroutineProfileWithLabelsConcurrent in the
 // runtime's mprof.go). The text form is the one that has the program counters
 // of the runtime's own frames.
-func collectGroups() ([]group, error) {
+func collectGroups() (groups []group, own int, err error) {
 	var p profileReader
 	if err := pprof.Lookup("goroutine").WriteTo(&p, 1); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if p.err != nil {
-		return nil, p.err
+		return nil, 0, p.err
 	}
-	return mergeGroups(p.groups), nil
+	groups = slices.DeleteFunc(p.groups, func(g group) bool {
+		if g.own() {
+			own += g.count
+			return true
+		}
+		return false
+	})
+	return mergeGroups(groups), own, nil
+}
+
+// own reports whether the goroutines are the manhole's. Where the program waits
+// in Wait or calls Oneshot, they are not.
+func (g group) own() bool {
+	for _, f := range g.frames {
+		name, _, _ := strings.Cut(f, "\t")
+		if name, ok := strings.CutPrefix(name, packagePath); ok && slices.Contains(ownFunctions, name) {
+			return true
+		}
+	}
+	return false
+}
+
+const packagePath = "github.com/gomanhole/oneshot."
+
+// ownFunctions are where the goroutines of the manhole begin.
+var ownFunctions = []string{
+	"(*Manhole).receive", "(*window).live", "(*session).run", "(*session).perform", "(*input).run",
+	"(*asyncLog).drain", "(*guard).post.func1",
 }
 
 // profileReader reads the text form of a goroutine profile while it is being
@@ -125,9 +153,21 @@ func symbolize(stack []uintptr) (waits string, frames []string) {
 			}
 		}
 		if !more {
-			return waits, frames
+			return waits, withoutEntry(frames)
 		}
 	}
+}
+
+// withoutEntry cuts off the runtime's functions that every goroutine begins in.
+func withoutEntry(frames []string) []string {
+	for len(frames) > 1 {
+		last := frames[len(frames)-1]
+		if !strings.HasPrefix(last, "runtime.goexit\t") && !strings.HasPrefix(last, "runtime.main\t") {
+			break
+		}
+		frames = frames[:len(frames)-1]
+	}
+	return frames
 }
 
 // waitReasons are the functions in which goroutines are parked, as they stand
@@ -171,12 +211,14 @@ func mergeGroups(groups []group) []group {
 }
 
 // writeGroups writes the n largest groups, all if n is 0, until ctx ends.
-func writeGroups(ctx context.Context, w io.Writer, groups []group, n int) error {
+func writeGroups(ctx context.Context, w io.Writer, groups []group, own, n int) error {
 	total := 0
 	for _, g := range groups {
 		total += g.count
 	}
-	if _, err := fmt.Fprintf(w, "\n%s in %s by identical stacks:\n", plural(total, "goroutine"), plural(len(groups), "group")); err != nil {
+	_, err := fmt.Fprintf(w, "\n%s in %s by identical stacks, %d of the manhole left out:\n",
+		plural(total, "goroutine"), plural(len(groups), "group"), own)
+	if err != nil {
 		return err
 	}
 	shown := groups
@@ -198,7 +240,7 @@ func writeGroups(ctx context.Context, w io.Writer, groups []group, n int) error 
 		}
 		fmt.Fprintf(w, "\n%s more with %s: stacks -n 0\n", plural(len(hidden), "group"), plural(rest, "goroutine"))
 	}
-	_, err := io.WriteString(w, "\n")
+	_, err = io.WriteString(w, "\n")
 	return err
 }
 

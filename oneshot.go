@@ -147,15 +147,15 @@ func Install(o Options) (*Manhole, error) {
 	m.sigThread = findSigThread()
 	// The new subscription stands before the old one goes, so that a signal
 	// between the two is not lost, nor deadly if it is one that kills.
-	if !o.NoReceiver && o.OneshotOn != nil {
-		m.signals = make(chan os.Signal, 1)
+	m.signals = make(chan os.Signal, 1)
+	if o.OneshotOn != nil {
 		signal.Notify(m.signals, o.OneshotOn)
 	}
 	if earlier != nil {
 		earlier.undo()
 		m.notBefore = time.Now().Add(m.opts.ReinstallDelay)
 	}
-	if m.signals != nil {
+	if !o.NoReceiver && o.OneshotOn != nil {
 		m.startReceiver()
 	}
 	installed.m = m
@@ -237,9 +237,7 @@ func (m *Manhole) undo() {
 		w.shut(errUninstalled)
 		w.wait()
 	}
-	if m.signals != nil {
-		signal.Stop(m.signals)
-	}
+	signal.Stop(m.signals)
 	m.receiver.Wait()
 }
 
@@ -256,6 +254,15 @@ func (m *Manhole) Handle(sig os.Signal) bool {
 	if sig == nil || sig != m.opts.OneshotOn {
 		return false
 	}
+	select {
+	case <-m.signals: // the same signal, which would be for Wait
+	default:
+	}
+	return m.open()
+}
+
+// open is activate for callers who have something else to do.
+func (m *Manhole) open() bool {
 	w, mine, err := m.activate()
 	if mine {
 		go w.live()
@@ -271,22 +278,25 @@ func (m *Manhole) Handle(sig os.Signal) bool {
 //	sig, err := m.Wait(ctx, os.Interrupt, syscall.SIGTERM)
 //
 // The error is ctx's if that ends first, and ErrNotInstalled once the manhole
-// is uninstalled. Signals between two calls of Wait take their default action.
+// is uninstalled. The manhole's signal is kept from Install on until a Wait; the
+// program's own are listened to during Wait only.
 func (m *Manhole) Wait(ctx context.Context, sigs ...os.Signal) (os.Signal, error) {
 	c := make(chan os.Signal, len(sigs)+1)
-	all := sigs
-	if m.opts.NoReceiver {
-		all = append(m.Signals(), sigs...)
-	}
-	if len(all) > 0 { // Notify without signals would mean every signal
-		signal.Notify(c, all...)
+	if len(sigs) > 0 { // Notify without signals would mean every signal
+		signal.Notify(c, sigs...)
 		defer signal.Stop(c)
+	}
+	own := m.signals
+	if !m.opts.NoReceiver {
+		own = nil
 	}
 	for {
 		select {
+		case <-own:
+			m.open()
 		case sig := <-c:
-			if m.Handle(sig) {
-				continue
+			if sig == m.opts.OneshotOn {
+				continue // asked for by mistake; it has come to own as well
 			}
 			m.shutWindow(closedBy{sig})
 			return sig, nil

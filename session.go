@@ -40,6 +40,8 @@ type core struct {
 	in    *input
 	done  chan struct{} // closed when nothing of the session is left
 
+	commands []*command
+
 	ctx    context.Context // ends with the session
 	cancel context.CancelCauseFunc
 
@@ -50,7 +52,7 @@ type core struct {
 
 // newSession makes a session for the client that will come.
 func (m *Manhole) newSession() *session {
-	c := &core{m: m, done: make(chan struct{})}
+	c := &core{m: m, done: make(chan struct{}), commands: builtins}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.in = newInput(c.interrupt, func() { c.abort(errGone) })
 	w := &wire{timeout: writeTimeout, failed: c.abort}
@@ -137,16 +139,7 @@ func (s *session) do(cmd *command, args []string) error {
 
 	view := &session{core: s.core, out: &output{wire: s.out.wire}}
 	ended := make(chan error, 1)
-	go func() {
-		err := fmt.Errorf("%s ended its goroutine (runtime.Goexit)", cmd.name)
-		defer func() {
-			if v := recover(); v != nil {
-				err = fmt.Errorf("%s panicked: %v\n%s", cmd.name, v, debug.Stack())
-			}
-			ended <- err
-		}()
-		err = cmd.run(ctx, view, args)
-	}()
+	go view.perform(ctx, cmd, args, ended)
 
 	select {
 	case err := <-ended:
@@ -166,6 +159,18 @@ func (s *session) do(cmd *command, args []string) error {
 		s.m.log.warn("a command does not stop and was left behind", "command", cmd.name, "pid", s.cred.PID)
 		return fmt.Errorf("%s: %w, but it does not stop; it was left running", cmd.name, context.Cause(ctx))
 	}
+}
+
+// perform is the goroutine of one command.
+func (s *session) perform(ctx context.Context, cmd *command, args []string, ended chan<- error) {
+	err := fmt.Errorf("%s ended its goroutine (runtime.Goexit)", cmd.name)
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%s panicked: %v\n%s", cmd.name, v, debug.Stack())
+		}
+		ended <- err
+	}()
+	err = cmd.run(ctx, s, args)
 }
 
 func (c *core) setStop(stop func()) {

@@ -58,7 +58,7 @@ func bindAndListen(fd int, path string) error {
 }
 
 // backlog is how many clients may have connected without being accepted yet.
-const backlog = 16
+const backlog = 128
 
 // acceptNow takes a client that has connected already, or returns EAGAIN.
 func (l *listener) acceptNow() (int, error) { return acceptFD(l.fd) }

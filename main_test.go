@@ -1,0 +1,194 @@
+//go:build linux || darwin || freebsd
+
+package oneshot
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+// TestMain is also the entry of the programs in program_test.go.
+func TestMain(m *testing.M) {
+	if name := os.Getenv(programEnv); name != "" {
+		runProgram(name)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// patience is how long a test waits for what must happen.
+const patience = 20 * time.Second
+
+// eventually polls until f is true.
+func eventually(t *testing.T, f func() bool, what string, args ...any) {
+	t.Helper()
+	require.Eventuallyf(t, f, patience, time.Millisecond, what, args...)
+}
+
+// syncBuffer is a log that tests read while it is being written.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// testManhole is a manhole with its log, uninstalled at the end of the test.
+type testManhole struct {
+	*Manhole
+	log *syncBuffer
+}
+
+// install installs a manhole with a path and a log of the test's own.
+func install(t *testing.T, o Options) testManhole {
+	t.Helper()
+	log := &syncBuffer{}
+	if o.SocketPath == "" {
+		o.SocketPath = filepath.Join(tempDir(t), "s")
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.NewTextHandler(log, nil))
+	}
+	m, err := Install(o)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_ = m.Uninstall() // the test may have done so
+		eventually(t, func() bool { return m.sessions() == 0 }, "a session does not end")
+		m.log.flush(patience)
+	})
+	return testManhole{m, log}
+}
+
+// tempDir is t.TempDir with a name short enough for a socket address.
+func tempDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "oneshot")
+	require.NoError(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+func (m *Manhole) sessions() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.inside
+}
+
+// client is a connected test client.
+type client struct {
+	t *testing.T
+	*net.UnixConn
+}
+
+// connect polls until the socket is there. A refused connect is a failure: a
+// path that exists answers.
+func connect(t *testing.T, path string) client {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		conn, err := net.Dial("unix", path)
+		if err == nil {
+			t.Cleanup(func() { conn.Close() })
+			require.NoError(t, conn.SetDeadline(time.Now().Add(2*patience)))
+			return client{t, conn.(*net.UnixConn)}
+		}
+		require.ErrorIs(t, err, syscall.ENOENT)
+		if time.Now().After(deadline) {
+			require.FailNow(t, "no socket", path)
+		}
+	}
+}
+
+// expect reads until text and returns everything up to it.
+func (c client) expect(text string) string {
+	c.t.Helper()
+	var got []byte
+	var b [1]byte
+	for !bytes.HasSuffix(got, []byte(text)) {
+		n, err := c.Read(b[:])
+		got = append(got, b[:n]...)
+		if err != nil {
+			require.FailNow(c.t, "the session ended early", "waiting for %q: %v, after %q", text, err, got)
+		}
+	}
+	return strings.TrimSuffix(string(got), text)
+}
+
+func (c client) send(text string) {
+	c.t.Helper()
+	_, err := c.Write([]byte(text))
+	require.NoError(c.t, err)
+}
+
+// rest reads to the end.
+func (c client) rest() string {
+	c.t.Helper()
+	var b bytes.Buffer
+	_, err := b.ReadFrom(c.UnixConn)
+	if err != nil { // unread input of ours at its end
+		require.ErrorIs(c.t, err, syscall.ECONNRESET)
+	}
+	return b.String()
+}
+
+// leave goes through a whole session.
+func (c client) leave() {
+	c.t.Helper()
+	c.expect(prompt)
+	c.send("exit\n")
+	require.Empty(c.t, c.rest())
+}
+
+// do runs one command and returns its output.
+func (c client) do(line string) string {
+	c.t.Helper()
+	c.send(line + "\n")
+	return c.expect(prompt)
+}
+
+// enter opens a window with Oneshot, not by signal, and reads up to the first
+// prompt.
+func (m testManhole) enter(t *testing.T) client {
+	t.Helper()
+	done := make(chan error, 1)
+	go func() { done <- m.Oneshot(context.Background()) }()
+	c := connect(t, m.Path())
+	t.Cleanup(func() {
+		c.Close()
+		require.NoError(t, <-done)
+	})
+	c.expect(prompt)
+	return c
+}
+
+func kill(t *testing.T, sig syscall.Signal) {
+	t.Helper()
+	require.NoError(t, syscall.Kill(os.Getpid(), sig))
+}
+
+func requireGone(t *testing.T, path string) {
+	t.Helper()
+	_, err := os.Lstat(path)
+	require.ErrorIs(t, err, os.ErrNotExist)
+}

@@ -1,0 +1,353 @@
+//go:build linux || darwin || freebsd
+
+package oneshot
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func TestASignalOpensOneSession(t *testing.T) {
+	m := install(t, Options{OneshotOn: syscall.SIGUSR2})
+	for range 3 {
+		requireGone(t, m.Path())
+		kill(t, syscall.SIGUSR2)
+		c := connect(t, m.Path())
+		first := c.expect(prompt)
+		require.Contains(t, first, fmt.Sprintf("pid %d", os.Getpid()))
+		require.Contains(t, first, runtime.Version())
+		require.Contains(t, first, "TestASignalOpensOneSession", "the stacks")
+		requireGone(t, m.Path())
+		c.send("exit\n")
+		require.Empty(t, c.rest())
+	}
+}
+
+func TestTheDefaultPathHasThePid(t *testing.T) {
+	path, err := socketPath(DefaultSocketPath, 4321)
+	require.NoError(t, err)
+	require.Equal(t, "/tmp/manhole-4321", path)
+}
+
+func TestIdleManholeCostsNothing(t *testing.T) {
+	for _, test := range []struct {
+		name       string
+		options    Options
+		goroutines int
+	}{
+		{"receiver", Options{OneshotOn: syscall.SIGUSR2}, 1},
+		{"no receiver", Options{OneshotOn: syscall.SIGUSR2, NoReceiver: true}, 0},
+		{"no signal", Options{}, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			signals := make(chan os.Signal, 1) // as a program that uses os/signal has
+			signal.Notify(signals, syscall.SIGUSR1)
+			defer signal.Stop(signals)
+			dir := tempDir(t)
+			test.options.SocketPath = filepath.Join(dir, "s")
+			before, fds := runtime.NumGoroutine(), countFDs(t)
+			m := install(t, test.options)
+			require.Equal(t, before+test.goroutines, runtime.NumGoroutine())
+			require.Equal(t, fds, countFDs(t))
+			left, err := os.ReadDir(dir)
+			require.NoError(t, err)
+			require.Empty(t, left)
+			if test.goroutines == 0 {
+				goleak.VerifyNone(t, goleak.IgnoreCurrent())
+			}
+			require.NoError(t, m.Uninstall())
+			require.Equal(t, before, runtime.NumGoroutine())
+			require.Equal(t, fds, countFDs(t))
+		})
+	}
+}
+
+func countFDs(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/dev/fd")
+	require.NoError(t, err)
+	return len(entries)
+}
+
+func TestNoGoroutineWithNoReceiverNorAfterUninstall(t *testing.T) {
+	// goleak without any option: the tests before this one leave nothing.
+	m := install(t, Options{OneshotOn: syscall.SIGUSR2, NoReceiver: true})
+	goleak.VerifyNone(t)
+	require.NoError(t, m.Uninstall())
+	goleak.VerifyNone(t)
+
+	m = install(t, Options{OneshotOn: syscall.SIGUSR2})
+	kill(t, syscall.SIGUSR2)
+	connect(t, m.Path()).expect(prompt)
+	kill(t, syscall.SIGUSR2) // leaves a window open
+	eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no second window")
+	require.NoError(t, m.Uninstall())
+	requireGone(t, m.Path())
+}
+
+func TestOneManholeAtATime(t *testing.T) {
+	require.Nil(t, Installed())
+	m := install(t, Options{OneshotOn: syscall.SIGUSR2})
+	require.Same(t, m.Manhole, Installed())
+	_, err := Install(Options{OneshotOn: syscall.SIGUSR2})
+	require.ErrorIs(t, err, ErrAlreadyInstalled)
+	require.NoError(t, m.Uninstall())
+	require.Nil(t, Installed())
+	require.ErrorIs(t, m.Uninstall(), ErrNotInstalled)
+	require.ErrorIs(t, m.Oneshot(context.Background()), ErrNotInstalled)
+	require.False(t, m.Handle(syscall.SIGUSR2))
+}
+
+func TestReinstallUndoesTheEarlier(t *testing.T) {
+	first := install(t, Options{OneshotOn: syscall.SIGUSR2})
+	kill(t, syscall.SIGUSR2)
+	c := connect(t, first.Path())
+	c.expect(prompt)
+	kill(t, syscall.SIGUSR2)
+	eventually(t, func() bool { _, err := os.Lstat(first.Path()); return err == nil }, "no second window")
+
+	second := install(t, Options{OneshotOn: syscall.SIGUSR1, Reinstall: true, ReinstallDelay: -1})
+	require.Same(t, second.Manhole, Installed())
+	requireGone(t, first.Path())
+	require.ErrorIs(t, first.Uninstall(), ErrNotInstalled)
+	require.Contains(t, c.do("help"), "stacks", "the running session may finish")
+	kill(t, syscall.SIGUSR1)
+	connect(t, second.Path()).expect(prompt)
+}
+
+func TestReinstallDelayKeepsAnEarlySignal(t *testing.T) {
+	install(t, Options{OneshotOn: syscall.SIGUSR2})
+	const delay = 300 * time.Millisecond
+	began := time.Now()
+	m := install(t, Options{OneshotOn: syscall.SIGUSR2, Reinstall: true, ReinstallDelay: delay})
+	kill(t, syscall.SIGUSR2)
+	connect(t, m.Path()).expect(prompt)
+	require.GreaterOrEqual(t, time.Since(began), delay)
+}
+
+func TestFirstInstallHasNoDelay(t *testing.T) {
+	m := install(t, Options{OneshotOn: syscall.SIGUSR2, Reinstall: true, ReinstallDelay: time.Hour})
+	kill(t, syscall.SIGUSR2)
+	connect(t, m.Path()).expect(prompt)
+}
+
+func TestUninstallDuringTheDelay(t *testing.T) {
+	install(t, Options{})
+	m := install(t, Options{OneshotOn: syscall.SIGUSR2, Reinstall: true, ReinstallDelay: time.Hour})
+	kill(t, syscall.SIGUSR2)
+	eventually(t, func() bool { return m.window() != nil }, "the signal was lost")
+	require.NoError(t, m.Uninstall())
+}
+
+func (m *Manhole) window() *window {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.win
+}
+
+type notASignal struct{}
+
+func (notASignal) Signal()        {}
+func (notASignal) String() string { return "made up" }
+
+func TestBadOptionsInstallNothing(t *testing.T) {
+	dir := tempDir(t)
+	file := filepath.Join(dir, "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	long := filepath.Join(dir, strings.Repeat("x", 200))
+	for _, test := range []struct {
+		name    string
+		options Options
+		says    []string
+	}{
+		{"SIGKILL", Options{OneshotOn: syscall.SIGKILL}, []string{"SIGKILL", "cannot be caught", "SIGUSR2"}},
+		{"SIGSTOP", Options{OneshotOn: syscall.SIGSTOP}, []string{"SIGSTOP", "cannot be caught"}},
+		{"SIGSEGV", Options{OneshotOn: syscall.SIGSEGV}, []string{"SIGSEGV", "crashed"}},
+		{"SIGURG", Options{OneshotOn: syscall.SIGURG}, []string{"SIGURG", "runtime"}},
+		{"signal 99", Options{OneshotOn: syscall.Signal(99)}, []string{"no such signal"}},
+		{"not a signal", Options{OneshotOn: notASignal{}}, []string{"notASignal", "syscall.Signal"}},
+		{"no directory", Options{SocketPath: dir + "/none/s"}, []string{dir + "/none", "no such file", "set SocketPath"}},
+		{"directory is a file", Options{SocketPath: file + "/s"}, []string{file, "not a directory"}},
+		{"ends in a slash", Options{SocketPath: dir + "/"}, []string{"not the name of a file"}},
+		{"NUL", Options{SocketPath: dir + "/a\x00b"}, []string{"not the name of a file"}},
+		{"abstract", Options{SocketPath: "@name"}, []string{"@name", "not supported"}},
+		{"too long", Options{SocketPath: long}, []string{"bytes", "temporary name"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := Install(test.options)
+			require.Error(t, err)
+			for _, text := range test.says {
+				require.ErrorContains(t, err, text)
+			}
+			require.Nil(t, Installed())
+		})
+	}
+}
+
+func TestAFailedReinstallKeepsTheEarlier(t *testing.T) {
+	m := install(t, Options{OneshotOn: syscall.SIGUSR2})
+	_, err := Install(Options{OneshotOn: syscall.SIGKILL, Reinstall: true})
+	require.Error(t, err)
+	require.Same(t, m.Manhole, Installed())
+	kill(t, syscall.SIGUSR2)
+	connect(t, m.Path()).expect(prompt)
+}
+
+func TestUnwritableDirectory(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("root may write everywhere; integration runs this as another user")
+	}
+	_, err := Install(Options{SocketPath: "/s"})
+	require.ErrorIs(t, err, os.ErrPermission)
+	require.ErrorContains(t, err, "set SocketPath")
+}
+
+func TestThePathOfExactlyTheLongestLength(t *testing.T) {
+	dir := tempDir(t)
+	longest := maxSocketPath - len(tmpSuffix(0))
+	path := filepath.Join(dir, strings.Repeat("x", longest-len(dir)-1))
+	_, err := Install(Options{SocketPath: path + "x"})
+	require.ErrorContains(t, err, fmt.Sprint(longest))
+	m := install(t, Options{OneshotOn: syscall.SIGUSR2, SocketPath: path})
+	kill(t, syscall.SIGUSR2)
+	connect(t, m.Path()).expect(prompt)
+}
+
+func TestWaitOpensTheManholeAndReturnsTheProgramsSignals(t *testing.T) {
+	m := install(t, Options{OneshotOn: syscall.SIGUSR2, NoReceiver: true})
+	type result struct {
+		sig os.Signal
+		err error
+	}
+	results := make(chan result, 1)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	wait := func() {
+		sig, err := m.Wait(ctx, syscall.SIGUSR1)
+		results <- result{sig, err}
+	}
+	go wait()
+	kill(t, syscall.SIGUSR2) // Wait may not have been called yet
+	connect(t, m.Path()).expect(prompt)
+
+	kill(t, syscall.SIGUSR2)
+	eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no second window")
+	kill(t, syscall.SIGUSR1)
+	require.Equal(t, result{syscall.SIGUSR1, nil}, <-results)
+	requireGone(t, m.Path())
+
+	go wait()
+	cancel()
+	require.Equal(t, result{nil, context.Canceled}, <-results)
+
+	ctx = context.Background()
+	go wait()
+	require.NoError(t, m.Uninstall())
+	require.Equal(t, result{nil, ErrNotInstalled}, <-results)
+}
+
+func TestWaitBesideAReceiver(t *testing.T) {
+	m := install(t, Options{OneshotOn: syscall.SIGUSR2})
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err := m.Wait(ctx)
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+func TestHandleInTheProgramsOwnLoop(t *testing.T) {
+	m := install(t, Options{OneshotOn: syscall.SIGUSR2, NoReceiver: true})
+	require.Equal(t, []os.Signal{syscall.SIGUSR2}, m.Signals())
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, append(m.Signals(), syscall.SIGUSR1)...)
+	defer signal.Stop(c)
+
+	kill(t, syscall.SIGUSR2)
+	require.True(t, m.Handle(<-c))
+	connect(t, m.Path()).expect(prompt)
+	kill(t, syscall.SIGUSR1)
+	require.False(t, m.Handle(<-c))
+	require.False(t, m.Handle(nil))
+
+	require.True(t, m.Handle(syscall.SIGUSR2))
+	eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no window")
+	require.False(t, m.Handle(syscall.SIGTERM), "TERM is the program's")
+	requireGone(t, m.Path())
+}
+
+func TestOneshotReturnsWhatHappened(t *testing.T) {
+	ctx := context.Background()
+	t.Run("nobody came", func(t *testing.T) {
+		m := install(t, Options{ConnectTimeout: 10 * time.Millisecond})
+		require.ErrorIs(t, m.Oneshot(ctx), os.ErrDeadlineExceeded)
+		requireGone(t, m.Path())
+	})
+	t.Run("cancelled before a client", func(t *testing.T) {
+		m := install(t, Options{})
+		ctx, cancel := context.WithCancel(ctx)
+		done := make(chan error, 1)
+		go func() { done <- m.Oneshot(ctx) }()
+		eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no window")
+		cancel()
+		require.ErrorIs(t, <-done, context.Canceled)
+		requireGone(t, m.Path())
+	})
+	t.Run("cancelled in the session", func(t *testing.T) {
+		m := install(t, Options{})
+		ctx, cancel := context.WithCancel(ctx)
+		done := make(chan error, 1)
+		go func() { done <- m.Oneshot(ctx) }()
+		c := connect(t, m.Path())
+		c.expect(prompt)
+		cancel()
+		require.ErrorIs(t, <-done, context.Canceled)
+		require.Empty(t, c.rest())
+	})
+	t.Run("uninstalled", func(t *testing.T) {
+		m := install(t, Options{})
+		done := make(chan error, 1)
+		go func() { done <- m.Oneshot(ctx) }()
+		eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no window")
+		require.NoError(t, m.Uninstall())
+		require.ErrorContains(t, <-done, "uninstalled")
+	})
+	t.Run("two callers share the window", func(t *testing.T) {
+		m := install(t, Options{})
+		done := make(chan error, 2)
+		go func() { done <- m.Oneshot(ctx) }()
+		eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no window")
+		joined, cancel := context.WithCancel(ctx)
+		cancel()
+		require.ErrorIs(t, m.Oneshot(joined), context.Canceled, "the window is not its own to close")
+		go func() { done <- m.Oneshot(ctx) }()
+		c := connect(t, m.Path())
+		c.expect(prompt)
+		c.send("exit\n")
+		require.NoError(t, <-done)
+	})
+}
+
+func TestManySignalsInEveryState(t *testing.T) {
+	m := install(t, Options{OneshotOn: syscall.SIGUSR2, Logger: slog.New(slog.DiscardHandler)})
+	for range 2000 {
+		kill(t, syscall.SIGUSR2)
+	}
+	for range 50 {
+		kill(t, syscall.SIGUSR2)
+		c := connect(t, m.Path())
+		kill(t, syscall.SIGUSR2)
+		c.expect(prompt)
+		c.Close()
+	}
+}

@@ -1,0 +1,217 @@
+//go:build linux || darwin || freebsd
+
+package oneshot
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// programEnv makes the test binary one of the programs below instead. Its value
+// is a name, and after a space words that change what is around it.
+const programEnv = "ONESHOT_TEST_PROGRAM"
+
+// handled is the exit status of a program that has handled its signal.
+const handled = 3
+
+// runProgram is a program with a manhole, in one of the ways that programs
+// treat the signals that end them. It prints its socket's path when it is ready.
+func runProgram(spec string) {
+	name, around, _ := strings.Cut(spec, " ")
+	if strings.Contains(around, "posts") {
+		lockTrap() // as where there is no trap
+	}
+	if strings.Contains(around, "load") {
+		for range 4 * runtime.GOMAXPROCS(0) {
+			go func() {
+				for {
+				}
+			}()
+		}
+	}
+	o := Options{OneshotOn: syscall.SIGUSR2, SocketPath: os.Getenv("ONESHOT_TEST_PATH")}
+	o.NoReceiver = name == "wait" || name == "handle"
+	switch {
+	case strings.Contains(around, "leave"):
+		o.Terminate = TerminateLeave
+	case strings.Contains(around, "reraise"):
+		o.Terminate = TerminateReraise
+	}
+	ready := func() { fmt.Println("ready") }
+	all := []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP}
+
+	if name == "early" { // handles its signals before the manhole is installed
+		c := make(chan os.Signal, 8)
+		signal.Notify(c, all...)
+		mustInstall(o)
+		ready()
+		exitGracefully(c, around)
+	}
+	m := mustInstall(o)
+	switch name {
+	case "bare": // has no handler
+		ready()
+		select {}
+	case "late": // handles them later, while a window is open
+		c := make(chan os.Signal, 8)
+		ready()
+		for m.window() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		signal.Notify(c, all...)
+		ready()
+		exitGracefully(c, around)
+	case "context": // stops listening as soon as it has the signal
+		ctx, stop := signal.NotifyContext(context.Background(), all...)
+		ready()
+		<-ctx.Done()
+		stop()
+		exitGracefully(signalled(), around)
+	case "atonce": // leaves no time for anything
+		c := make(chan os.Signal, 1)
+		signal.Notify(c, all...)
+		ready()
+		<-c
+		os.Exit(handled)
+	case "wait":
+		go func() {
+			for m.subscribers(syscall.SIGTERM) != subscriberOther {
+				time.Sleep(time.Millisecond)
+			}
+			ready()
+		}()
+		if _, err := m.Wait(context.Background(), all...); err != nil {
+			panic(err)
+		}
+		os.Exit(handled)
+	case "handle":
+		c := make(chan os.Signal, 8)
+		signal.Notify(c, append(m.Signals(), all...)...)
+		ready()
+		for sig := range c {
+			if !m.Handle(sig) {
+				os.Exit(handled)
+			}
+		}
+	}
+	panic("no program " + spec)
+}
+
+// signalled is a channel that has had its signal.
+func signalled() chan os.Signal {
+	c := make(chan os.Signal, 1)
+	c <- syscall.SIGTERM
+	return c
+}
+
+// mustInstall is Install for programs.
+func mustInstall(o Options) *Manhole {
+	m, err := Install(o)
+	if err != nil {
+		panic(err)
+	}
+	return m
+}
+
+// exitGracefully takes its time, and notices a signal that comes twice. As a
+// program should where there is no trap, it then uninstalls.
+func exitGracefully(c chan os.Signal, around string) {
+	<-c
+	select {
+	case <-c:
+		os.Exit(4)
+	case <-time.After(20 * time.Millisecond):
+	}
+	if strings.Contains(around, "posts") {
+		_ = Installed().Uninstall()
+	}
+	os.Exit(handled)
+}
+
+// program is a running child.
+type program struct {
+	*exec.Cmd
+	path  string
+	lines *bufio.Reader
+}
+
+func startProgram(t *testing.T, spec string) *program {
+	t.Helper()
+	p := &program{Cmd: exec.Command(os.Args[0]), path: tempDir(t) + "/s"}
+	p.Env = append(os.Environ(), programEnv+"="+spec, "ONESHOT_TEST_PATH="+p.path)
+	out, err := p.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, p.Start())
+	t.Cleanup(func() {
+		_ = p.Process.Kill()
+		_ = p.Cmd.Wait()
+	})
+	p.lines = bufio.NewReader(out)
+	p.ready(t)
+	return p
+}
+
+func (p *program) ready(t *testing.T) {
+	t.Helper()
+	text, err := p.lines.ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "ready\n", text)
+}
+
+func (p *program) signal(t *testing.T, sig syscall.Signal) {
+	t.Helper()
+	require.NoError(t, p.Process.Signal(sig))
+}
+
+// open opens a window and waits until it stands.
+func (p *program) open(t *testing.T) {
+	t.Helper()
+	p.signal(t, syscall.SIGUSR2)
+	eventually(t, func() bool { _, err := os.Lstat(p.path); return err == nil }, "no window")
+}
+
+// wait waits for the end and returns the wait status.
+func (p *program) wait(t *testing.T) syscall.WaitStatus {
+	t.Helper()
+	ended := make(chan struct{})
+	go func() {
+		_ = p.Cmd.Wait() // the status tells
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		require.FailNow(t, "the program does not end", p.Env[len(p.Env)-2])
+	}
+	return p.ProcessState.Sys().(syscall.WaitStatus)
+}
+
+// startIgnoring starts a program as nohup does, with SIGHUP ignored.
+func startIgnoring(t *testing.T, spec string) *program {
+	t.Helper()
+	signal.Ignore(syscall.SIGHUP) // which children inherit
+	defer signal.Reset(syscall.SIGHUP)
+	return startProgram(t, spec)
+}
+
+// listen has the process notified of signals until the result is called.
+func listen(sigs ...syscall.Signal) (stop func()) {
+	c := make(chan os.Signal, 1)
+	all := make([]os.Signal, len(sigs))
+	for i, sig := range sigs {
+		all[i] = sig
+	}
+	signal.Notify(c, all...)
+	return func() { signal.Stop(c) }
+}

@@ -1,0 +1,280 @@
+//go:build linux || darwin || freebsd
+
+package oneshot
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestHalfCloseIsNotDisconnect(t *testing.T) {
+	m := install(t, Options{OneshotOn: syscall.SIGUSR2})
+	for _, sent := range []string{"gc\nhelp\n", "gc\r\nhelp\r\n", "gc\nhelp"} {
+		kill(t, syscall.SIGUSR2)
+		c := connect(t, m.Path())
+		c.send(sent)
+		require.NoError(t, c.CloseWrite())
+		answer := c.rest()
+		require.Contains(t, answer, "collected in", sent)
+		require.Contains(t, answer, "list the commands", sent)
+	}
+}
+
+func TestEndOfInputWithoutALine(t *testing.T) {
+	m := install(t, Options{OneshotOn: syscall.SIGUSR2})
+	kill(t, syscall.SIGUSR2)
+	c := connect(t, m.Path())
+	require.NoError(t, c.CloseWrite())
+	require.True(t, strings.HasSuffix(c.rest(), prompt))
+}
+
+func TestLinesOfEveryKind(t *testing.T) {
+	m := install(t, Options{})
+	c := m.enter(t)
+	require.Empty(t, c.do(""))
+	require.Empty(t, c.do("   \t "))
+	require.Empty(t, c.do("\r"))
+	require.Contains(t, c.do("nonsense"), `no command "nonsense"; help lists them`)
+	require.Contains(t, c.do("\x00\x01\xfe\xff"), `no command "\x00\x01\xfe\xff"`)
+	require.Contains(t, c.do("  help   exit  "), "leave")
+	require.Contains(t, c.do("mem all"), "takes no arguments")
+	require.Contains(t, c.do("help help"), "explain one")
+	require.Contains(t, c.do("help none"), "no command")
+	require.Contains(t, c.do("help a b"), "one command at a time")
+
+	require.Contains(t, c.do(strings.Repeat("x", maxLine)), "no command")
+	require.Contains(t, c.do(strings.Repeat("x", maxLine+1)), "more than 65536 bytes and was not run")
+	require.Contains(t, c.do(strings.Repeat("x", 1<<20)), "more than 65536 bytes and was not run")
+	require.Contains(t, c.do("help"), "stacks", "the session goes on")
+}
+
+func TestGarbageOfEverySize(t *testing.T) {
+	m := install(t, Options{OneshotOn: syscall.SIGUSR2})
+	random := rand.NewChaCha8([32]byte{1})
+	for _, size := range []int{1, 100, 70_000, 1 << 20} {
+		garbage := make([]byte, size)
+		_, _ = random.Read(garbage)
+		kill(t, syscall.SIGUSR2)
+		c := connect(t, m.Path())
+		go func() {
+			_, _ = c.Write(garbage)
+			_ = c.CloseWrite()
+		}()
+		require.Contains(t, c.rest(), "goroutines")
+	}
+}
+
+func TestManyLinesAtOnceAreAllAnswered(t *testing.T) {
+	m := install(t, Options{})
+	c := m.enter(t)
+	const lines = 20_000
+	go func() {
+		_, _ = io.WriteString(c, strings.Repeat("x\n", lines))
+		_ = c.CloseWrite()
+	}()
+	require.Equal(t, lines, strings.Count(c.rest(), "no command"))
+}
+
+func TestTheFirstScreenReachesAClientThatSendsNothing(t *testing.T) {
+	m := install(t, Options{IdleTimeout: 20 * time.Millisecond})
+	done := make(chan error, 1)
+	go func() { done <- m.Oneshot(context.Background()) }()
+	c := connect(t, m.Path())
+	require.Contains(t, c.rest(), "nothing was typed for 20ms")
+	require.NoError(t, <-done)
+}
+
+// startSession runs a session with further commands, over a pair of sockets.
+func startSession(t *testing.T, extra ...*command) (*session, client) {
+	t.Helper()
+	m := install(t, Options{})
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	require.NoError(t, err)
+	require.NoError(t, syscall.SetNonblock(fds[0], true))
+	syscall.CloseOnExec(fds[0])
+	syscall.CloseOnExec(fds[1])
+	theirs := os.NewFile(uintptr(fds[1]), "theirs")
+	conn, err := net.FileConn(theirs)
+	require.NoError(t, err)
+	theirs.Close()
+	t.Cleanup(func() { conn.Close() })
+	require.NoError(t, conn.SetDeadline(time.Now().Add(2*patience)))
+
+	s := m.newSession()
+	s.commands = append(append([]*command{}, s.commands...), extra...)
+	require.NoError(t, m.Manhole.enter(s, Cred{}))
+	s.begin(fds[0])
+	go s.run()
+	return s, client{t, conn.(*net.UnixConn)}
+}
+
+// slow is a command that runs until it is stopped.
+func slow(started, stopped chan struct{}) *command {
+	return &command{name: "slow", run: func(ctx context.Context, s *session, _ []string) error {
+		close(started)
+		<-ctx.Done()
+		close(stopped)
+		return ctx.Err()
+	}}
+}
+
+func TestAnInterruptStopsTheCommandAndKeepsTheSession(t *testing.T) {
+	started, stopped := make(chan struct{}), make(chan struct{})
+	_, c := startSession(t, slow(started, stopped))
+	c.expect(prompt)
+	c.send("slow\n")
+	<-started
+	c.send("typed ahead\n\x03")
+	require.Equal(t, "interrupted\n", c.expect(prompt))
+	<-stopped
+	c.send("typed\x03")
+	require.Empty(t, c.expect(prompt), "an interrupt at the prompt forgets the line")
+	require.Contains(t, c.do("help"), "stacks")
+}
+
+func TestDisconnectStopsTheCommand(t *testing.T) {
+	for _, halfFirst := range []bool{false, true} {
+		t.Run(fmt.Sprintf("half-closed before %v", halfFirst), func(t *testing.T) {
+			started, stopped := make(chan struct{}), make(chan struct{})
+			s, c := startSession(t, slow(started, stopped))
+			c.expect(prompt)
+			c.send("slow\n")
+			<-started
+			if halfFirst {
+				require.NoError(t, c.CloseWrite())
+				select {
+				case <-stopped:
+					t.Fatal("half-close stopped the command")
+				case <-time.After(50 * time.Millisecond): // the time is the subject
+				}
+			}
+			c.Close()
+			<-stopped
+			<-s.done
+			require.ErrorIs(t, context.Cause(s.ctx), errGone)
+		})
+	}
+}
+
+func TestDisconnectIsSeenBehindATypedAheadFlood(t *testing.T) {
+	started, stopped := make(chan struct{}), make(chan struct{})
+	_, c := startSession(t, slow(started, stopped))
+	c.expect(prompt)
+	c.send("slow\n")
+	<-started
+	c.send(strings.Repeat("x\n", 4*maxAheadLines)) // more than is read ahead
+	c.Close()
+	<-stopped
+}
+
+func TestACommandThatDoesNotStopIsLeftBehind(t *testing.T) {
+	started, release := make(chan struct{}), make(chan struct{})
+	wrote := make(chan error, 1)
+	deaf := &command{name: "deaf", run: func(_ context.Context, s *session, _ []string) error {
+		close(started)
+		<-release
+		_, err := s.out.WriteString("late")
+		wrote <- err
+		return nil
+	}}
+	_, c := startSession(t, deaf)
+	c.expect(prompt)
+	c.send("deaf\n")
+	<-started
+	c.send("\x03")
+	require.Contains(t, c.expect(prompt), "deaf: interrupted, but it does not stop; it was left running")
+	require.Contains(t, c.do("help"), "stacks")
+	close(release)
+	require.ErrorIs(t, <-wrote, errCut)
+	require.Contains(t, c.do("history"), "deaf")
+}
+
+func TestACommandThatFailsKeepsTheSession(t *testing.T) {
+	run := func(f func() error) func(context.Context, *session, []string) error {
+		return func(context.Context, *session, []string) error { return f() }
+	}
+	_, c := startSession(t,
+		&command{name: "panics", run: run(func() error { panic("ouch") })},
+		&command{name: "exits", run: run(func() error { runtime.Goexit(); return nil })},
+		&command{name: "fails", run: run(func() error { return errors.New("no luck") })},
+	)
+	c.expect(prompt)
+	out := c.do("panics")
+	require.Contains(t, out, "panics panicked: ouch")
+	require.Contains(t, out, "session_test.go", "the stack")
+	require.Contains(t, c.do("exits"), "exits ended its goroutine (runtime.Goexit)")
+	require.Equal(t, "no luck\n", c.do("fails"))
+}
+
+func TestAClientThatStopsReadingIsDropped(t *testing.T) {
+	flood := &command{name: "flood", run: func(ctx context.Context, s *session, _ []string) error {
+		for {
+			if _, err := s.out.Write(make([]byte, 1<<16)); err != nil {
+				return err
+			}
+		}
+	}}
+	s, c := startSession(t, flood)
+	c.expect(prompt)
+	s.out.wire.mu.Lock()
+	s.out.wire.timeout = 50 * time.Millisecond
+	s.out.wire.mu.Unlock()
+	c.send("flood\n")
+	<-s.done // without a single read
+	require.ErrorIs(t, context.Cause(s.ctx), os.ErrDeadlineExceeded)
+}
+
+func TestAClientThatLeavesInTheMiddleOfTheOutput(t *testing.T) {
+	m := install(t, Options{OneshotOn: syscall.SIGUSR2})
+	kill(t, syscall.SIGUSR2)
+	c := connect(t, m.Path())
+	whole := len(c.expect(prompt))
+	c.Close()
+	for n := 0; n <= whole/2; n += 97 {
+		kill(t, syscall.SIGUSR2)
+		c := connect(t, m.Path())
+		_, err := io.ReadFull(c, make([]byte, n))
+		require.NoError(t, err)
+		c.Close()
+		eventually(t, func() bool { return m.sessions() == 0 }, "the session stays")
+	}
+}
+
+func TestHistoryIsBounded(t *testing.T) {
+	s, c := startSession(t)
+	c.expect(prompt)
+	for i := range maxHistory + 10 {
+		s.note(fmt.Sprintf("line %d %s", i, strings.Repeat("y", 2*maxHistoryLine)))
+	}
+	out := c.do("history")
+	require.Equal(t, maxHistory, strings.Count(out, "\n"))
+	require.Less(t, len(out), maxHistory*(maxHistoryLine+20))
+	require.NotContains(t, out, "line 10 ")
+	require.Contains(t, out, "line 11 ")
+}
+
+func TestTypedAheadIsBounded(t *testing.T) {
+	in := newInput(func() bool { return true }, func() {})
+	fed := 0
+	for in.wantsMore() {
+		in.take(bytes.Repeat([]byte("a\n"), 1024))
+		fed += 2048
+	}
+	require.Less(t, fed, 10*maxAheadBytes)
+	in.take(bytes.Repeat([]byte("b"), 10*maxLine))
+	require.LessOrEqual(t, cap(in.partial), 20*maxLine)
+	require.Empty(t, in.partial)
+}

@@ -1,0 +1,180 @@
+//go:build linux
+
+package oneshot
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func lockTrap() { trapLock.Lock() }
+
+// TestTerminatedInAnOpenWindow sends every terminating signal to every kind of
+// program, many times over: the socket goes, and then what the program would
+// have done without a manhole happens.
+func TestTerminatedInAnOpenWindow(t *testing.T) {
+	for _, around := range []string{"", " load", " posts", " posts load"} {
+		for _, name := range []string{"bare", "early", "late", "context", "atonce", "wait", "handle"} {
+			if name == "atonce" && around != "" && around != " load" {
+				// With signal.Notify alone a program that calls os.Exit
+				// in its handler may be quicker than the guard.
+				continue
+			}
+			t.Run(name+around, func(t *testing.T) {
+				t.Parallel()
+				for _, sig := range terminating {
+					for range 3 {
+						p := startProgram(t, name+around)
+						p.open(t)
+						if name == "late" {
+							p.ready(t)
+						}
+						p.signal(t, sig)
+						requireEnded(t, p, name, sig)
+					}
+				}
+			})
+		}
+	}
+}
+
+// requireEnded waits for the program's end, which is to be of its own kind.
+func requireEnded(t *testing.T, p *program, name string, sig syscall.Signal) {
+	t.Helper()
+	status := p.wait(t)
+	if name == "bare" {
+		require.True(t, status.Signaled(), "%v: %#x", sig, status)
+		require.Equal(t, sig, status.Signal())
+	} else {
+		require.Equal(t, handled, status.ExitStatus(), "%v: %#x", sig, status)
+	}
+	left, err := os.ReadDir(filepath.Dir(p.path))
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
+
+// TestTerminatedAtAnyMoment hits the program while windows open and close.
+func TestTerminatedAtAnyMoment(t *testing.T) {
+	for _, name := range []string{"bare", "wait"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for i := range 40 {
+				p := startProgram(t, name)
+				p.signal(t, syscall.SIGUSR2)
+				// The moment is the subject: from before the socket is
+				// made to after it stands.
+				time.Sleep(time.Duration(i) * 10 * time.Microsecond)
+				p.signal(t, syscall.SIGTERM)
+				requireEnded(t, p, name, syscall.SIGTERM)
+			}
+		})
+	}
+}
+
+func TestTerminatedWithoutAWindow(t *testing.T) {
+	for _, name := range []string{"bare", "early", "wait"} {
+		p := startProgram(t, name)
+		p.signal(t, syscall.SIGTERM)
+		requireEnded(t, p, name, syscall.SIGTERM)
+	}
+}
+
+func TestTerminatedAfterAWindow(t *testing.T) {
+	for _, around := range []string{"", " posts"} {
+		p := startProgram(t, "bare"+around)
+		p.signal(t, syscall.SIGUSR2)
+		c := connect(t, p.path)
+		c.expect(prompt)
+		c.do("help")
+		p.signal(t, syscall.SIGTERM)
+		requireEnded(t, p, "bare", syscall.SIGTERM)
+	}
+}
+
+func TestTerminatePolicies(t *testing.T) {
+	t.Run("leave", func(t *testing.T) {
+		p := startProgram(t, "bare leave")
+		p.open(t)
+		p.signal(t, syscall.SIGTERM)
+		eventually(t, func() bool { _, err := os.Lstat(p.path); return err != nil }, "the socket stays")
+		p.open(t) // it lives
+		require.NoError(t, p.Process.Kill())
+	})
+	t.Run("reraise", func(t *testing.T) {
+		p := startProgram(t, "early reraise")
+		p.open(t)
+		p.signal(t, syscall.SIGTERM)
+		require.Equal(t, 4, p.wait(t).ExitStatus(), "the program's handler has it twice")
+		requireGone(t, p.path)
+	})
+}
+
+// TestAnIgnoredSignalStaysIgnored: nohup, and background jobs of scripts.
+func TestAnIgnoredSignalStaysIgnored(t *testing.T) {
+	for _, around := range []string{"", " posts"} {
+		t.Run("ignored"+around, func(t *testing.T) {
+			p := startIgnoring(t, "bare"+around)
+			p.open(t)
+			p.signal(t, syscall.SIGHUP)
+			c := connect(t, p.path)
+			c.expect(prompt)
+			require.Contains(t, c.do("signals"), "SIGHUP      ignored")
+			c.send("exit\n")
+			c.rest()
+			p.signal(t, syscall.SIGHUP)
+			p.open(t) // it lives
+			p.signal(t, syscall.SIGTERM)
+			requireEnded(t, p, "bare", syscall.SIGTERM)
+		})
+	}
+}
+
+func TestTheProbeTellsWhoListens(t *testing.T) {
+	thread := findSigThread()
+	if thread.dir == "" {
+		t.Skip("the runtime's signal thread cannot be watched here (no /proc or no schedstat)")
+	}
+	m := &Manhole{sigThread: thread}
+	for range 50 {
+		require.Equal(t, subscriberNone, m.subscribers(syscall.SIGTERM))
+		c := listen(syscall.SIGTERM)
+		require.Equal(t, subscriberOther, m.subscribers(syscall.SIGTERM))
+		c()
+	}
+	require.Equal(t, subscriberUnknown, (&Manhole{}).subscribers(syscall.SIGTERM), "without calibration")
+	require.Equal(t, subscriberUnknown, (&Manhole{sigThread: sigThread{"/proc/self/task/0"}}).subscribers(syscall.SIGTERM))
+}
+
+func TestTheMaskTellsWhatAProgramListensTo(t *testing.T) {
+	thread := findSigThread()
+	if thread.dir == "" {
+		t.Skip("the runtime's signal thread cannot be watched here (no /proc or no schedstat)")
+	}
+	for _, sigs := range [][]syscall.Signal{{syscall.SIGUSR1}, {syscall.SIGUSR2, syscall.SIGWINCH, 40}} {
+		stop := listen(sigs...)
+		got, err := thread.listens()
+		stop()
+		require.NoError(t, err)
+		require.Equal(t, fmt.Sprint(signalSet(sigs...)), fmt.Sprint(got))
+	}
+	_, err := sigThread{}.listens()
+	require.Error(t, err)
+}
+
+func TestTheProbeFindsTheThreadWhateverIsListenedTo(t *testing.T) {
+	stop := listen(firstProbeSignal, firstProbeSignal-1)
+	defer stop()
+	require.NotEmpty(t, findSigThread().dir)
+}
+
+func TestTheProbeIsUnknownWhereEverySignalIsListenedTo(t *testing.T) {
+	stop := listen() // every signal
+	defer stop()
+	require.Empty(t, findSigThread().dir)
+}

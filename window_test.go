@@ -1,0 +1,312 @@
+//go:build linux || darwin || freebsd
+
+package oneshot
+
+import (
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestTheSocketIsNeverWiderThan0600(t *testing.T) {
+	old := syscall.Umask(0)
+	defer syscall.Umask(old)
+	dir := tempDir(t)
+	m := install(t, Options{OneshotOn: syscall.SIGUSR2, SocketPath: filepath.Join(dir, "s")})
+
+	// Look at whatever appears in the directory, the temporary name too, all
+	// the time that windows open and close.
+	stop := make(chan struct{})
+	var seen int
+	var watcher sync.WaitGroup
+	watcher.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			entries, _ := os.ReadDir(dir)
+			for _, e := range entries {
+				if info, err := e.Info(); err == nil {
+					seen++
+					if info.Mode() != fs.ModeSocket|0o600 {
+						t.Errorf("%s has mode %v", e.Name(), info.Mode())
+					}
+				}
+			}
+		}
+	})
+	for range 200 {
+		kill(t, syscall.SIGUSR2)
+		connect(t, m.Path()).leave()
+	}
+	kill(t, syscall.SIGUSR2)
+	eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no window")
+	connect(t, m.Path())
+	close(stop)
+	watcher.Wait()
+	require.NotZero(t, seen)
+}
+
+func TestThePathIsGoneBeforeTheFirstByte(t *testing.T) {
+	m := install(t, Options{OneshotOn: syscall.SIGUSR2})
+	for range 100 {
+		kill(t, syscall.SIGUSR2)
+		c := connect(t, m.Path())
+		var first [1]byte
+		_, err := c.Read(first[:])
+		require.NoError(t, err)
+		requireGone(t, m.Path())
+		c.Close()
+	}
+}
+
+// TestAPathThatExistsAnswers polls from two sides while windows open and
+// close; connect fails the test at a refused connection.
+func TestAPathThatExistsAnswers(t *testing.T) {
+	m := install(t, Options{OneshotOn: syscall.SIGUSR2})
+	for range 300 {
+		kill(t, syscall.SIGUSR2)
+		connect(t, m.Path()).leave()
+	}
+}
+
+func TestADeadSocketIsReplaced(t *testing.T) {
+	m := install(t, Options{OneshotOn: syscall.SIGUSR2})
+	leaveDeadSocket(t, m.Path())
+	kill(t, syscall.SIGUSR2)
+	eventually(t, func() bool {
+		conn, err := net.Dial("unix", m.Path())
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	}, "the dead socket was not replaced")
+	eventually(t, func() bool {
+		left, err := os.ReadDir(filepath.Dir(m.Path()))
+		return err == nil && len(left) == 0
+	}, "something is left")
+}
+
+func leaveDeadSocket(t *testing.T, path string) {
+	t.Helper()
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	require.NoError(t, err)
+	ln.SetUnlinkOnClose(false)
+	require.NoError(t, ln.Close())
+	_, err = net.Dial("unix", path)
+	require.ErrorIs(t, err, syscall.ECONNREFUSED)
+}
+
+func TestWhatIsNotOursIsLeftAlone(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		make func(path string) error
+		says string
+	}{
+		{"regular file", func(path string) error { return os.WriteFile(path, []byte("precious"), 0o644) }, "regular file"},
+		{"empty directory", func(path string) error { return os.Mkdir(path, 0o755) }, "directory"},
+		{"symbolic link", func(path string) error { return os.Symlink("/etc/passwd", path) }, "symbolic link"},
+		{"dangling link", func(path string) error { return os.Symlink("/nowhere", path) }, "symbolic link"},
+		{"named pipe", func(path string) error { return syscall.Mkfifo(path, 0o600) }, "named pipe"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			m := install(t, Options{OneshotOn: syscall.SIGUSR2})
+			require.NoError(t, test.make(m.Path()))
+			before, err := os.Lstat(m.Path())
+			require.NoError(t, err)
+
+			err = m.Oneshot(t.Context())
+			require.ErrorContains(t, err, test.says)
+			require.ErrorContains(t, err, m.Path())
+			require.ErrorContains(t, err, "remove it or set SocketPath")
+			kill(t, syscall.SIGUSR2)
+			eventually(t, func() bool { return m.window() == nil }, "the window stays")
+
+			after, err := os.Lstat(m.Path())
+			require.NoError(t, err)
+			require.True(t, os.SameFile(before, after))
+			require.Equal(t, before.ModTime(), after.ModTime())
+			left, err := os.ReadDir(filepath.Dir(m.Path()))
+			require.NoError(t, err)
+			require.Len(t, left, 1, "no temporary name is left")
+
+			// Once it is out of the way, the next signal works.
+			require.NoError(t, os.Remove(m.Path()))
+			kill(t, syscall.SIGUSR2)
+			connect(t, m.Path()).expect(prompt)
+		})
+	}
+}
+
+func TestALiveSocketIsLeftAlone(t *testing.T) {
+	for _, kind := range []string{"unix", "unixpacket", "unixgram"} {
+		t.Run(kind, func(t *testing.T) {
+			m := install(t, Options{})
+			var accepted func() error
+			if kind == "unixgram" {
+				pc, err := net.ListenPacket(kind, m.Path())
+				require.NoError(t, err)
+				defer pc.Close()
+				accepted = func() error {
+					_ = pc.SetReadDeadline(time.Unix(1, 0))
+					_, _, err := pc.ReadFrom(make([]byte, 1))
+					return err
+				}
+			} else {
+				ln, err := net.Listen(kind, m.Path())
+				if err != nil {
+					t.Skipf("no %s sockets here: %v", kind, err)
+				}
+				defer ln.Close()
+				accepted = func() error {
+					_ = ln.(*net.UnixListener).SetDeadline(time.Now().Add(20 * time.Millisecond))
+					_, err := ln.Accept()
+					return err
+				}
+			}
+			require.ErrorIs(t, m.Oneshot(t.Context()), ErrPathInUse)
+			require.ErrorIs(t, accepted(), os.ErrDeadlineExceeded, "its owner has not been bothered")
+			_, err := os.Lstat(m.Path())
+			require.NoError(t, err)
+		})
+	}
+}
+
+func TestOnlyTheOwnInodeIsUnlinked(t *testing.T) {
+	m := install(t, Options{OneshotOn: syscall.SIGUSR2})
+	kill(t, syscall.SIGUSR2)
+	eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no window")
+	require.NoError(t, os.Remove(m.Path()))
+	require.NoError(t, os.WriteFile(m.Path(), []byte("precious"), 0o600))
+	require.NoError(t, m.Uninstall())
+	text, err := os.ReadFile(m.Path())
+	require.NoError(t, err)
+	require.Equal(t, "precious", string(text))
+	require.Contains(t, m.log.String(), "left alone")
+}
+
+func TestAnotherProcessDoesNotUnlink(t *testing.T) {
+	m := install(t, Options{})
+	m.proc.pid++ // as seen by a child that was forked with our memory
+	go m.Oneshot(t.Context())
+	eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no window")
+	require.NoError(t, m.Uninstall())
+	_, err := os.Lstat(m.Path())
+	require.NoError(t, err)
+}
+
+func TestARefusedClientDoesNotUseTheWindowUp(t *testing.T) {
+	var mu sync.Mutex
+	asked := 0
+	m := install(t, Options{OneshotOn: syscall.SIGUSR2, Authorize: func(c Cred) error {
+		mu.Lock()
+		defer mu.Unlock()
+		asked++
+		switch {
+		case c.UID != os.Geteuid():
+			return errors.New("wrong credentials in the test")
+		case asked == 1:
+			return errors.New("not today")
+		case asked == 2:
+			panic("oops")
+		}
+		return nil
+	}})
+	kill(t, syscall.SIGUSR2)
+	require.Equal(t, "oneshot: refused: not today\n", connect(t, m.Path()).rest())
+	require.Contains(t, connect(t, m.Path()).rest(), "oops")
+	connect(t, m.Path()).expect(prompt)
+	requireGone(t, m.Path())
+	m.Manhole.log.flush(patience)
+	require.Contains(t, m.log.String(), "client refused")
+	require.Contains(t, m.log.String(), "not today")
+}
+
+func TestAWindowTimesOut(t *testing.T) {
+	m := install(t, Options{OneshotOn: syscall.SIGUSR2, ConnectTimeout: 10 * time.Millisecond})
+	kill(t, syscall.SIGUSR2)
+	m.waitForLog(t, "nobody came")
+	requireGone(t, m.Path())
+}
+
+func (m testManhole) waitForLog(t *testing.T, text string) {
+	t.Helper()
+	eventually(t, func() bool { return strings.Contains(m.log.String(), text) }, "%q is not logged", text)
+}
+
+func TestASignalRestartsTheTimeout(t *testing.T) {
+	m := install(t, Options{OneshotOn: syscall.SIGUSR2, ConnectTimeout: time.Minute})
+	kill(t, syscall.SIGUSR2)
+	eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no window")
+	w := m.window()
+	deadline := func() time.Time {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.deadline
+	}
+	first := deadline()
+	kill(t, syscall.SIGUSR2)
+	eventually(t, func() bool { return deadline().After(first) }, "not extended")
+	require.Same(t, w, m.window())
+	connect(t, m.Path()).expect(prompt)
+}
+
+func TestASignalDuringASessionOpensAnotherWindow(t *testing.T) {
+	m := install(t, Options{OneshotOn: syscall.SIGUSR2})
+	var inside []client
+	for range maxSessions {
+		kill(t, syscall.SIGUSR2)
+		c := connect(t, m.Path())
+		c.expect(prompt)
+		inside = append(inside, c)
+	}
+	kill(t, syscall.SIGUSR2)
+	require.Contains(t, connect(t, m.Path()).rest(), "8 sessions are open already")
+	// The refused client has not used the window up.
+	inside[0].send("exit\n")
+	inside[0].rest()
+	eventually(t, func() bool { return m.sessions() < maxSessions }, "no place became free")
+	connect(t, m.Path()).expect(prompt)
+	for _, c := range inside[1:] {
+		require.Contains(t, c.do("help"), "stacks")
+	}
+}
+
+func TestWhoComesSecondIsToldSo(t *testing.T) {
+	// Both have connected before the first is accepted.
+	enter := make(chan struct{})
+	m := install(t, Options{OneshotOn: syscall.SIGUSR2, Authorize: func(Cred) error {
+		<-enter
+		return nil
+	}})
+	kill(t, syscall.SIGUSR2)
+	first, second := connect(t, m.Path()), connect(t, m.Path())
+	close(enter)
+	first.expect(prompt)
+	require.Equal(t, "oneshot: too late, the window is closed: another client has entered\n", second.rest())
+}
+
+func TestASignalWhileTheWindowIsShutIsNotLost(t *testing.T) {
+	m := install(t, Options{OneshotOn: syscall.SIGUSR2})
+	for range 100 {
+		w, mine, err := m.activate()
+		require.NoError(t, err)
+		require.True(t, mine)
+		go w.live()
+		eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no window")
+		w.shut(errors.New("shut by the test"))
+		require.True(t, m.Handle(syscall.SIGUSR2))
+		connect(t, m.Path()).leave()
+	}
+}
