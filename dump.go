@@ -81,7 +81,7 @@ const packagePath = "github.com/gomanhole/oneshot."
 // ownFunctions are where the goroutines of the manhole begin.
 var ownFunctions = []string{
 	"(*Manhole).receive", "(*window).live", "(*session).run", "(*session).perform", "(*input).run",
-	"(*asyncLog).drain", "(*guard).post.func1",
+	"(*asyncLog).drain", "(*guard).post.func1", "(*Manhole).dismiss.func1",
 }
 
 // profileReader reads the text form of a goroutine profile while it is being

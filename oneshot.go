@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -101,6 +102,8 @@ type Manhole struct {
 	quit         chan struct{}  // closed by Uninstall
 	signals      chan os.Signal // the receiver's; nil: there is none
 	receiver     sync.WaitGroup // the one goroutine that has the receiver's place
+
+	dismissing atomic.Int32 // clients that were refused and are still reading why
 
 	mu     sync.Mutex // guards what follows
 	undone bool

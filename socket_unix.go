@@ -96,15 +96,14 @@ func (l *listener) accept() (int, error) {
 	return client, os.NewSyscallError("accept", acceptErr)
 }
 
-// turnAway tells the clients that have connected but were not accepted why they
-// will not be, instead of a bare reset.
-func (l *listener) turnAway(line string) {
+// turnAway dismisses the clients that have connected but were not accepted.
+func (l *listener) turnAway(dismiss func(client int)) {
 	for range backlog + 1 {
 		client, err := acceptFD(l.fd)
 		if err != nil {
 			return
 		}
-		dismiss(client, line)
+		dismiss(client)
 	}
 }
 
@@ -114,12 +113,6 @@ func (l *listener) close() {
 	} else {
 		unix.Close(l.fd)
 	}
-}
-
-// dismiss sends a client one line, as far as there is room, and lets it go.
-func dismiss(client int, line string) {
-	_, _ = writeSocket(uintptr(client), []byte(line))
-	unix.Close(client)
 }
 
 // inode tells a file from every other that exists.
@@ -168,6 +161,8 @@ func hungUp(fd uintptr) bool {
 	n, err := unix.Poll(fds, 0)
 	return err == nil && n > 0 && fds[0].Revents&(unix.POLLHUP|unix.POLLERR) != 0
 }
+
+func shutdownWriting(fd int) error { return unix.Shutdown(fd, unix.SHUT_WR) }
 
 func readSocket(fd uintptr, p []byte) (int, error) { return unix.Read(int(fd), p) }
 

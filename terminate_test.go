@@ -13,8 +13,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func lockTrap() { trapLock.Lock() }
-
 // TestTerminatedInAnOpenWindow sends every terminating signal to every kind of
 // program, many times over: the socket goes, and then what the program would
 // have done without a manhole happens.

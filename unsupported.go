@@ -26,13 +26,13 @@ func (*listener) waiting() bool                { return false }
 func (*listener) startWaiting(time.Time)       {}
 func (*listener) setDeadline(time.Time)        {}
 func (*listener) accept() (int, error)         { return -1, ErrUnsupported }
-func (*listener) turnAway(string)              {}
+func (*listener) turnAway(func(int))           {}
 func (*listener) close()                       {}
-func dismiss(int, string)                      {}
 func inodeAt(string) (inode, error)            { return inode{}, ErrUnsupported }
 func moveSocket(_, _ string) error             { return ErrUnsupported }
 func socketInUse(string) (bool, error)         { return false, ErrUnsupported }
 func checkDirWritable(string) error            { return ErrUnsupported }
+func shutdownWriting(int) error                { return ErrUnsupported }
 func hungUp(uintptr) bool                      { return true }
 func readSocket(uintptr, []byte) (int, error)  { return 0, ErrUnsupported }
 func writeSocket(uintptr, []byte) (int, error) { return 0, ErrUnsupported }

@@ -3,6 +3,7 @@ package oneshot
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"math/rand/v2"
@@ -84,7 +85,9 @@ func (w *window) shutLocked(reason error) bool {
 	close(w.over)
 	if w.ln != nil {
 		w.unlink()
-		w.ln.turnAway("oneshot: too late, the window is closed: " + reason.Error() + "\n")
+		w.ln.turnAway(func(client int) {
+			w.m.dismiss(client, "oneshot: too late, the window is closed: "+reason.Error()+"\n")
+		})
 		w.guard.disarm() // it knows the descriptor
 		w.ln.close()
 	}
@@ -355,5 +358,34 @@ func (w *window) pause(d time.Duration) {
 // refuse tells a client why it may not enter, and lets it go.
 func (m *Manhole) refuse(client int, cred Cred, why error) {
 	m.log.warn("client refused", "path", m.path, "pid", cred.PID, "uid", cred.UID, "gid", cred.GID, "err", why)
-	dismiss(client, fmt.Sprintf("oneshot: refused: %v\n", why))
+	m.dismiss(client, fmt.Sprintf("oneshot: refused: %v\n", why))
 }
+
+// dismiss sends a client one line and lets it go. A client that has something
+// to send first (echo stacks | nc) would not read the line if its own write
+// failed, so it is given a moment for both, on a goroutine of its own.
+func (m *Manhole) dismiss(client int, line string) {
+	_, err := writeSocket(uintptr(client), []byte(line))
+	f := os.NewFile(uintptr(client), "manhole client")
+	if err == nil {
+		err = shutdownWriting(client)
+	}
+	if err == nil {
+		err = f.SetReadDeadline(time.Now().Add(dismissTime))
+	}
+	if err != nil || m.dismissing.Load() >= maxDismissing {
+		_ = f.Close()
+		return
+	}
+	m.dismissing.Add(1)
+	go func() {
+		defer m.dismissing.Add(-1)
+		defer f.Close()
+		_, _ = io.CopyN(io.Discard, f, maxLine) // the deadline ends it, if not the client
+	}()
+}
+
+const (
+	dismissTime   = 250 * time.Millisecond
+	maxDismissing = 16 // at a time; further ones are let go at once
+)

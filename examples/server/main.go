@@ -22,17 +22,18 @@ import (
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:0", "the address to serve HTTP on; port 0 takes a free one")
+	socket := flag.String("socket", "", "where the manhole opens (default "+oneshot.DefaultSocketPath+")")
 	flag.Parse()
-	if err := run(*addr); err != nil {
+	if err := run(*addr, *socket); err != nil {
 		slog.Error("server", "err", err)
 		os.Exit(1)
 	}
 }
 
-func run(addr string) error {
+func run(addr, socket string) error {
 	// NoReceiver: main waits for signals anyway, so that no goroutine of the
 	// manhole has to.
-	m, err := oneshot.Install(oneshot.Options{OneshotOn: syscall.SIGUSR2, NoReceiver: true})
+	m, err := oneshot.Install(oneshot.Options{OneshotOn: syscall.SIGUSR2, NoReceiver: true, SocketPath: socket})
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,101 @@
+//go:build linux || darwin || freebsd
+
+package oneshot
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestTheBannerSaysWhoAndWhat(t *testing.T) {
+	m := install(t, Options{})
+	go m.Oneshot(t.Context())
+	c := connect(t, m.Path())
+	first := c.expect("\n")
+	require.Contains(t, first, fmt.Sprintf("pid %d, ", os.Getpid()))
+	require.Contains(t, first, "github.com/gomanhole/oneshot")
+	require.Contains(t, first, runtime.Version()+" "+runtime.GOOS+"/"+runtime.GOARCH)
+	second := c.expect("\n")
+	require.Regexp(t, `(up \d+s, )?\d+ goroutines, GOMAXPROCS \d+; you are pid \d+, uid \d+; help lists the commands`, second)
+}
+
+func TestHelpNamesEveryCommandAndEachHasHelp(t *testing.T) {
+	m := install(t, Options{})
+	c := m.enter(t)
+	out := c.do("help")
+	for _, cmd := range builtins {
+		require.Contains(t, out, "  "+cmd.usage()+" ")
+		require.Contains(t, c.do("help "+cmd.name), cmd.summary)
+	}
+}
+
+func TestCommandsSayWhatTheyShould(t *testing.T) {
+	m := install(t, Options{})
+	c := m.enter(t)
+	for _, test := range []struct{ line, says string }{
+		{"mem", `(?s)heap in use +[\d.]+ [KMG]iB, of which .*\nstacks .*\nfrom system .*\ncollector +\d+ cycles.*\nsettings +GOGC 100, memory limit none\n`},
+		{"gc", `^collected in [\d.]+[µm]?s; heap in use was [\d.]+ \wiB, is [\d.]+ \wiB\n$`},
+		{"build", `go1\.[\s\S]*mod\tgithub.com/gomanhole/oneshot\t`},
+		{"stacks -n 1", `(?s)goroutines in \d+ groups.*\n\d+ groups? more with \d+ goroutines?: stacks -n 0\n`},
+		{"stacks -n -1", `usage: stacks \[-n N\], N groups, 0 for all\n`},
+		{"stacks everything", `usage: stacks`},
+		{"history", `(?m)^   1  mem\n   2  gc\n[\s\S]*   7  history\n$`},
+	} {
+		require.Regexp(t, regexp.MustCompile(test.says), c.do(test.line), test.line)
+	}
+	require.NotContains(t, c.do("stacks -n 0"), "more with")
+}
+
+func TestSignalsSaysWhatThisProcessListensTo(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("needs /proc, as Linux has it")
+	}
+	m := install(t, Options{})
+	c := m.enter(t)
+	out := c.do("signals")
+	for _, row := range []string{"SigPnd", "ShdPnd", "SigBlk", "SigIgn", "SigCgt"} {
+		require.Regexp(t, row+` [0-9a-f]{16}  `, out)
+	}
+	require.Regexp(t, `SigCgt .*SIGURG`, out)
+	require.Regexp(t, `SIGTERM +nobody handles it: the process dies of it`, out)
+	stop := listen(0x0f)
+	require.Regexp(t, `SIGTERM +the program handles it`, c.do("signals"))
+	stop()
+}
+
+func TestEqualStacksAreOneGroup(t *testing.T) {
+	release := make(chan struct{})
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer close(release)
+	for range 200 {
+		wg.Go(func() { parkInReceive(release) })
+	}
+	m := install(t, Options{})
+	c := m.enter(t)
+	eventually(t, func() bool {
+		out := c.do("stacks")
+		first := strings.Split(out, "\n\n")[1]
+		return strings.HasPrefix(first, "200 (") && strings.Contains(first, "chan receive") &&
+			strings.Contains(first, "parkInReceive") && strings.Contains(first, "console_test.go:")
+	}, "the largest group does not come first")
+	require.NotContains(t, c.do("stacks -n 0"), "(*session)", "the manhole leaves itself out")
+}
+
+func parkInReceive(c chan struct{}) { <-c }
+
+func TestBytesText(t *testing.T) {
+	for n, want := range map[uint64]string{
+		0: "0 B", 1023: "1023 B", 1024: "1.00 KiB", 1536: "1.50 KiB", 10 << 10: "10.0 KiB", 1<<20 - 1: "1.00 MiB",
+		123 << 20: "123 MiB", 1023 << 20: "1023 MiB", 5 << 30: "5.00 GiB", 1<<64 - 1: "16.0 EiB",
+	} {
+		require.Equal(t, want, bytesText(n), n)
+	}
+}

@@ -1,0 +1,96 @@
+//go:build linux
+
+package integration
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestClientsFromAShell does what the README says, twice, but for the wait
+// that a loaded machine needs between kill and the client.
+func TestClientsFromAShell(t *testing.T) {
+	for _, test := range []struct{ program, debianPackage, client string }{
+		{"nc", "netcat-openbsd", "nc -U %s"},
+		{"nc", "netcat-openbsd", "nc -N -U %s"},
+		{"socat", "socat", "socat - UNIX-CONNECT:%s"},
+	} {
+		t.Run(test.client[:len(test.client)-3], func(t *testing.T) {
+			need(t, test.program, test.debianPackage)
+			c := startServer(t)
+			for range 2 {
+				line := fmt.Sprintf("kill -USR2 %d; until [ -S %s ]; do :; done; "+test.client, c.Process.Pid, c.path, c.path)
+				sh := exec.Command("sh", "-c", line)
+				sh.Stdin = strings.NewReader("gc\nexit\n")
+				out, err := sh.CombinedOutput()
+				require.NoError(t, err, "%s", out)
+				require.Contains(t, string(out), "main.run.func1", "the stack that serves HTTP")
+				require.Contains(t, string(out), ">>> collected in")
+				require.NoFileExists(t, c.path)
+			}
+		})
+	}
+}
+
+// TestATerminal types into nc in a real terminal.
+func TestATerminal(t *testing.T) {
+	need(t, "nc", "netcat-openbsd")
+	need(t, "tmux", "tmux")
+	c := startServer(t)
+	socket := t.TempDir() + "/tmux"
+	tmux := func(args ...string) string {
+		t.Helper()
+		out, err := exec.Command("tmux", append([]string{"-S", socket, "-f", "/dev/null"}, args...)...).CombinedOutput()
+		require.NoError(t, err, "tmux %v: %s", args, out)
+		return string(out)
+	}
+	tmux("new-session", "-d", "-x", "120", "-y", "100", "sh")
+	defer exec.Command("tmux", "-S", socket, "kill-server").Run()
+	shows := func(text string) {
+		t.Helper()
+		eventually(t, func() bool { return strings.Contains(tmux("capture-pane", "-p"), text) }, "%q is not shown", text)
+	}
+	c.open(t)
+	tmux("send-keys", "nc -U "+c.path, "Enter")
+	shows("by identical stacks")
+	shows("\n>>>")
+	tmux("send-keys", "nonsense", "Enter")
+	shows(`no command "nonsense"; help lists them`)
+	tmux("send-keys", "help", "Enter")
+	shows("Ctrl-C (byte 0x03) stops a running command")
+	tmux("send-keys", "exit", "Enter")
+	tmux("send-keys", "echo status $?", "Enter")
+	shows("status 0")
+	require.NoFileExists(t, c.path)
+}
+
+// TestAKilledProgramLeavesAFileThatIsReplaced: SIGKILL leaves no time.
+func TestAKilledProgramLeavesAFileThatIsReplaced(t *testing.T) {
+	path := t.TempDir() + "/s"
+	for range 3 {
+		c := startProgram(t, "receiver", path)
+		c.signal(t, syscall.SIGUSR2)
+		eventually(t, func() bool { return strings.Contains(c.stderr.String(), "window open") }, "no window: %s", c.stderr)
+		c.signal(t, syscall.SIGKILL)
+		require.Equal(t, syscall.SIGKILL, c.wait(t).Signal())
+		require.FileExists(t, path)
+	}
+	c := startProgram(t, "receiver", path)
+	require.Contains(t, c.session(t, "exit\n"), ">>> ")
+	require.NoFileExists(t, path)
+}
+
+func startProgram(t *testing.T, name, path string) *child {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "INTEGRATION_PROGRAM="+name, "INTEGRATION_PATH="+path)
+	c := start(t, cmd, "ready")
+	c.path = path
+	return c
+}

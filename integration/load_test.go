@@ -1,0 +1,134 @@
+//go:build linux
+
+package integration
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+const usr2 = syscall.SIGUSR2
+
+// TestAStuckLogKeepsNobodyOut: nobody reads stderr, and its pipe is full.
+func TestAStuckLogKeepsNobodyOut(t *testing.T) {
+	var fds [2]int
+	require.NoError(t, unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK))
+	defer unix.Close(fds[0])
+	for {
+		if _, err := unix.Write(fds[1], make([]byte, 1)); err != nil {
+			require.ErrorIs(t, err, unix.EAGAIN)
+			break
+		}
+	}
+	require.NoError(t, unix.SetNonblock(fds[1], false)) // for the child it blocks
+	w := os.NewFile(uintptr(fds[1]), "stderr")
+	defer w.Close()
+	cmd := exec.Command(server)
+	cmd.Stderr = w
+	c := start(t, cmd, "nc -U")
+	for range 20 {
+		require.Contains(t, c.session(t, "gc\nexit\n"), "collected in")
+	}
+}
+
+// TestTwoThousandSessionsLeaveNothing compares goroutines, descriptors, threads
+// and files before and after.
+func TestTwoThousandSessionsLeaveNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	c := startProgram(t, "receiver", path)
+	for range 20 { // warms up
+		c.session(t, "mem\nexit\n")
+	}
+	before := c.state(t)
+	for range 2000 {
+		require.Contains(t, c.session(t, "mem\nexit\n"), "heap in use")
+	}
+	after := c.state(t)
+	require.InDelta(t, before.goroutines, after.goroutines, 1)
+	require.Equal(t, before.descriptors, after.descriptors)
+	require.InDelta(t, before.threads, after.threads, 3)
+	files, err := os.ReadDir(filepath.Dir(path))
+	require.NoError(t, err)
+	require.Empty(t, files)
+}
+
+type state struct{ goroutines, descriptors, threads int }
+
+var goroutines = regexp.MustCompile(`(\d+) goroutines, GOMAXPROCS`)
+
+// state looks at a program that is idle but for this one session.
+func (c *child) state(t *testing.T) (s state) {
+	t.Helper()
+	proc := fmt.Sprintf("/proc/%d", c.Process.Pid)
+	count := func(dir string) int {
+		entries, err := os.ReadDir(proc + dir)
+		require.NoError(t, err)
+		return len(entries)
+	}
+	found := goroutines.FindStringSubmatch(c.session(t, "exit\n"))
+	require.NotNil(t, found)
+	s.goroutines, _ = strconv.Atoi(found[1])
+	s.threads = count("/task")
+	// The session's own descriptor goes just after the client has seen its end.
+	s.descriptors = count("/fd")
+	eventually(t, func() bool {
+		last := s.descriptors
+		s.descriptors = count("/fd")
+		return s.descriptors == last
+	}, "the descriptors do not settle")
+	return s
+}
+
+// TestTerminationsAtRandomMoments ends two kinds of programs, each with its own
+// handling of SIGTERM, while clients come and go.
+func TestTerminationsAtRandomMoments(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 100 {
+		var both []*child
+		for _, name := range []string{"receiver", "wait"} {
+			both = append(both, startProgram(t, name, filepath.Join(dir, name)))
+		}
+		for _, c := range both {
+			c.signal(t, syscall.SIGUSR2)
+		}
+		switch i % 4 {
+		case 0, 1:
+			// The moment is the subject.
+			time.Sleep(time.Duration(rand.IntN(600)) * time.Microsecond)
+		case 2:
+			for _, c := range both {
+				if conn, err := net.Dial("unix", c.path); err == nil {
+					defer conn.Close()
+				}
+			}
+		case 3:
+			for _, c := range both {
+				c.session(t, "help\n")
+				c.signal(t, syscall.SIGUSR2)
+			}
+		}
+		for _, c := range both {
+			c.signal(t, syscall.SIGTERM)
+		}
+		for _, c := range both {
+			status := c.wait(t)
+			require.Equal(t, 3, status.ExitStatus(), "%s: %#x\n%s", filepath.Base(c.path), status, c.stderr)
+		}
+		left, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		require.Empty(t, left, strings.Join([]string{"round", strconv.Itoa(i)}, " "))
+	}
+}

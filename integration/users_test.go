@@ -1,0 +1,121 @@
+//go:build linux
+
+package integration
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Two users that need not exist, and the one that the kernel shows for users
+// that a namespace does not map.
+const (
+	alice  = 12345
+	bob    = 12346
+	nobody = 65534
+)
+
+// nc connects as a user and returns what it is told.
+func nc(uid int, path, input string) string {
+	argv := as(uid, "nc", "-N", "-U", path)
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Stdin = strings.NewReader(input)
+	out, err := cmd.CombinedOutput()
+	return fmt.Sprintf("%s%v", out, err)
+}
+
+func TestUsers(t *testing.T) {
+	needRoot(t)
+	need(t, "nc", "netcat-openbsd")
+	const refused, notEven = "oneshot: refused: uid", "Permission denied"
+	for _, test := range []struct {
+		name           string
+		server, client int
+		mode           os.FileMode // of the socket, as somebody may have changed it
+		answer         string
+	}{
+		{"root enters anybody's", alice, 0, 0o600, ">>> "},
+		{"alice enters her own", alice, alice, 0o600, ">>> "},
+		{"bob cannot even connect to hers", alice, bob, 0o600, notEven},
+		{"bob is refused where the mode lets him", alice, bob, 0o666, refused},
+		{"alice is refused by root's", 0, alice, 0o666, refused},
+		{"root enters its own", 0, 0, 0o600, ">>> "},
+		{"nobody is refused even by its own", nobody, nobody, 0o600, refused},
+		{"root enters nobody's", nobody, 0, 0o600, ">>> "},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := startServer(t, as(test.server)...)
+			c.open(t)
+			info, err := os.Lstat(c.path)
+			require.NoError(t, err)
+			require.Equal(t, os.FileMode(0o600)|os.ModeSocket, info.Mode())
+			require.NoError(t, os.Chmod(c.path, test.mode))
+			out := nc(test.client, c.path, "exit\n")
+			require.Contains(t, out, test.answer)
+			if test.answer == ">>> " {
+				require.Contains(t, out, fmt.Sprintf("uid %d; help", test.client))
+				require.NoFileExists(t, c.path)
+				return
+			}
+			require.NotContains(t, out, "goroutines", "it has seen nothing")
+			if test.answer == refused {
+				eventually(t, func() bool { return strings.Contains(c.stderr.String(), "client refused") }, "not logged")
+				require.Contains(t, c.stderr.String(), fmt.Sprintf("uid=%d", test.client))
+			}
+			// The window has not been used up.
+			require.Contains(t, nc(0, c.path, "exit\n"), ">>> ")
+		})
+	}
+}
+
+// TestAPlantedPathIsNotFollowed: another user has put something at the path
+// first, in a directory with the sticky bit.
+func TestAPlantedPathIsNotFollowed(t *testing.T) {
+	needRoot(t)
+	need(t, "nc", "netcat-openbsd")
+	for _, test := range []struct{ name, plant, says string }{
+		{"a live socket", "exec nc -l -U %s", "somebody else"},
+		{"a dead socket", "timeout 0.1 nc -l -U %s", "somebody else"},
+		{"a link", "ln -s /etc/passwd %s", "symbolic link"},
+		{"a file", "touch %s", "regular file"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := startServer(t, as(alice)...)
+			argv := as(bob, "sh", "-c", fmt.Sprintf(test.plant, c.path))
+			plant := exec.Command(argv[0], argv[1:]...)
+			require.NoError(t, plant.Start())
+			defer plant.Process.Kill()
+			if test.name != "a live socket" {
+				_ = plant.Wait() // timeout ends with 124
+			}
+			eventually(t, func() bool { _, err := os.Lstat(c.path); return err == nil }, "nothing planted")
+			defer os.Remove(c.path)
+			before, err := os.Lstat(c.path)
+			require.NoError(t, err)
+			require.NoError(t, c.Process.Signal(usr2))
+			eventually(t, func() bool { return strings.Contains(c.stderr.String(), "no window") }, "not logged")
+			require.Contains(t, c.stderr.String(), c.path)
+			require.Contains(t, c.stderr.String(), test.says)
+			after, err := os.Lstat(c.path)
+			require.NoError(t, err)
+			require.True(t, os.SameFile(before, after))
+		})
+	}
+}
+
+func TestADirectoryWithoutPermission(t *testing.T) {
+	needRoot(t)
+	dir := t.TempDir() // mode 0755 below, root's
+	argv := as(alice, server)
+	cmd := exec.Command(argv[0], append(argv[1:], "-socket", dir+"/s")...)
+	out, err := cmd.CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), dir)
+	require.Contains(t, string(out), "permission denied")
+	require.Contains(t, string(out), "set SocketPath")
+}

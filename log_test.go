@@ -1,0 +1,84 @@
+//go:build linux || darwin || freebsd
+
+package oneshot
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// stuckHandler is a log that waits, as one that writes to a full pipe does.
+type stuckHandler struct {
+	slog.Handler
+	entered chan struct{}
+	release chan struct{}
+}
+
+func (h stuckHandler) Handle(ctx context.Context, r slog.Record) error {
+	h.entered <- struct{}{}
+	<-h.release
+	return h.Handler.Handle(ctx, r)
+}
+
+func TestAStuckLoggerLosesRecordsAndNothingElse(t *testing.T) {
+	var out syncBuffer
+	h := stuckHandler{slog.NewTextHandler(&out, nil), make(chan struct{}, 2*maxQueued), make(chan struct{})}
+	l := &asyncLog{logger: slog.New(h)}
+	l.info("first")
+	<-h.entered
+	const lost = 10
+	for range maxQueued + lost {
+		l.warn("more")
+	}
+	began := time.Now()
+	l.flush(time.Millisecond) // gives up
+	require.Less(t, time.Since(began), patience)
+	close(h.release)
+	l.flush(patience)
+	require.Equal(t, maxQueued, strings.Count(out.String(), "oneshot: more"))
+	require.Contains(t, out.String(), "records=10")
+}
+
+type panickingHandler struct{ slog.Handler }
+
+func (panickingHandler) Handle(context.Context, slog.Record) error { panic("the program's own fault") }
+
+func TestAPanickingLoggerDoesNotEndTheProgram(t *testing.T) {
+	l := &asyncLog{logger: slog.New(panickingHandler{slog.DiscardHandler.WithGroup("x")})}
+	l.error("one")
+	l.error("two")
+	l.flush(patience)
+}
+
+func TestARecordHasTheTimeOfItsEvent(t *testing.T) {
+	var out bytes.Buffer
+	l := &asyncLog{logger: slog.New(slog.NewJSONHandler(&out, nil))}
+	l.later(slog.LevelInfo, "window open")
+	queued := time.Now()
+	for !time.Now().After(queued.Add(time.Millisecond)) { // the clock is to go on
+	}
+	l.start()
+	l.flush(patience)
+	_, rest, _ := strings.Cut(out.String(), `"time":"`)
+	stamp, _, _ := strings.Cut(rest, `"`)
+	logged, err := time.Parse(time.RFC3339Nano, stamp)
+	require.NoError(t, err)
+	require.False(t, logged.After(queued))
+}
+
+func TestTheDefaultLoggerIsTheOneOfTheMoment(t *testing.T) {
+	var out syncBuffer
+	before := slog.Default()
+	defer slog.SetDefault(before)
+	l := &asyncLog{}
+	slog.SetDefault(slog.New(slog.NewTextHandler(&out, nil)))
+	l.info("hello")
+	l.flush(patience)
+	require.Contains(t, out.String(), "oneshot: hello")
+}
