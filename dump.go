@@ -35,9 +35,14 @@ func runStacks(ctx context.Context, s *session, args []string) error {
 // group is some goroutines with the same stack.
 type group struct {
 	count  int
-	labels string   // pprof labels as the profile prints them; empty if none
-	waits  string   // what they wait for; empty: they run, or it is not known
-	frames []string // "function\tfile:line", innermost first, without the runtime's on top
+	labels string  // pprof labels as the profile prints them; empty if none
+	waits  string  // what they wait for; empty: they run, or it is not known
+	frames []frame // innermost first, without the runtime's on top and at the entry
+}
+
+type frame struct {
+	function, file string
+	line           int
 }
 
 // collectGroups groups the goroutines by their stacks, largest first, and counts
@@ -68,8 +73,7 @@ func collectGroups() (groups []group, own int, err error) {
 // in Wait or calls Oneshot, they are not.
 func (g group) own() bool {
 	for _, f := range g.frames {
-		name, _, _ := strings.Cut(f, "\t")
-		if name, ok := strings.CutPrefix(name, packagePath); ok && slices.Contains(ownFunctions, name) {
+		if name, ok := strings.CutPrefix(f.function, packagePath); ok && slices.Contains(ownFunctions, name) {
 			return true
 		}
 	}
@@ -139,17 +143,17 @@ func (r *profileReader) line(text string) {
 
 // symbolize turns program counters into what the goroutine waits for and its
 // frames.
-func symbolize(stack []uintptr) (waits string, frames []string) {
+func symbolize(stack []uintptr) (waits string, frames []frame) {
 	top := true
 	it := runtime.CallersFrames(stack)
 	for {
-		frame, more := it.Next()
-		if frame.Function != "" {
-			if reason, ok := waitReasons[frame.Function]; ok && top {
+		f, more := it.Next()
+		if f.Function != "" {
+			if reason, ok := waitReasons[f.Function]; ok && top {
 				waits = reason
 			}
-			if top = top && strings.HasPrefix(frame.Function, "runtime."); !top {
-				frames = append(frames, fmt.Sprintf("%s\t%s:%d", frame.Function, frame.File, frame.Line))
+			if top = top && strings.HasPrefix(f.Function, "runtime."); !top {
+				frames = append(frames, frame{f.Function, f.File, f.Line})
 			}
 		}
 		if !more {
@@ -159,10 +163,10 @@ func symbolize(stack []uintptr) (waits string, frames []string) {
 }
 
 // withoutEntry cuts off the runtime's functions that every goroutine begins in.
-func withoutEntry(frames []string) []string {
+func withoutEntry(frames []frame) []frame {
 	for len(frames) > 1 {
-		last := frames[len(frames)-1]
-		if !strings.HasPrefix(last, "runtime.goexit\t") && !strings.HasPrefix(last, "runtime.main\t") {
+		last := frames[len(frames)-1].function
+		if last != "runtime.goexit" && last != "runtime.main" {
 			break
 		}
 		frames = frames[:len(frames)-1]
@@ -195,17 +199,23 @@ var waitReasons = map[string]string{
 func mergeGroups(groups []group) []group {
 	index := make(map[string]int)
 	merged := groups[:0]
+	var key []byte
 	for _, g := range groups {
-		key := g.labels + "\n" + g.waits + "\n" + strings.Join(g.frames, "\n")
-		if i, ok := index[key]; ok {
+		key = fmt.Appendf(key[:0], "%s\n%s\n", g.labels, g.waits)
+		for _, f := range g.frames {
+			key = fmt.Appendf(key, "%s\t%s:%d\n", f.function, f.file, f.line)
+		}
+		if i, ok := index[string(key)]; ok {
 			merged[i].count += g.count
 			continue
 		}
-		index[key] = len(merged)
+		index[string(key)] = len(merged)
 		merged = append(merged, g)
 	}
 	slices.SortStableFunc(merged, func(a, b group) int {
-		return cmp.Or(cmp.Compare(b.count, a.count), slices.Compare(a.frames, b.frames))
+		return cmp.Or(cmp.Compare(b.count, a.count), slices.CompareFunc(a.frames, b.frames, func(a, b frame) int {
+			return cmp.Or(strings.Compare(a.function, b.function), cmp.Compare(a.line, b.line))
+		}))
 	})
 	return merged
 }
@@ -249,18 +259,15 @@ func (g group) write(w io.Writer, total int) error {
 	if waits == "" {
 		waits = "running or runnable"
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "\n%d (%d%%) %s", g.count, 100*g.count/max(total, 1), waits)
+	_, err := fmt.Fprintf(w, "\n%d (%d%%) %s", g.count, 100*g.count/max(total, 1), waits)
 	if g.labels != "" {
-		b.WriteString(" " + g.labels)
+		fmt.Fprintf(w, " %s", g.labels)
 	}
-	b.WriteString("\n")
+	fmt.Fprintln(w)
 	for _, f := range g.frames {
-		function, place, _ := strings.Cut(f, "\t")
-		fmt.Fprintf(&b, "    %s\n        %s\n", function, place)
+		_, err = fmt.Fprintf(w, "    %s\n        %s:%d\n", f.function, f.file, f.line)
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return err // a writer that fails goes on failing
 }
 
 func plural(n int, noun string) string {

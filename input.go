@@ -60,7 +60,7 @@ func (in *input) run() {
 	if err != nil {
 		return
 	}
-	buf := make([]byte, 16<<10)
+	buf := make([]byte, 4<<10)
 	for {
 		n, left := 0, false
 		var readErr error

@@ -27,7 +27,7 @@ type wire struct {
 	err error
 }
 
-const wireBuffer = 16 << 10
+const wireBuffer = 4 << 10
 
 // output is the wire as one command sees it. The session cuts it off from a
 // command that does not end when it is told to.
