@@ -148,7 +148,12 @@ type program struct {
 
 func startProgram(t *testing.T, spec string) *program {
 	t.Helper()
-	p := &program{Cmd: exec.Command(os.Args[0]), path: tempDir(t) + "/s"}
+	return start(t, spec, os.Args[0])
+}
+
+func start(t *testing.T, spec string, argv ...string) *program {
+	t.Helper()
+	p := &program{Cmd: exec.Command(argv[0], argv[1:]...), path: tempDir(t) + "/s"}
 	p.Env = append(os.Environ(), programEnv+"="+spec, "ONESHOT_TEST_PATH="+p.path)
 	out, err := p.StdoutPipe()
 	require.NoError(t, err)
@@ -200,9 +205,7 @@ func (p *program) wait(t *testing.T) syscall.WaitStatus {
 // startIgnoring starts a program as nohup does, with SIGHUP ignored.
 func startIgnoring(t *testing.T, spec string) *program {
 	t.Helper()
-	signal.Ignore(syscall.SIGHUP) // which children inherit
-	defer signal.Reset(syscall.SIGHUP)
-	return startProgram(t, spec)
+	return start(t, spec, "sh", "-c", `trap "" HUP; exec "$0"`, os.Args[0])
 }
 
 // listen has the process notified of signals until the result is called.

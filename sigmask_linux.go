@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/gomanhole/oneshot/internal/procfs"
 )
@@ -112,9 +113,13 @@ func (t sigThread) calibrated(sig syscall.Signal) bool {
 	return p.ask(sig, maxProbes) == subscriberOther
 }
 
+// settleTime is for the thread to leave its CPU after it has run; until then
+// another turn is not counted.
+const settleTime = 300 * time.Microsecond
+
 // maxProbes is how often a probe is made before the answer is that the program
-// listens. A single one misses the movement at most 8 times in 2,000, when the
-// thread has not yet left its CPU since the last.
+// listens. A single one misses the movement at most 8 times in 2,000 where the
+// thread was at rest before, more often right after it has run.
 const maxProbes = 3
 
 // probe asks whether somebody else in the process is notified of a signal.
@@ -162,6 +167,9 @@ func (p *probe) moved() bool {
 func (p *probe) subscribe(c chan os.Signal, sig syscall.Signal, times int) subscriber {
 	for i := 0; ; i++ {
 		if p.ok {
+			if i > 0 {
+				time.Sleep(settleTime)
+			}
 			p.moved()
 		}
 		signal.Notify(c, sig)
@@ -177,8 +185,11 @@ func (p *probe) subscribe(c chan os.Signal, sig syscall.Signal, times int) subsc
 	}
 }
 
-// ask is subscribe without staying.
+// ask is subscribe without staying. It lets the thread come to rest first.
 func (p *probe) ask(sig syscall.Signal, times int) subscriber {
+	if p.ok {
+		time.Sleep(settleTime)
+	}
 	c := make(chan os.Signal, 1)
 	defer signal.Stop(c)
 	return p.subscribe(c, sig, times)

@@ -27,7 +27,7 @@ func TestTerminatedInAnOpenWindow(t *testing.T) {
 			t.Run(name+around, func(t *testing.T) {
 				t.Parallel()
 				for _, sig := range terminating {
-					for range 3 {
+					for range 2 {
 						p := startProgram(t, name+around)
 						p.open(t)
 						if name == "late" {

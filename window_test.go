@@ -131,7 +131,9 @@ func TestWhatIsNotOursIsLeftAlone(t *testing.T) {
 			require.ErrorContains(t, err, m.Path())
 			require.ErrorContains(t, err, "remove it or set SocketPath")
 			kill(t, syscall.SIGUSR2)
-			eventually(t, func() bool { return m.window() == nil }, "the window stays")
+			eventually(t, func() bool {
+				return strings.Count(m.log.String(), "no window") == 2 && m.window() == nil
+			}, "the window stays")
 
 			after, err := os.Lstat(m.Path())
 			require.NoError(t, err)
