@@ -42,7 +42,7 @@ func (m *Manhole) authorize(client int) (cred Cred, err error) {
 	// the program goes on.
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("Authorize panicked: %v", v)
+			err = fmt.Errorf("the Authorize function panicked: %v", v)
 		}
 	}()
 	return cred, m.opts.Authorize(cred)

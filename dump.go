@@ -73,8 +73,13 @@ func collectGroups() (groups []group, own int, err error) {
 // in Wait or calls Oneshot, they are not.
 func (g group) own() bool {
 	for _, f := range g.frames {
-		if name, ok := strings.CutPrefix(f.function, packagePath); ok && slices.Contains(ownFunctions, name) {
-			return true
+		name, ours := strings.CutPrefix(f.function, packagePath)
+		for _, own := range ownFunctions {
+			// One that has not run yet is in a wrapper of the go statement:
+			// (*session).run.gowrap1.
+			if rest, ok := strings.CutPrefix(name, own); ours && ok && (rest == "" || rest[0] == '.') {
+				return true
+			}
 		}
 	}
 	return false
@@ -82,10 +87,11 @@ func (g group) own() bool {
 
 const packagePath = "github.com/gomanhole/oneshot."
 
-// ownFunctions are where the goroutines of the manhole begin.
+// ownFunctions are where the goroutines of the manhole begin, or are begun.
 var ownFunctions = []string{
-	"(*Manhole).receive", "(*window).live", "(*session).run", "(*session).perform", "(*input).run",
-	"(*asyncLog).drain", "(*guard).post.func1", "(*Manhole).dismiss.func1",
+	"(*Manhole).receive", "(*Manhole).startReceiver", "(*Manhole).open", "(*Manhole).dismiss",
+	"(*window).live", "(*session).run", "(*session).read", "(*session).do", "(*session).perform",
+	"(*asyncLog).start", "(*asyncLog).drain", "(*guard).post",
 }
 
 // profileReader reads the text form of a goroutine profile while it is being

@@ -3,16 +3,10 @@ package oneshot
 import (
 	"context"
 	"errors"
-	"fmt"
-	"log/slog"
 	"os"
 	"os/signal"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
@@ -29,64 +23,6 @@ var (
 	// than Linux, darwin and FreeBSD.
 	ErrUnsupported = errors.New("oneshot: not supported on this operating system")
 )
-
-// Defaults of Options.
-const (
-	DefaultSocketPath     = "/tmp/manhole-%p"
-	DefaultConnectTimeout = time.Minute
-	DefaultIdleTimeout    = 15 * time.Minute
-	DefaultReinstallDelay = 500 * time.Millisecond
-)
-
-// Options say how a manhole is opened and who may enter. The zero value is one
-// that only Oneshot opens.
-type Options struct {
-	// OneshotOn is the signal that opens a window for one session, SIGUSR2 as
-	// a rule. Nil: no signal does.
-	OneshotOn os.Signal
-
-	// NoReceiver leaves waiting for the signal to the program, with Wait or
-	// Handle, so that no goroutine of the package waits for it.
-	NoReceiver bool
-
-	// SocketPath is where the socket stands while a window is open; %p is the
-	// pid. The default is DefaultSocketPath. A relative path is taken from the
-	// directory in which Install is called.
-	SocketPath string
-
-	// ConnectTimeout is how long a window stays open for a client. A further
-	// signal starts it again. The default is a minute.
-	ConnectTimeout time.Duration
-
-	// IdleTimeout is how long a session may be silent, with no command
-	// running, before it is ended. The default is 15 minutes.
-	IdleTimeout time.Duration
-
-	// Reinstall undoes an earlier Install instead of failing with
-	// ErrAlreadyInstalled (manhole's strict=False): its window is closed, its
-	// socket removed; its running sessions may finish.
-	Reinstall bool
-
-	// ReinstallDelay is how long after such a reinstall no socket is created.
-	// A signal that comes earlier opens the window when the delay is over. The
-	// default is half a second; a negative delay is none.
-	ReinstallDelay time.Duration
-
-	// Authorize decides who may enter. It is called for every client, before
-	// anything is sent, must not block, and refuses by returning an error,
-	// whose text the client and the log are given. Nil: SameUserOrRoot.
-	Authorize func(Cred) error
-
-	// Logger is told of every window, refusal, session and command. The
-	// package never waits for it; a logger that is stuck loses records, which
-	// are counted. Nil: slog.Default(). Use slog.New(slog.DiscardHandler) for
-	// silence.
-	Logger *slog.Logger
-
-	// Terminate says what happens to SIGTERM, SIGINT and SIGHUP while a window
-	// is open. The zero value, TerminateAuto, is right for nearly everybody.
-	Terminate TerminatePolicy
-}
 
 // Manhole is the installed thing. Its methods may be called from any goroutine.
 type Manhole struct {
@@ -319,70 +255,4 @@ func (m *Manhole) shutWindow(why error) {
 	if w != nil {
 		w.shut(why)
 	}
-}
-
-func (o Options) withDefaults() Options {
-	if o.SocketPath == "" {
-		o.SocketPath = DefaultSocketPath
-	}
-	if o.ConnectTimeout <= 0 {
-		o.ConnectTimeout = DefaultConnectTimeout
-	}
-	if o.IdleTimeout <= 0 {
-		o.IdleTimeout = DefaultIdleTimeout
-	}
-	if o.ReinstallDelay == 0 {
-		o.ReinstallDelay = DefaultReinstallDelay
-	}
-	if o.Authorize == nil {
-		o.Authorize = SameUserOrRoot
-	}
-	return o
-}
-
-// checkSignal refuses what os/signal cannot deliver, and what comes all the
-// time by itself.
-func checkSignal(sig os.Signal) error {
-	if sig == nil {
-		return nil
-	}
-	s, ok := sig.(syscall.Signal)
-	if !ok {
-		return fmt.Errorf("oneshot: OneshotOn is a %T; give a syscall.Signal such as syscall.SIGUSR2", sig)
-	}
-	if why := notForUse(s); why != "" {
-		return fmt.Errorf("oneshot: OneshotOn cannot be %s: %s; use syscall.SIGUSR1 or SIGUSR2", nameOf(s), why)
-	}
-	return nil
-}
-
-// socketPath fills in the pid and checks that a socket can be made there.
-func socketPath(pattern string, pid int) (string, error) {
-	path := strings.ReplaceAll(pattern, "%p", strconv.Itoa(pid))
-	if strings.HasPrefix(path, "@") {
-		return "", fmt.Errorf("oneshot: SocketPath %s: abstract sockets are not supported; give the path of a file", path)
-	}
-	if strings.ContainsRune(path, 0) || strings.HasSuffix(path, "/") {
-		return "", fmt.Errorf("oneshot: SocketPath %q is not the name of a file", path)
-	}
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return "", fmt.Errorf("oneshot: SocketPath %s: %w", pattern, err)
-	}
-	if longest := maxSocketPath - len(tmpSuffix(0)); len(path) > longest {
-		return "", fmt.Errorf("oneshot: SocketPath %s has %d bytes; at most %d fit into a socket address with the suffix of its temporary name",
-			path, len(path), longest)
-	}
-	dir := filepath.Dir(path)
-	switch info, err := os.Stat(dir); {
-	case err != nil:
-		return "", fmt.Errorf("oneshot: the directory of SocketPath %s: %w; create it or set SocketPath", path, err)
-	case !info.IsDir():
-		return "", fmt.Errorf("oneshot: SocketPath %s: %s is not a directory", path, dir)
-	}
-	if err := checkDirWritable(dir); err != nil {
-		return "", fmt.Errorf("oneshot: no socket can be made in %s: %w; set SocketPath to a directory that uid %d may write to",
-			dir, err, os.Geteuid())
-	}
-	return path, nil
 }

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -21,6 +22,9 @@ import (
 // programEnv makes the test binary one of the programs below instead. Its value
 // is a name, and after a space words that change what is around it.
 const programEnv = "ONESHOT_TEST_PROGRAM"
+
+// spun keeps the compiler from noticing that the load does nothing.
+var spun atomic.Value
 
 // handled is the exit status of a program that has handled its signal.
 const handled = 3
@@ -35,7 +39,8 @@ func runProgram(spec string) {
 	if strings.Contains(around, "load") {
 		for range 4 * runtime.GOMAXPROCS(0) {
 			go func() {
-				for {
+				for n := uint(0); ; n++ {
+					spun.Store(n)
 				}
 			}()
 		}

@@ -91,8 +91,8 @@ func (m *Manhole) forget(s *session) {
 func (s *session) run() {
 	m := s.m
 	m.log.info("session open", "pid", s.cred.PID, "uid", s.cred.UID, "gid", s.cred.GID)
-	var reader sync.WaitGroup
-	reader.Go(s.in.run)
+	read := make(chan struct{})
+	go s.read(read)
 	err := s.serve()
 	if err == nil {
 		err = s.out.Flush()
@@ -102,7 +102,7 @@ func (s *session) run() {
 	}
 	s.out.cutOff()
 	s.abort(err)
-	reader.Wait()
+	<-read
 	m.forget(s)
 	args := []any{"pid", s.cred.PID, "uid", s.cred.UID, "duration", time.Since(s.start).Round(time.Millisecond)}
 	if err != nil {
@@ -110,6 +110,12 @@ func (s *session) run() {
 	}
 	m.log.info("session closed", args...)
 	close(s.done)
+}
+
+// read is the goroutine that reads from the client.
+func (s *session) read(ended chan<- struct{}) {
+	defer close(ended)
+	s.in.run()
 }
 
 // abort ends the session at once, whatever it waits for.

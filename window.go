@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
-	"math/rand/v2"
 	"os"
 	"sync"
 	"syscall"
@@ -143,118 +141,6 @@ func (w *window) delay() bool {
 		return false
 	default:
 		return true
-	}
-}
-
-// publish makes the socket appear at the path, listening, with mode 0600 and
-// with a deadline. Any failure shuts the window.
-func (w *window) publish() (err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.reason != nil {
-		return w.reason
-	}
-	tmp := w.m.path + tmpSuffix(rand.Uint32())
-	w.guard.arm(w.m.proc.pid, w.m.path, tmp)
-	ln, err := listenAt(tmp)
-	if err == nil {
-		err = w.move(ln, tmp)
-	}
-	if err != nil {
-		if ln != nil {
-			_ = syscall.Unlink(tmp)
-			ln.close()
-		}
-		w.guard.disarm()
-		if sig := w.guard.fired(); sig != 0 {
-			err = closedBy{sig} // which has removed the socket on its way
-		}
-		w.reason = err
-		close(w.over)
-		return err
-	}
-	w.ln = ln
-	w.deadline = time.Now().Add(w.m.opts.ConnectTimeout)
-	return nil
-}
-
-// move gives the listening socket at tmp its path.
-func (w *window) move(ln *listener, tmp string) error {
-	var err error
-	if w.own, err = inodeAt(tmp); err != nil {
-		return err
-	}
-	w.guard.own(w.own, ln)
-	return moveSocket(tmp, w.m.path)
-}
-
-// tmpSuffix tells the temporary name of a socket from its path. It is not to
-// be guessed, or another user could be there first.
-func tmpSuffix(n uint32) string { return fmt.Sprintf(".%06x", n&0xffffff) }
-
-// deadSocketAt returns the socket at path if nobody listens on it, nil if
-// nothing is there, and an error that says what to do about anything else.
-func deadSocketAt(path string) (fs.FileInfo, error) {
-	info, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	if info.Mode().Type() != fs.ModeSocket {
-		return nil, fmt.Errorf("%s is not a socket but a %s; remove it or set SocketPath", path, kindOf(info))
-	}
-	inUse, err := socketInUse(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s is a socket of somebody else: %w; remove it or set SocketPath", path, err)
-	}
-	if inUse {
-		return nil, fmt.Errorf("%w: %s; end its owner or set SocketPath", ErrPathInUse, path)
-	}
-	return info, nil
-}
-
-func kindOf(info fs.FileInfo) string {
-	switch info.Mode().Type() {
-	case 0:
-		return "regular file"
-	case fs.ModeDir:
-		return "directory"
-	case fs.ModeSymlink:
-		return "symbolic link"
-	case fs.ModeNamedPipe:
-		return "named pipe"
-	}
-	return "device"
-}
-
-// moveAfterLook is moveSocket where the file system cannot do it in one step.
-func moveAfterLook(tmp, path string) error {
-	if _, err := deadSocketAt(path); err != nil {
-		return err
-	}
-	return os.Rename(tmp, path)
-}
-
-// unlink removes the path if it is still our socket and we are still the
-// process that made it. The caller holds w.mu.
-func (w *window) unlink() {
-	m := w.m
-	if !m.proc.isThis() {
-		return
-	}
-	now, err := inodeAt(m.path)
-	if err == nil && now == w.own {
-		err = syscall.Unlink(m.path)
-	} else if err == nil {
-		err = errors.New("something else stands there now; it is left alone")
-	}
-	if err != nil {
-		m.log.warn("the socket was not removed", "path", m.path, "err", err)
 	}
 }
 

@@ -1,0 +1,157 @@
+//go:build linux || darwin || freebsd
+
+package oneshot_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/gomanhole/oneshot"
+)
+
+// visit is what a client does: it waits for the socket, sends its commands, and
+// reads the answers.
+func visit(path, commands string) string {
+	var conn net.Conn
+	for {
+		var err error
+		if conn, err = net.Dial("unix", path); err == nil {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, commands)
+	_ = conn.(*net.UnixConn).CloseWrite()
+	answers, _ := io.ReadAll(conn)
+	return string(answers)
+}
+
+// examplePath is a path of the example's own; a program needs none.
+func examplePath() (string, func()) {
+	dir, err := os.MkdirTemp("", "oneshot")
+	if err != nil {
+		panic(err)
+	}
+	return filepath.Join(dir, "manhole-%p"), func() { os.RemoveAll(dir) }
+}
+
+var quiet = slog.New(slog.DiscardHandler)
+
+func ExampleInstall() {
+	path, remove := examplePath()
+	defer remove()
+	m, err := oneshot.Install(oneshot.Options{OneshotOn: syscall.SIGUSR2, SocketPath: path, Logger: quiet})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer m.Uninstall()
+
+	_ = syscall.Kill(os.Getpid(), syscall.SIGUSR2) // as kill -USR2 does
+	answers := visit(m.Path(), "help\nexit\n")
+	fmt.Println(strings.Contains(answers, "show what the goroutines are doing"))
+	// Output: true
+}
+
+func ExampleManhole_Wait() {
+	path, remove := examplePath()
+	defer remove()
+	m, err := oneshot.Install(oneshot.Options{
+		OneshotOn:  syscall.SIGUSR2,
+		NoReceiver: true, // main waits for signals anyway
+		SocketPath: path,
+		Logger:     quiet,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer m.Uninstall()
+
+	go func() { // somebody looks inside, and then ends the program
+		_ = syscall.Kill(os.Getpid(), syscall.SIGUSR2)
+		visit(m.Path(), "stacks\nexit\n")
+		_ = syscall.Kill(os.Getpid(), syscall.SIGTERM)
+	}()
+	sig, err := m.Wait(context.Background(), os.Interrupt, syscall.SIGTERM)
+	fmt.Println(sig, err)
+	// Output: terminated <nil>
+}
+
+func ExampleManhole_Handle() {
+	path, remove := examplePath()
+	defer remove()
+	m, err := oneshot.Install(oneshot.Options{
+		OneshotOn:  syscall.SIGUSR2,
+		NoReceiver: true, // the program has a signal loop of its own
+		SocketPath: path,
+		Logger:     quiet,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer m.Uninstall()
+
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, append(m.Signals(), syscall.SIGUSR1)...)
+	defer signal.Stop(c)
+	go func() {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGUSR2)
+		visit(m.Path(), "exit\n")
+		_ = syscall.Kill(os.Getpid(), syscall.SIGUSR1)
+	}()
+	for sig := range c {
+		if m.Handle(sig) {
+			continue
+		}
+		fmt.Println("for the program:", sig)
+		break
+	}
+	// Output: for the program: user defined signal 1
+}
+
+func ExampleManhole_Oneshot() {
+	path, remove := examplePath()
+	defer remove()
+	m, err := oneshot.Install(oneshot.Options{SocketPath: path, Logger: quiet})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer m.Uninstall()
+
+	go visit(m.Path(), "exit\n")
+	fmt.Println(m.Oneshot(context.Background())) // from a trigger of the program's own
+	// Output: <nil>
+}
+
+func ExampleSameUserOrRoot() {
+	// Root only, and not the process's own user.
+	authorize := func(c oneshot.Cred) error {
+		if c.UID != 0 {
+			return fmt.Errorf("uid %d is not root", c.UID)
+		}
+		return oneshot.SameUserOrRoot(c)
+	}
+	fmt.Println(authorize(oneshot.Cred{UID: 0}))
+	fmt.Println(authorize(oneshot.Cred{UID: 1000}))
+	// Output:
+	// <nil>
+	// uid 1000 is not root
+}
+
+func ExampleInstalled() {
+	fmt.Println(oneshot.Installed() == nil)
+	// Output: true
+}
