@@ -33,16 +33,15 @@ func (l *asyncLog) warn(msg string, args ...any)  { l.add(slog.LevelWarn, msg, a
 func (l *asyncLog) error(msg string, args ...any) { l.add(slog.LevelError, msg, args) }
 
 func (l *asyncLog) add(level slog.Level, msg string, args []any) {
-	l.later(level, msg, args...)
+	l.later(time.Now(), level, msg, args...)
 	l.start()
 }
 
 // later queues a record without writing it, for moments in which another
-// goroutine would be in the way; start must follow.
-func (l *asyncLog) later(level slog.Level, msg string, args ...any) {
-	// The time of a record is when the thing happened, not when the logger
-	// had room for it.
-	r := slog.NewRecord(time.Now(), level, "oneshot: "+msg, 0)
+// goroutine would be in the way; start must follow. The time of a record is when
+// the thing happened, not when the logger had room for it.
+func (l *asyncLog) later(when time.Time, level slog.Level, msg string, args ...any) {
+	r := slog.NewRecord(when, level, "oneshot: "+msg, 0)
 	r.Add(args...)
 	logger := l.logger
 	if logger == nil {

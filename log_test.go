@@ -59,8 +59,8 @@ func TestAPanickingLoggerDoesNotEndTheProgram(t *testing.T) {
 func TestARecordHasTheTimeOfItsEvent(t *testing.T) {
 	var out bytes.Buffer
 	l := &asyncLog{logger: slog.New(slog.NewJSONHandler(&out, nil))}
-	l.later(slog.LevelInfo, "window open")
 	queued := time.Now()
+	l.later(queued, slog.LevelInfo, "window open")
 	for !time.Now().After(queued.Add(time.Millisecond)) { // the clock is to go on
 	}
 	l.start()

@@ -40,7 +40,8 @@ func (w *window) publish() (err error) {
 		return err
 	}
 	w.ln = ln
-	w.deadline = time.Now().Add(w.m.opts.ConnectTimeout)
+	w.opened = time.Now()
+	w.deadline = w.opened.Add(w.m.opts.ConnectTimeout)
 	return nil
 }
 

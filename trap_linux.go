@@ -42,17 +42,18 @@ type trapState struct {
 
 var (
 	theTrap  trapState
-	trapLock sync.Mutex // held by the window that uses theTrap
+	trapLock sync.Mutex // held by the window that uses theTrap, and guards what follows
+
+	// trapEarlier is what was in force when the trap was last set, by signal:
+	// as a rule it still is.
+	trapEarlier [len(theTrap.old)]action
 )
 
 // trapHandlerPC returns the address of the handler (trap_linux_*.s).
 func trapHandlerPC() uintptr
 
-// trap is one window's use of theTrap: the signals and what was done about them.
-type trap struct {
-	sigs    []syscall.Signal
-	earlier []action // by signal
-}
+// trap is one window's use of theTrap.
+type trap struct{ sigs []syscall.Signal }
 
 // newTrap takes the trap; nil if it is taken, or if one of the signals has no
 // handler, as where Go is a library in somebody else's program.
@@ -60,19 +61,18 @@ func newTrap(sigs []syscall.Signal) *trap {
 	if !trapLock.TryLock() {
 		return nil
 	}
-	t := &trap{}
 	for _, sig := range sigs {
+		if trapEarlier[sig].handler > sigIgnore {
+			continue
+		}
 		act, err := getAction(sig)
 		if err != nil || act.handler == sigDefault {
 			trapLock.Unlock()
 			return nil
 		}
-		if act.handler != sigIgnore {
-			t.sigs = append(t.sigs, sig)
-			t.earlier = append(t.earlier, act)
-		}
+		trapEarlier[sig] = act
 	}
-	return t
+	return &trap{sigs}
 }
 
 // arm sets the trap for a socket that will be made at tmp and moved to path.
@@ -82,14 +82,23 @@ func (t *trap) arm(pid int, path, tmp string) {
 	s.fired.Store(0)
 	setPath(&s.path, path)
 	setPath(&s.tmp, tmp)
-	for i, sig := range t.sigs {
-		s.old[sig] = t.earlier[i].handler
-	}
 	s.armed.Store(1)
-	for i, sig := range t.sigs {
-		act := t.earlier[i]
+	for _, sig := range t.sigs {
+		act := trapEarlier[sig]
+		// For the time between the two system calls, at most, what the
+		// program has set since the last window is not gone on with.
+		s.old[sig] = act.handler
 		act.handler = trapHandlerPC()
-		_, _ = setAction(sig, act)
+		before, err := setAction(sig, act)
+		if err != nil || before.handler == trapEarlier[sig].handler {
+			continue
+		}
+		trapEarlier[sig] = before
+		if before.handler > sigIgnore {
+			s.old[sig] = before.handler
+		} else {
+			_, _ = setAction(sig, before) // there is nothing to be done about it
+		}
 	}
 }
 
@@ -130,8 +139,11 @@ func (t *trap) fired() syscall.Signal {
 // release takes the handlers out again, disarmed before, and gives the trap
 // back. A handler that the program has set meanwhile (signal.Ignore) stays.
 func (t *trap) release() {
-	for i, sig := range t.sigs {
-		now, err := setAction(sig, t.earlier[i])
+	for _, sig := range t.sigs {
+		if trapEarlier[sig].handler <= sigIgnore {
+			continue // the trap was not set
+		}
+		now, err := setAction(sig, trapEarlier[sig])
 		if err == nil && now.handler != trapHandlerPC() {
 			_, _ = setAction(sig, now)
 		}

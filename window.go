@@ -33,7 +33,8 @@ type window struct {
 
 	replace func() // starts a new receiver, where the window runs on the goroutine of one
 	guard   *guard
-	session *session // who entered; for others to read once done is closed
+	opened  time.Time // when the socket came to its path; zero once that is logged
+	session *session  // who entered; for others to read once done is closed
 
 	mu       sync.Mutex // guards what follows
 	deadline time.Time
@@ -148,7 +149,6 @@ func (w *window) delay() bool {
 // session it begins, or until the window is shut.
 func (w *window) admit() {
 	m := w.m
-	m.log.later(slog.LevelInfo, "window open", "path", m.path, "timeout", m.opts.ConnectTimeout)
 	s := m.newSession() // in advance, while the client connects
 	for {
 		client, err := w.accept()
@@ -186,6 +186,7 @@ func (w *window) admit() {
 			return
 		}
 		s.begin(client)
+		w.logOpen()
 		w.session = s
 		return
 	}
@@ -207,11 +208,20 @@ func (w *window) accept() (int, error) {
 			w.mu.Unlock()
 			return client, nil
 		}
+		w.logOpen()
 		w.ln.startWaiting(time.Now().Add(min(promptly, w.m.opts.ConnectTimeout)))
 	}
 	w.mu.Unlock()
 	w.stepAside()
 	return w.ln.accept()
+}
+
+// logOpen logs the opening, once. The record has the time of that.
+func (w *window) logOpen() {
+	if !w.opened.IsZero() {
+		w.m.log.later(w.opened, slog.LevelInfo, "window open", "path", w.m.path, "timeout", w.m.opts.ConnectTimeout)
+		w.opened = time.Time{}
+	}
 }
 
 // promptly is how long the log may wait for such a client.
