@@ -68,7 +68,11 @@ func (m *Manhole) whoHas(sig syscall.Signal) string {
 	if open {
 		return "the manhole has it while its window is open"
 	}
-	switch m.subscribers(sig) {
+	answer, swallowed := m.subscribers(sig)
+	if swallowed && answer != subscriberOther {
+		_ = raiseSignal(sig) // what it would have done, it does now
+	}
+	switch answer {
 	case subscriberOther:
 		return "the program handles it"
 	case subscriberNone:

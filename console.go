@@ -24,8 +24,10 @@ func (console) serve(s *session) error {
 	if err := s.out.Flush(); err != nil {
 		return err
 	}
+	s.begun()
 	s.command("stacks", nil)
 	for {
+		s.rest()
 		_, _ = s.out.WriteString(prompt)
 		if err := s.out.Flush(); err != nil {
 			return err

@@ -1,6 +1,7 @@
 package oneshot
 
 import (
+	"errors"
 	"fmt"
 	"os"
 )
@@ -34,16 +35,32 @@ func sameUserOrRoot(c Cred, own int) error {
 }
 
 // authorize decides about a client that has connected.
-func (m *Manhole) authorize(client int) (cred Cred, err error) {
-	if cred, err = peerCred(client); err != nil {
+func (w *window) authorize(client int) (Cred, error) {
+	cred, err := peerCred(client)
+	if err != nil {
 		return cred, fmt.Errorf("the kernel does not say who the client is: %w", err)
 	}
-	// The function is the program's own; if it fails, the door stays shut and
-	// the program goes on.
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("the Authorize function panicked: %v", v)
-		}
+	if w.m.opts.Authorize == nil {
+		return cred, SameUserOrRoot(cred)
+	}
+	// The function is the program's own. If it panics, blocks or ends its
+	// goroutine, the door stays shut and the program goes on.
+	w.stepAside()
+	answer := make(chan error, 1)
+	go func() {
+		err := errors.New("the Authorize function ended its goroutine")
+		defer func() {
+			if v := recover(); v != nil {
+				err = fmt.Errorf("the Authorize function panicked: %v", v)
+			}
+			answer <- err
+		}()
+		err = w.m.opts.Authorize(cred)
 	}()
-	return cred, m.opts.Authorize(cred)
+	select {
+	case err = <-answer:
+		return cred, err
+	case <-w.over:
+		return cred, w.why()
+	}
 }

@@ -35,6 +35,7 @@ type line struct {
 type input struct {
 	conn        *os.File
 	interrupted func() bool // called for each interrupt byte; true: it stopped a command
+	taken       func()      // called when next has found a line, before another interrupt can be
 	gone        func()      // called when the client is there no more
 
 	mu      sync.Mutex // guards what follows
@@ -47,8 +48,8 @@ type input struct {
 	changed chan struct{} // of capacity 1: next may find something new
 }
 
-func newInput(interrupted func() bool, gone func()) *input {
-	return &input{interrupted: interrupted, gone: gone, changed: make(chan struct{}, 1)}
+func newInput(interrupted func() bool, taken, gone func()) *input {
+	return &input{interrupted: interrupted, taken: taken, gone: gone, changed: make(chan struct{}, 1)}
 }
 
 // run reads until the client is gone or the connection is closed. After the
@@ -182,6 +183,7 @@ func (in *input) next(idle time.Duration, stop <-chan struct{}) (line, error) {
 			l := in.lines[0]
 			in.lines = in.lines[1:]
 			in.ahead -= len(l.text)
+			in.taken()
 			full = full && in.roomLocked()
 			in.mu.Unlock()
 			if full { // wake the reader, which waits in raw.Read

@@ -68,12 +68,17 @@ func (l *asyncLog) start() {
 }
 
 func (l *asyncLog) drain() {
+	defer func() {
+		l.mu.Lock()
+		close(l.idle)
+		l.idle = nil
+		l.mu.Unlock()
+		l.start() // for what came meanwhile, or after a handler that has ended this goroutine
+	}()
 	for {
 		l.mu.Lock()
 		if len(l.queue) == 0 {
 			l.queue = nil
-			close(l.idle)
-			l.idle = nil
 			l.mu.Unlock()
 			return
 		}

@@ -26,19 +26,19 @@ var (
 
 // Manhole is the installed thing. Its methods may be called from any goroutine.
 type Manhole struct {
-	opts     Options // with the defaults filled in
-	path     string
-	proc     identity
-	greeting []byte
+	opts      Options // with the defaults filled in
+	path      string
+	proc      identity
+	greeting  []byte
+	log       asyncLog
+	sigThread sigThread
+	trap      *trap          // nil: windows are guarded by signal.Notify
+	notBefore time.Time      // no socket is created earlier (ReinstallDelay)
+	quit      chan struct{}  // closed by Uninstall
+	signals   chan os.Signal // the receiver's; nil: there is none
+	receiver  sync.WaitGroup // the one goroutine that has the receiver's place
 
-	ownAuthorize bool // Authorize is the program's own
-	log          asyncLog
-	sigThread    sigThread
-	notBefore    time.Time      // no socket is created earlier (ReinstallDelay)
-	quit         chan struct{}  // closed by Uninstall
-	signals      chan os.Signal // the receiver's; nil: there is none
-	receiver     sync.WaitGroup // the one goroutine that has the receiver's place
-
+	asking     sync.Mutex   // held while it is asked who handles a signal
 	dismissing atomic.Int32 // clients that were refused and are still reading why
 
 	mu     sync.Mutex // guards what follows
@@ -65,8 +65,6 @@ func Install(o Options) (*Manhole, error) {
 		proc: thisProcess(),
 		log:  asyncLog{logger: o.Logger},
 		quit: make(chan struct{}),
-
-		ownAuthorize: o.Authorize != nil,
 	}
 	if err := checkSignal(o.OneshotOn); err != nil {
 		return nil, err
@@ -92,6 +90,9 @@ func Install(o Options) (*Manhole, error) {
 	}
 	if earlier != nil {
 		earlier.undo()
+	}
+	m.setTrap()
+	if earlier != nil {
 		m.notBefore = time.Now().Add(m.opts.ReinstallDelay)
 	}
 	if !o.NoReceiver && o.OneshotOn != nil {
@@ -174,10 +175,13 @@ func (m *Manhole) undo() {
 	close(m.quit)
 	if w != nil {
 		w.shut(errUninstalled)
-		w.wait()
+		<-w.done
 	}
 	signal.Stop(m.signals)
 	m.receiver.Wait()
+	if m.trap != nil {
+		m.trap.release()
+	}
 }
 
 // Handle is for the program's own signal loop: pass it every signal that comes,

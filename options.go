@@ -54,8 +54,9 @@ type Options struct {
 	ReinstallDelay time.Duration
 
 	// Authorize decides who may enter. It is called for every client, before
-	// anything is sent, must not block, and refuses by returning an error,
-	// whose text the client and the log are given. Nil: SameUserOrRoot.
+	// anything is sent, and refuses by returning an error, whose text the
+	// client and the log are given. Other clients wait meanwhile. Nil:
+	// SameUserOrRoot.
 	Authorize func(Cred) error
 
 	// Logger is told of every window, refusal, session and command. The
@@ -81,9 +82,6 @@ func (o Options) withDefaults() Options {
 	}
 	if o.ReinstallDelay == 0 {
 		o.ReinstallDelay = DefaultReinstallDelay
-	}
-	if o.Authorize == nil {
-		o.Authorize = SameUserOrRoot
 	}
 	return o
 }

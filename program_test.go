@@ -68,6 +68,18 @@ func runProgram(spec string) {
 	case "bare": // has no handler
 		ready()
 		select {}
+	case "churn": // opens and closes windows as fast as it can
+		go func() {
+			for {
+				if m.Handle(syscall.SIGUSR2) {
+					runtime.Gosched()
+					m.shutWindow(closedBy{syscall.SIGUSR1})
+				}
+			}
+		}()
+		time.Sleep(time.Millisecond)
+		ready()
+		select {}
 	case "late": // handles them later, while a window is open
 		c := make(chan os.Signal, 8)
 		ready()
@@ -91,7 +103,7 @@ func runProgram(spec string) {
 		os.Exit(handled)
 	case "wait":
 		go func() {
-			for m.subscribers(syscall.SIGTERM) != subscriberOther {
+			for ask(m) != subscriberOther {
 				time.Sleep(time.Millisecond)
 			}
 			ready()
@@ -222,4 +234,9 @@ func listen(sigs ...syscall.Signal) (stop func()) {
 	}
 	signal.Notify(c, all...)
 	return func() { signal.Stop(c) }
+}
+
+func ask(m *Manhole) subscriber {
+	answer, _ := m.subscribers(syscall.SIGTERM)
+	return answer
 }

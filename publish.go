@@ -22,13 +22,17 @@ func (w *window) publish() (err error) {
 	}
 	tmp := w.m.path + tmpSuffix(rand.Uint32())
 	w.guard.arm(w.m.proc.pid, w.m.path, tmp)
-	ln, err := listenAt(tmp)
-	if err == nil {
-		err = w.move(ln, tmp)
+	var ln *listener
+	err = os.ErrClosed // if a signal has come already
+	if w.guard.hold() {
+		if ln, err = listenAt(tmp); err == nil {
+			err = w.move(ln, tmp)
+		}
 	}
+	w.guard.unhold()
 	if err != nil {
 		if ln != nil {
-			_ = syscall.Unlink(tmp)
+			_ = syscall.Unlink(tmp) // it may be gone
 			ln.close()
 		}
 		w.guard.disarm()
@@ -40,6 +44,10 @@ func (w *window) publish() (err error) {
 		return err
 	}
 	w.ln = ln
+	if sig := w.guard.fired(); sig != 0 {
+		w.shutLocked(closedBy{sig})
+		return w.reason
+	}
 	w.opened = time.Now()
 	w.deadline = w.opened.Add(w.m.opts.ConnectTimeout)
 	return nil
@@ -47,11 +55,15 @@ func (w *window) publish() (err error) {
 
 // move gives the listening socket at tmp its path.
 func (w *window) move(ln *listener, tmp string) error {
-	var err error
-	if w.own, err = inodeAt(tmp); err != nil {
+	own, mode, err := inodeAt(tmp)
+	if err == nil && mode != 0o600 { // a peculiar umask takes from the owner too
+		err = os.Chmod(tmp, 0o600)
+	}
+	if err != nil {
 		return err
 	}
-	w.guard.own(w.own, ln)
+	w.own = own
+	w.guard.own(own, ln)
 	return moveSocket(tmp, w.m.path)
 }
 
@@ -114,13 +126,13 @@ func (w *window) unlink() {
 	if !m.proc.isThis() {
 		return
 	}
-	now, err := inodeAt(m.path)
+	now, _, err := inodeAt(m.path)
 	if err == nil && now == w.own {
 		err = syscall.Unlink(m.path)
 	} else if err == nil {
 		err = errors.New("something else stands there now; it is left alone")
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		m.log.warn("the socket was not removed", "path", m.path, "err", err)
 	}
 }

@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // maxSessions is how many may be inside at a time. A stuck session must not
@@ -46,6 +49,8 @@ type core struct {
 	cancel context.CancelCauseFunc
 
 	mu      sync.Mutex // guards what follows
+	busy    bool       // a line has been taken and is not done with
+	stopped bool       // an interrupt came since
 	stop    func()     // stops the running command; nil: none runs
 	history []string
 }
@@ -54,7 +59,7 @@ type core struct {
 func (m *Manhole) newSession() *session {
 	c := &core{m: m, done: make(chan struct{}), commands: builtins}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
-	c.in = newInput(c.interrupt, func() { c.abort(errGone) })
+	c.in = newInput(c.interrupt, c.begun, func() { c.abort(errGone) })
 	w := &wire{timeout: writeTimeout, failed: c.abort}
 	return &session{core: c, out: &output{wire: w}}
 }
@@ -179,26 +184,45 @@ func (s *session) perform(ctx context.Context, cmd *command, args []string, ende
 	err = cmd.run(ctx, s, args)
 }
 
+// setStop sets how the command that begins, or has ended, can be stopped.
 func (c *core) setStop(stop func()) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.stop = stop
+	stopped := c.stopped
+	c.mu.Unlock()
+	if stop != nil && stopped { // between the line's arrival and now
+		stop()
+	}
+}
+
+// begun notes that there is a line to be run, rest that it is done with.
+func (c *core) begun() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.busy, c.stopped = true, false
+}
+
+func (c *core) rest() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.busy, c.stopped = false, false
 }
 
 // interrupt stops the running command; false if there is none.
 func (c *core) interrupt() bool {
 	c.mu.Lock()
-	stop := c.stop
+	stop, busy := c.stop, c.busy
+	c.stopped = true
 	c.mu.Unlock()
-	if stop == nil {
-		return false
+	if stop != nil {
+		stop()
 	}
-	stop()
-	return true
+	return stop != nil || busy
 }
 
 // note puts a command line into the history and the log.
 func (c *core) note(text string) {
+	text = printable(text)
 	c.m.log.info("command", "line", clip(text, 200), "pid", c.cred.PID, "uid", c.cred.UID)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -213,6 +237,14 @@ const (
 	maxHistory     = 500
 	maxHistoryLine = 1 << 10
 )
+
+// printable is s if a terminal can show it without harm, quoted if not.
+func printable(s string) string {
+	if utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) && r != '\t' }) < 0 {
+		return s
+	}
+	return strconv.Quote(s)
+}
 
 // clip shortens s to about max bytes, between two characters.
 func clip(s string, max int) string {

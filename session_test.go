@@ -267,7 +267,7 @@ func TestHistoryIsBounded(t *testing.T) {
 }
 
 func TestTypedAheadIsBounded(t *testing.T) {
-	in := newInput(func() bool { return true }, func() {})
+	in := newInput(func() bool { return true }, func() {}, func() {})
 	fed := 0
 	for in.wantsMore() {
 		in.take(bytes.Repeat([]byte("a\n"), 1024))

@@ -127,6 +127,8 @@ type probe struct {
 	file procfs.Schedstat
 	ok   bool // the file is open and has been read
 	last uint64
+
+	swallowed bool // the signal came during an ask, which has kept it from its default action
 }
 
 func (t sigThread) newProbe() *probe {
@@ -191,8 +193,14 @@ func (p *probe) ask(sig syscall.Signal, times int) subscriber {
 		time.Sleep(settleTime)
 	}
 	c := make(chan os.Signal, 1)
-	defer signal.Stop(c)
-	return p.subscribe(c, sig, times)
+	answer := p.subscribe(c, sig, times)
+	signal.Stop(c)
+	select {
+	case <-c:
+		p.swallowed = true
+	default:
+	}
+	return answer
 }
 
 // listens returns the signals that the program is notified of, as far as the

@@ -20,7 +20,7 @@ func (sigThread) listens() (SignalSet, error) {
 }
 
 // probe cannot tell here who else is notified of a signal.
-type probe struct{}
+type probe struct{ swallowed bool }
 
 const maxProbes = 1
 

@@ -9,15 +9,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func newSocket() (int, error) {
+func newSocket(kind int) (int, error) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	fd, err := unix.Socket(unix.AF_UNIX, kind, 0)
+	return prepared(fd, err)
+}
+
+// prepared is a new descriptor, close-on-exec and not blocking. The caller
+// holds ForkLock.
+func prepared(fd int, err error) (int, error) {
 	if err != nil {
 		return -1, err
 	}
 	unix.CloseOnExec(fd)
-	return fd, unix.SetNonblock(fd, true)
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
 }
 
 // restrictSocket can do nothing here: fchmod does not work on a socket.
@@ -29,11 +39,7 @@ func acceptFD(ln int) (int, error) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	fd, _, err := unix.Accept(ln) // it does not block: the listener does not
-	if err != nil {
-		return -1, err
-	}
-	unix.CloseOnExec(fd)
-	return fd, unix.SetNonblock(fd, true)
+	return prepared(fd, err)
 }
 
 func moveSocket(tmp, path string) error { return moveAfterLook(tmp, path) }

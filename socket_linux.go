@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func newSocket() (int, error) {
-	return unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+func newSocket(kind int) (int, error) {
+	return unix.Socket(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 }
 
 // restrictSocket sets the mode before the socket is bound: that of the socket
@@ -48,7 +48,10 @@ func moveSocket(tmp, path string) error {
 		if dead == nil {
 			continue // it went in the meantime
 		}
-		if err := exchange(tmp, path); err != nil {
+		switch err := exchange(tmp, path); {
+		case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS):
+			return moveAfterLook(tmp, path) // some know one flag only
+		case err != nil:
 			return &os.LinkError{Op: "replace the dead socket", Old: tmp, New: path, Err: err}
 		}
 		if got, err := os.Lstat(tmp); err == nil && os.SameFile(got, dead) {

@@ -28,7 +28,7 @@ type listener struct {
 
 // listenAt makes a listening socket of mode 0600 at path.
 func listenAt(path string) (*listener, error) {
-	fd, err := newSocket()
+	fd, err := newSocket(unix.SOCK_STREAM)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
@@ -118,13 +118,14 @@ func (l *listener) close() {
 // inode tells a file from every other that exists.
 type inode struct{ dev, ino uint64 }
 
-// inodeAt is that of the file at path itself, not of what a link there leads to.
-func inodeAt(path string) (inode, error) {
+// inodeAt is that of the file at path itself, not of what a link there leads
+// to, with its permissions.
+func inodeAt(path string) (inode, uint32, error) {
 	var stat unix.Stat_t
 	if err := unix.Lstat(path, &stat); err != nil {
-		return inode{}, &os.PathError{Op: "lstat", Path: path, Err: err}
+		return inode{}, 0, &os.PathError{Op: "lstat", Path: path, Err: err}
 	}
-	return inode{uint64(stat.Dev), uint64(stat.Ino)}, nil
+	return inode{uint64(stat.Dev), uint64(stat.Ino)}, uint32(stat.Mode) & 0o777, nil
 }
 
 // socketInUse reports whether some process still holds a socket bound to path.
@@ -133,11 +134,10 @@ func inodeAt(path string) (inode, error) {
 // nothing arrives at its owner (unix_find_bsd in net/unix/af_unix.c, unp_connectat
 // in FreeBSD's uipc_usrreq.c). A stream connect would take somebody's window.
 func socketInUse(path string) (bool, error) {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM, 0)
+	fd, err := newSocket(unix.SOCK_DGRAM)
 	if err != nil {
 		return false, os.NewSyscallError("socket", err)
 	}
-	unix.CloseOnExec(fd)
 	defer unix.Close(fd)
 	switch err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); {
 	case errors.Is(err, unix.ECONNREFUSED):

@@ -79,22 +79,36 @@ type post struct {
 // newGuard prepares the guard of one window. With posts, onSignal is called for
 // the first signal that comes, on a goroutine of the guard, from now on.
 func (m *Manhole) newGuard(onSignal func(syscall.Signal)) *guard {
-	g := &guard{m: m}
-	sigs := make([]syscall.Signal, 0, len(terminating))
+	g := &guard{m: m, trap: m.trap}
+	if g.trap == nil {
+		g.post(m.endSignals(), onSignal)
+	}
+	return g
+}
+
+// setTrap sets the trap where there is one and the policy does not want more.
+func (m *Manhole) setTrap() {
+	if m.opts.Terminate == TerminateAuto {
+		var sigs []syscall.Signal
+		for _, sig := range terminating {
+			if sig != m.opts.OneshotOn {
+				sigs = append(sigs, sig)
+			}
+		}
+		m.trap = newTrap(sigs)
+	}
+}
+
+// endSignals are those that a guard posts for. To be notified of an ignored
+// signal (nohup, a background job of a shell script) would end its being ignored.
+func (m *Manhole) endSignals() []syscall.Signal {
+	var sigs []syscall.Signal
 	for _, sig := range terminating {
-		// To be notified of an ignored signal (nohup, a background job of a
-		// shell script) would end its being ignored.
 		if sig != m.opts.OneshotOn && !signal.Ignored(sig) {
 			sigs = append(sigs, sig)
 		}
 	}
-	if m.opts.Terminate == TerminateAuto {
-		if g.trap = newTrap(sigs); g.trap != nil {
-			return g
-		}
-	}
-	g.post(sigs, onSignal)
-	return g
+	return sigs
 }
 
 // post is notified of the signals.
@@ -126,6 +140,17 @@ func (g *guard) post(sigs []syscall.Signal, onSignal func(syscall.Signal)) {
 func (g *guard) arm(pid int, path, tmp string) {
 	if g.trap != nil {
 		g.trap.arm(pid, path, tmp)
+	}
+}
+
+// hold is called before the socket is made, and unhold when it has its path or
+// that has failed: a handler that runs meanwhile waits, and removes what there is
+// then. hold reports false if a signal has come already.
+func (g *guard) hold() bool { return g.trap == nil || g.trap.hold() }
+
+func (g *guard) unhold() {
+	if g.trap != nil {
+		g.trap.unhold()
 	}
 }
 
@@ -166,7 +191,6 @@ func (g *guard) note(sig os.Signal) {
 // that came to a post.
 func (g *guard) leave() {
 	if g.trap != nil {
-		g.trap.release()
 		return
 	}
 	for _, p := range g.posts {
@@ -193,7 +217,7 @@ func (g *guard) pass(p post) {
 	if m.opts.Terminate == TerminateAuto {
 		now := p.atOpen
 		if now == subscriberNone {
-			now = m.subscribers(p.sig)
+			now, _ = m.subscribers(p.sig)
 		}
 		raise = now == subscriberNone
 		if now == subscriberUnknown {
@@ -217,9 +241,11 @@ const flushTime = 100 * time.Millisecond
 
 // subscribers asks carefully who is notified of sig, since the answer may be
 // followed by the end of the process: other goroutines that call Notify or
-// Stop at this moment move the runtime's thread as well. A signal that comes
-// meanwhile is the one asked about, or its second.
-func (m *Manhole) subscribers(sig syscall.Signal) subscriber {
+// Stop at this moment move the runtime's thread as well. If swallowed is true
+// the signal came meanwhile, and nobody but the other subscribers has had it.
+func (m *Manhole) subscribers(sig syscall.Signal) (answer subscriber, swallowed bool) {
+	m.asking.Lock() // or one would take another for a subscriber
+	defer m.asking.Unlock()
 	p := m.sigThread.newProbe()
 	defer p.close()
 	none := 0
@@ -227,16 +253,16 @@ func (m *Manhole) subscribers(sig syscall.Signal) subscriber {
 	for range asks {
 		switch p.ask(sig, 1) {
 		case subscriberUnknown:
-			return subscriberUnknown
+			return subscriberUnknown, p.swallowed
 		case subscriberNone:
 			none++
 		}
 	}
 	switch {
 	case none >= asks/2:
-		return subscriberNone
+		return subscriberNone, p.swallowed
 	case none == 0:
-		return subscriberOther
+		return subscriberOther, p.swallowed
 	}
-	return subscriberUnknown
+	return subscriberUnknown, p.swallowed
 }

@@ -75,6 +75,16 @@ func TestTerminatedAtAnyMoment(t *testing.T) {
 	}
 }
 
+// TestTerminatedWhileWindowsComeAndGo hits the making of the socket itself.
+func TestTerminatedWhileWindowsComeAndGo(t *testing.T) {
+	for i := range 100 {
+		p := startProgram(t, "churn")
+		time.Sleep(time.Duration(i) * 17 * time.Microsecond) // the moment is the subject
+		p.signal(t, terminating[i%len(terminating)])
+		requireEnded(t, p, "bare", terminating[i%len(terminating)])
+	}
+}
+
 func TestTerminatedWithoutAWindow(t *testing.T) {
 	for _, name := range []string{"bare", "early", "wait"} {
 		p := startProgram(t, name)
@@ -140,13 +150,35 @@ func TestTheProbeTellsWhoListens(t *testing.T) {
 	}
 	m := &Manhole{sigThread: thread}
 	for range 50 {
-		require.Equal(t, subscriberNone, m.subscribers(syscall.SIGTERM))
+		require.Equal(t, subscriberNone, ask(m))
 		c := listen(syscall.SIGTERM)
-		require.Equal(t, subscriberOther, m.subscribers(syscall.SIGTERM))
+		require.Equal(t, subscriberOther, ask(m))
 		c()
 	}
-	require.Equal(t, subscriberUnknown, (&Manhole{}).subscribers(syscall.SIGTERM), "without calibration")
-	require.Equal(t, subscriberUnknown, (&Manhole{sigThread: sigThread{"/proc/self/task/0"}}).subscribers(syscall.SIGTERM))
+	require.Equal(t, subscriberUnknown, ask(&Manhole{}), "without calibration")
+	require.Equal(t, subscriberUnknown, ask(&Manhole{sigThread: sigThread{"/proc/self/task/0"}}))
+}
+
+// TestAskingDoesNotKeepASignalFromTheProgram: signals is typed again and again
+// while SIGTERM comes.
+func TestAskingDoesNotKeepASignalFromTheProgram(t *testing.T) {
+	for range 20 {
+		p := startProgram(t, "bare")
+		p.signal(t, syscall.SIGUSR2)
+		c := connect(t, p.path)
+		c.expect(prompt)
+		go func() {
+			for {
+				if _, err := c.Write([]byte("signals\n")); err != nil {
+					return
+				}
+			}
+		}()
+		c.expect("nobody handles it")
+		p.signal(t, syscall.SIGTERM)
+		requireEnded(t, p, "bare", syscall.SIGTERM)
+		c.Close()
+	}
 }
 
 func TestTheMaskTellsWhatAProgramListensTo(t *testing.T) {

@@ -7,7 +7,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // The trap removes the socket of an open window from inside the signal handler
@@ -19,15 +22,20 @@ import (
 // signal thread: for three signals that is six thread switches, which on a busy
 // machine held a window up by a millisecond and more (bench, BenchmarkOpen).
 //
-// The handler is in assembly since Go code cannot run in one. It makes four
+// The handler is in assembly since Go code cannot run in one. It makes a few
 // system calls that signal-safety(7) allows, on the runtime's signal stack, with
-// all signals blocked, as the runtime's handler has it.
+// all signals blocked, as the runtime's handler has it. It is in place from
+// Install to Uninstall and only counts the signals while no window is open. If it
+// were set for each window, a process that is already dying of a signal could
+// still make a socket.
 
 // trapState is what the handler knows. It has no argument of its own, hence the
 // one global. Fields marked so are shared with the handler while it is armed.
 type trapState struct {
+	seen  atomic.Uint32 // how many signals came, ever
 	armed atomic.Uint32 // handlers act only if it is 1
 	busy  atomic.Int32  // handlers that are running
+	held  atomic.Uint32 // handlers wait while it is 1, for the socket to be made
 
 	pid   uint32
 	ln    int32 // the listening socket, to wake the one who accepts; -1: none yet
@@ -42,18 +50,19 @@ type trapState struct {
 
 var (
 	theTrap  trapState
-	trapLock sync.Mutex // held by the window that uses theTrap, and guards what follows
-
-	// trapEarlier is what was in force when the trap was last set, by signal:
-	// as a rule it still is.
-	trapEarlier [len(theTrap.old)]action
+	trapLock sync.Mutex // held by the manhole that uses theTrap
 )
 
 // trapHandlerPC returns the address of the handler (trap_linux_*.s).
 func trapHandlerPC() uintptr
 
-// trap is one window's use of theTrap.
-type trap struct{ sigs []syscall.Signal }
+// trap is a manhole's use of theTrap.
+type trap struct {
+	sigs    []syscall.Signal
+	earlier []action // by signal: what was there before
+	seen    uint32   // signals that are no reason to wait any more
+	mask    unix.Sigset_t
+}
 
 // newTrap takes the trap; nil if it is taken, or if one of the signals has no
 // handler, as where Go is a library in somebody else's program.
@@ -62,20 +71,37 @@ func newTrap(sigs []syscall.Signal) *trap {
 		return nil
 	}
 	for _, sig := range sigs {
-		if trapEarlier[sig].handler > sigIgnore {
-			continue
-		}
-		act, err := getAction(sig)
-		if err != nil || act.handler == sigDefault {
+		if act, err := getAction(sig); err != nil || act.handler == sigDefault {
 			trapLock.Unlock()
 			return nil
 		}
-		trapEarlier[sig] = act
 	}
-	return &trap{sigs}
+	t := &trap{sigs: sigs, earlier: make([]action, len(sigs)), seen: theTrap.seen.Load()}
+	t.set()
+	return t
 }
 
-// arm sets the trap for a socket that will be made at tmp and moved to path.
+// set puts the handler in place where it is not. Ignored signals stay ignored;
+// the program may have made them so, or not any more, since the last time. The
+// handler of somebody else that came after ours stays too: it may go on with
+// ours, which must not go on with it.
+func (t *trap) set() {
+	for i, sig := range t.sigs {
+		act, err := getAction(sig)
+		if err != nil || act.handler <= sigIgnore || act.handler == trapHandlerPC() {
+			continue
+		}
+		if first := t.earlier[i].handler; first != 0 && first != act.handler {
+			continue
+		}
+		t.earlier[i] = act
+		theTrap.old[sig] = act.handler
+		act.handler = trapHandlerPC()
+		_, _ = setAction(sig, act) // it cannot fail, as getAction did not
+	}
+}
+
+// arm prepares for a socket that will be made at tmp and moved to path.
 func (t *trap) arm(pid int, path, tmp string) {
 	s := &theTrap
 	s.pid, s.ln, s.dev, s.ino = uint32(pid), -1, 0, 0
@@ -83,28 +109,45 @@ func (t *trap) arm(pid int, path, tmp string) {
 	setPath(&s.path, path)
 	setPath(&s.tmp, tmp)
 	s.armed.Store(1)
-	for _, sig := range t.sigs {
-		act := trapEarlier[sig]
-		// For the time between the two system calls, at most, what the
-		// program has set since the last window is not gone on with.
-		s.old[sig] = act.handler
-		act.handler = trapHandlerPC()
-		before, err := setAction(sig, act)
-		if err != nil || before.handler == trapEarlier[sig].handler {
-			continue
-		}
-		trapEarlier[sig] = before
-		if before.handler > sigIgnore {
-			s.old[sig] = before.handler
-		} else {
-			_, _ = setAction(sig, before) // there is nothing to be done about it
-		}
-	}
+	t.set()
 }
 
 func setPath(to *[maxSocketPath + 1]byte, path string) {
 	n := copy(to[:maxSocketPath], path)
 	clear(to[n:])
+}
+
+// hold blocks the signals on this thread, so that a handler can wait for it on
+// another, and makes handlers wait from then on. They count the signal first and
+// look second, hold does it the other way round: one of the two sees the other.
+// Of a signal that came before, the process may be dying just now; hold gives it
+// the time. It returns false if a signal came since arm.
+func (t *trap) hold() bool {
+	runtime.LockOSThread()
+	var set unix.Sigset_t
+	for _, sig := range t.sigs {
+		n := int(sig) - 1
+		set.Val[n/64] |= 1 << (n % 64)
+	}
+	_ = unix.PthreadSigmask(unix.SIG_BLOCK, &set, &t.mask) // it cannot fail with these arguments
+	const dyingTime, tries = 2 * time.Millisecond, 50
+	for range tries {
+		theTrap.held.Store(1)
+		seen := theTrap.seen.Load()
+		if seen == t.seen {
+			break
+		}
+		theTrap.held.Store(0)
+		t.seen = seen
+		time.Sleep(dyingTime)
+	}
+	return t.fired() == 0
+}
+
+func (t *trap) unhold() {
+	theTrap.held.Store(0)
+	_ = unix.PthreadSigmask(unix.SIG_SETMASK, &t.mask, nil)
+	runtime.UnlockOSThread()
 }
 
 // own tells the trap which file is to be removed, and whom to wake.
@@ -136,16 +179,12 @@ func (t *trap) fired() syscall.Signal {
 	return 0
 }
 
-// release takes the handlers out again, disarmed before, and gives the trap
-// back. A handler that the program has set meanwhile (signal.Ignore) stays.
+// release takes the handler out again, where nobody has set another, and gives
+// the trap back. Who has kept our handler to go on with may do so for ever.
 func (t *trap) release() {
-	for _, sig := range t.sigs {
-		if trapEarlier[sig].handler <= sigIgnore {
-			continue // the trap was not set
-		}
-		now, err := setAction(sig, trapEarlier[sig])
-		if err == nil && now.handler != trapHandlerPC() {
-			_, _ = setAction(sig, now)
+	for i, sig := range t.sigs {
+		if act, err := getAction(sig); err == nil && act.handler == trapHandlerPC() {
+			_, _ = setAction(sig, t.earlier[i])
 		}
 	}
 	trapLock.Unlock()

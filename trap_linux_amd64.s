@@ -1,6 +1,7 @@
 #include "go_asm.h"
 #include "textflag.h"
 
+#define SYS_sched_yield	24
 #define SYS_getpid	39
 #define SYS_shutdown	48
 #define SYS_newfstatat	262
@@ -9,6 +10,9 @@
 #define AT_FDCWD		-100
 #define AT_SYMLINK_NOFOLLOW	0x100
 #define SHUT_RDWR		2
+
+// How often to let others run before giving up on a thread that makes a socket.
+#define YIELDS	100000
 
 // The frame: struct stat (144 bytes, st_dev and st_ino first), then the
 // handler's arguments.
@@ -26,7 +30,7 @@ TEXT ·trapHandlerPC(SB),NOSPLIT,$0-8
 // trapHandler is a signal handler: DI is the signal, SI its siginfo, DX the
 // context, and the kernel's restorer is the return address. sigreturn restores
 // every register, so that only those three need be kept for the next handler.
-// BX holds the state, which no system call touches.
+// BX holds the state and R12 a count, which no system call touches.
 TEXT ·trapHandler(SB),NOSPLIT|NOFRAME|TOPFRAME,$0-0
 	SUBQ	$FRAME, SP
 	MOVQ	DI, SIG(SP)
@@ -34,6 +38,8 @@ TEXT ·trapHandler(SB),NOSPLIT|NOFRAME|TOPFRAME,$0-0
 	MOVQ	DX, CONTEXT(SP)
 	LEAQ	·theTrap(SB), BX
 
+	LOCK
+	INCL	trapState_seen(BX)
 	LOCK
 	INCL	trapState_busy(BX)
 	CMPL	trapState_armed(BX), $0
@@ -45,8 +51,24 @@ TEXT ·trapHandler(SB),NOSPLIT|NOFRAME|TOPFRAME,$0-0
 	CMPL	AX, trapState_pid(BX)
 	JNE	chain
 
-	// First the temporary name: if the move to the path happens after it,
-	// the move fails; if before, the path is seen below.
+	// Note the signal, then see whether a socket is being made; the thread
+	// that does it cannot be this one. Its file system may hang.
+	MOVQ	SIG(SP), CX
+	DECL	CX
+	MOVL	$1, AX
+	SHLQ	CX, AX
+	LOCK
+	ORQ	AX, trapState_fired(BX)
+	MOVL	$YIELDS, R12
+wait:
+	CMPL	trapState_held(BX), $0
+	JEQ	unlink
+	MOVL	$SYS_sched_yield, AX
+	SYSCALL
+	DECL	R12
+	JNZ	wait
+
+unlink:
 	MOVQ	$AT_FDCWD, DI
 	LEAQ	trapState_tmp(BX), SI
 	MOVL	$0, DX
@@ -61,26 +83,20 @@ TEXT ·trapHandler(SB),NOSPLIT|NOFRAME|TOPFRAME,$0-0
 	MOVL	$SYS_newfstatat, AX
 	SYSCALL
 	TESTQ	AX, AX
-	JNE	fired
+	JNE	wake
 	MOVQ	0(SP), AX
 	CMPQ	AX, trapState_dev(BX)
-	JNE	fired
+	JNE	wake
 	MOVQ	8(SP), AX
 	CMPQ	AX, trapState_ino(BX)
-	JNE	fired
+	JNE	wake
 	MOVQ	$AT_FDCWD, DI
 	LEAQ	trapState_path(BX), SI
 	MOVL	$0, DX
 	MOVL	$SYS_unlinkat, AX
 	SYSCALL
 
-fired:
-	MOVQ	SIG(SP), CX
-	DECL	CX
-	MOVL	$1, AX
-	SHLQ	CX, AX
-	LOCK
-	ORQ	AX, trapState_fired(BX)
+wake:
 	// Wakes the goroutine that accepts; a bad descriptor does no harm.
 	MOVLQSX	trapState_ln(BX), DI
 	MOVL	$SHUT_RDWR, SI

@@ -3,12 +3,16 @@
 
 #define SYS_unlinkat	35
 #define SYS_newfstatat	79
+#define SYS_sched_yield	124
 #define SYS_getpid	172
 #define SYS_shutdown	210
 
 #define AT_FDCWD		-100
 #define AT_SYMLINK_NOFOLLOW	0x100
 #define SHUT_RDWR		2
+
+// How often to let others run before giving up on a thread that makes a socket.
+#define YIELDS	100000
 
 // The frame: struct stat (128 bytes, st_dev and st_ino first), then the
 // handler's arguments.
@@ -25,7 +29,8 @@ TEXT ·trapHandlerPC(SB),NOSPLIT,$0-8
 
 // trapHandler is a signal handler: R0 is the signal, R1 its siginfo, R2 the
 // context, and LR the kernel's restorer. See trap_linux_amd64.s for the steps.
-// R19 holds the state, which no system call touches.
+// R19 holds the state and R20 a count, which no system
+// call touches.
 TEXT ·trapHandler(SB),NOSPLIT|NOFRAME|TOPFRAME,$0-0
 	SUB	$FRAME, RSP
 	MOVD	R0, SIG(RSP)
@@ -33,6 +38,12 @@ TEXT ·trapHandler(SB),NOSPLIT|NOFRAME|TOPFRAME,$0-0
 	MOVD	R2, CONTEXT(RSP)
 	MOVD	$·theTrap(SB), R19
 
+	ADD	$trapState_seen, R19, R9
+count:
+	LDAXRW	(R9), R10
+	ADDW	$1, R10
+	STLXRW	R10, (R9), R11
+	CBNZW	R11, count
 	ADD	$trapState_busy, R19, R9
 enter:
 	LDAXRW	(R9), R10
@@ -50,6 +61,28 @@ enter:
 	CMPW	R0, R10
 	BNE	chain
 
+	MOVD	SIG(RSP), R9
+	SUBW	$1, R9
+	MOVD	$1, R10
+	LSL	R9, R10, R10
+	ADD	$trapState_fired, R19, R9
+note:
+	LDAXR	(R9), R11
+	ORR	R10, R11
+	STLXR	R11, (R9), R12
+	CBNZW	R12, note
+	DMB	$0xb // ISH: the signal is noted before held is read
+	MOVD	$YIELDS, R20
+wait:
+	ADD	$trapState_held, R19, R9
+	LDARW	(R9), R10
+	CBZW	R10, unlink
+	MOVD	$SYS_sched_yield, R8
+	SVC
+	SUBW	$1, R20
+	CBNZW	R20, wait
+
+unlink:
 	MOVD	$AT_FDCWD, R0
 	ADD	$trapState_tmp, R19, R1
 	MOVD	$0, R2
@@ -62,32 +95,22 @@ enter:
 	MOVD	$AT_SYMLINK_NOFOLLOW, R3
 	MOVD	$SYS_newfstatat, R8
 	SVC
-	CBNZ	R0, fired
+	CBNZ	R0, wake
 	MOVD	0(RSP), R9
 	MOVD	trapState_dev(R19), R10
 	CMP	R9, R10
-	BNE	fired
+	BNE	wake
 	MOVD	8(RSP), R9
 	MOVD	trapState_ino(R19), R10
 	CMP	R9, R10
-	BNE	fired
+	BNE	wake
 	MOVD	$AT_FDCWD, R0
 	ADD	$trapState_path, R19, R1
 	MOVD	$0, R2
 	MOVD	$SYS_unlinkat, R8
 	SVC
 
-fired:
-	MOVD	SIG(RSP), R9
-	SUBW	$1, R9
-	MOVD	$1, R10
-	LSL	R9, R10, R10
-	ADD	$trapState_fired, R19, R9
-note:
-	LDAXR	(R9), R11
-	ORR	R10, R11
-	STLXR	R11, (R9), R12
-	CBNZW	R12, note
+wake:
 	MOVW	trapState_ln(R19), R0
 	MOVD	$SHUT_RDWR, R1
 	MOVD	$SYS_shutdown, R8

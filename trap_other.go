@@ -13,6 +13,8 @@ func newTrap([]syscall.Signal) *trap { return nil }
 
 func (*trap) arm(int, string, string) {}
 func (*trap) own(inode, *listener)    {}
+func (*trap) hold() bool              { return true }
+func (*trap) unhold()                 {}
 func (*trap) disarm()                 {}
 func (*trap) fired() syscall.Signal   { return 0 }
 func (*trap) release()                {}

@@ -28,7 +28,7 @@ func (*listener) setDeadline(time.Time)        {}
 func (*listener) accept() (int, error)         { return -1, ErrUnsupported }
 func (*listener) turnAway(func(int))           {}
 func (*listener) close()                       {}
-func inodeAt(string) (inode, error)            { return inode{}, ErrUnsupported }
+func inodeAt(string) (inode, uint32, error)    { return inode{}, 0, ErrUnsupported }
 func moveSocket(_, _ string) error             { return ErrUnsupported }
 func socketInUse(string) (bool, error)         { return false, ErrUnsupported }
 func checkDirWritable(string) error            { return ErrUnsupported }

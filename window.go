@@ -14,7 +14,7 @@ import (
 // Why a window was shut.
 var (
 	errTaken       = errors.New("another client has entered")
-	errUninstalled = errors.New("the manhole was uninstalled")
+	errUninstalled = fmt.Errorf("uninstalled: %w", ErrNotInstalled)
 	errNobodyCame  = fmt.Errorf("nobody came within the connect timeout: %w", os.ErrDeadlineExceeded)
 )
 
@@ -100,28 +100,19 @@ func (w *window) why() error {
 	return w.reason
 }
 
-// wait waits until everything of a shut window has ended. It gives up on an
-// Authorize that does not return.
-func (w *window) wait() {
-	t := time.NewTimer(time.Second)
-	defer t.Stop()
-	select {
-	case <-w.done:
-	case <-t.C:
-		w.m.log.error("a window does not end; does Authorize block?")
-	}
-}
-
 // run is the life of the window, up to the client that has entered, if any.
 func (w *window) run() {
 	if !w.delay() {
 		return
 	}
 	w.guard = w.m.newGuard(func(sig syscall.Signal) { w.shut(closedBy{sig}) })
-	if err := w.publish(); err != nil {
-		w.m.log.error("no window", "path", w.m.path, "err", err)
-	} else {
+	switch err := w.publish(); {
+	case err == nil:
 		w.admit()
+	case errors.As(err, new(closedBy)), errors.Is(err, ErrNotInstalled):
+		w.m.log.info("window closed", "path", w.m.path, "reason", err)
+	default:
+		w.m.log.error("no window", "path", w.m.path, "err", err)
 	}
 	w.guard.leave()
 }
@@ -150,6 +141,7 @@ func (w *window) delay() bool {
 func (w *window) admit() {
 	m := w.m
 	s := m.newSession() // in advance, while the client connects
+	told := false
 	for {
 		client, err := w.accept()
 		if sig := w.guard.fired(); sig != 0 {
@@ -165,14 +157,15 @@ func (w *window) admit() {
 		}
 		if err != nil {
 			// Out of descriptors, as a rule; the client goes on waiting.
-			m.log.error("cannot accept a client, trying again", "path", m.path, "err", err)
+			if !told {
+				told = true
+				m.log.error("cannot accept a client, trying on", "path", m.path, "err", err)
+			}
 			w.pause(100 * time.Millisecond)
+			w.timeout()
 			continue
 		}
-		if m.ownAuthorize { // which may take its time
-			w.stepAside()
-		}
-		cred, err := m.authorize(client)
+		cred, err := w.authorize(client)
 		if err == nil {
 			err = m.enter(s, cred)
 		}

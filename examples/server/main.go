@@ -6,6 +6,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -55,11 +56,12 @@ func run(addr, socket string) error {
 
 	sig, err := m.Wait(ctx, os.Interrupt, syscall.SIGTERM)
 	if err != nil {
-		return context.Cause(ctx)
+		return cmp.Or(context.Cause(ctx), err)
 	}
 	slog.Info("shutting down", "signal", sig.String())
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
+	go m.Wait(grace) // so that a shutdown that hangs can be looked at
 	return server.Shutdown(grace)
 }
 
