@@ -70,7 +70,8 @@
 // SIGTERM, SIGINT and SIGHUP while a window is open remove its socket and then do
 // what they would have done: who handles them gets them once, who does not dies
 // of them. On Linux on amd64 and arm64 the socket is removed inside the signal
-// handler, before the program hears of the signal; elsewhere see TerminatePolicy.
+// handler, before the program hears of the signal: Install puts its own in front
+// of the runtime's, Uninstall takes it out. Elsewhere see TerminatePolicy.
 // A program that ends for any other reason should call Uninstall first, as it
 // would close a listener. A file that is left (SIGKILL, os.Exit) is harmless: the
 // next window at that path replaces it.

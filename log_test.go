@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -81,4 +82,19 @@ func TestTheDefaultLoggerIsTheOneOfTheMoment(t *testing.T) {
 	l.info("hello")
 	l.flush(patience)
 	require.Contains(t, out.String(), "oneshot: hello")
+}
+
+type exitingHandler struct{ slog.Handler }
+
+func (exitingHandler) Handle(context.Context, slog.Record) error { runtime.Goexit(); return nil }
+
+func TestALoggerThatEndsItsGoroutine(t *testing.T) {
+	var out syncBuffer
+	l := &asyncLog{logger: slog.New(exitingHandler{slog.NewTextHandler(&out, nil)})}
+	l.info("one")
+	l.info("two")
+	l.flush(patience)
+	l.logger = slog.New(slog.NewTextHandler(&out, nil))
+	l.info("three")
+	eventually(t, func() bool { return strings.Contains(out.String(), "oneshot: three") }, "the log has ended")
 }

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 )
@@ -277,4 +278,35 @@ func TestTypedAheadIsBounded(t *testing.T) {
 	in.take(bytes.Repeat([]byte("b"), 10*maxLine))
 	require.LessOrEqual(t, cap(in.partial), 20*maxLine)
 	require.Empty(t, in.partial)
+}
+
+// TestAnInterruptRightBehindALineIsNotLost: it may come between the line's
+// arrival and the begin of its command.
+func TestAnInterruptRightBehindALineIsNotLost(t *testing.T) {
+	stuck := &command{name: "stuck", run: func(ctx context.Context, _ *session, _ []string) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}}
+	_, c := startSession(t, stuck)
+	c.expect(prompt)
+	for i := range 2000 {
+		c.send("stuck\n")
+		for range i % 50 * 100 { // the moment is the subject
+		}
+		c.send("\x03")
+		out := c.expect(prompt) // of the command, or in its stead
+		require.Contains(t, []string{"", "interrupted\n"}, out)
+	}
+}
+
+func TestWhatIsShownAgainIsPrintable(t *testing.T) {
+	m := install(t, Options{})
+	c := m.enter(t)
+	c.do("\xff\xfe\x1b[31mboo " + strings.Repeat("\xff", 3*maxHistoryLine))
+	c.do("caf\u00e9 \t x")
+	out := c.do("history")
+	require.True(t, utf8.ValidString(out))
+	require.NotContains(t, out, "\x1b")
+	require.Contains(t, out, `"\xff\xfe\x1b[31mboo`)
+	require.Contains(t, out, "caf\u00e9 \t x")
 }

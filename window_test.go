@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -310,5 +311,42 @@ func TestASignalWhileTheWindowIsShutIsNotLost(t *testing.T) {
 		w.shut(errors.New("shut by the test"))
 		require.True(t, m.Handle(syscall.SIGUSR2))
 		connect(t, m.Path()).leave()
+	}
+}
+
+func TestAPeculiarUmaskDoesNotNarrowTheMode(t *testing.T) {
+	m := install(t, Options{OneshotOn: syscall.SIGUSR2})
+	old := syscall.Umask(0o777)
+	defer syscall.Umask(old)
+	kill(t, syscall.SIGUSR2)
+	eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no window")
+	info, err := os.Lstat(m.Path())
+	require.NoError(t, err)
+	require.Equal(t, fs.ModeSocket|0o600, info.Mode())
+	connect(t, m.Path()).expect(prompt)
+}
+
+func TestAnAuthorizeThatDoesNotReturn(t *testing.T) {
+	release := make(chan struct{})
+	defer close(release)
+	for name, authorize := range map[string]func(Cred) error{
+		"ends its goroutine": func(Cred) error { runtime.Goexit(); return nil },
+		"blocks":             func(Cred) error { <-release; return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := install(t, Options{Authorize: authorize})
+			done := make(chan error, 1)
+			go func() { done <- m.Oneshot(t.Context()) }()
+			c := connect(t, m.Path())
+			if name != "blocks" {
+				require.Contains(t, c.rest(), "ended its goroutine")
+			}
+			require.NoError(t, m.Uninstall())
+			require.ErrorIs(t, <-done, ErrNotInstalled)
+			requireGone(t, m.Path())
+			again := install(t, Options{OneshotOn: syscall.SIGUSR2})
+			kill(t, syscall.SIGUSR2)
+			connect(t, again.Path()).expect(prompt)
+		})
 	}
 }
