@@ -9,16 +9,19 @@ import (
 )
 
 // TerminatePolicy says what follows when SIGTERM, SIGINT or SIGHUP comes while
-// a window is open. The socket is removed in any case; for that the package has
-// to be notified of the signal, which keeps it from its default action.
+// a window is open. The socket is removed in any case.
 type TerminatePolicy int
 
 const (
-	// TerminateAuto leaves the signal to the program if that is notified of
-	// it too. If not, the signal is raised again with its default action, so
-	// that the process dies of it with the wait status of that signal. Where
-	// it cannot be known (anywhere but on Linux, or without /proc) the signal
-	// is left, a warning is logged, and a second one ends the program.
+	// TerminateAuto does what would have been done without the manhole: the
+	// program gets the signal if it is notified of it, and dies of it if not.
+	//
+	// On Linux on amd64 and arm64 nothing stands between the signal and the
+	// program. Elsewhere, and where Go is a library in another program, the
+	// package is notified of the signal itself, which keeps it from its default
+	// action, and raises it again if nobody else is notified. Where it cannot
+	// know that (anywhere but on Linux, or without /proc) the signal is left, a
+	// warning is logged, and a second one ends the program.
 	TerminateAuto TerminatePolicy = iota
 	// TerminateReraise always raises the signal again. A program that handles
 	// the signal gets it twice.
