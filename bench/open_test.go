@@ -67,6 +67,29 @@ func check(err error) {
 	}
 }
 
+// startProgram starts one of the programs, or the C one, until the benchmark ends.
+func startProgram(b *testing.B, name, command, path string) *os.Process {
+	b.Helper()
+	cmd := exec.Command(command, path)
+	cmd.Env = append(os.Environ(), "BENCH_PROGRAM="+name)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // killed
+	})
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		b.Fatalf("%s did not start: %v", name, err)
+	}
+	return cmd.Process
+}
+
 // BenchmarkOpen measures the time from kill to the first byte that a client
 // reads, who polls connect as fast as it can, for the three programs in turn:
 //
@@ -82,26 +105,9 @@ func BenchmarkOpen(b *testing.B) {
 		refused    int
 	}
 	var all []*contender
-	start := func(name string, command string) {
+	start := func(name, command string) {
 		path := filepath.Join(b.TempDir(), "s")
-		cmd := exec.Command(command, path)
-		cmd.Env = append(os.Environ(), "BENCH_PROGRAM="+name)
-		cmd.Stderr = os.Stderr
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			b.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			b.Fatal(err)
-		}
-		b.Cleanup(func() {
-			cmd.Process.Kill()
-			_ = cmd.Wait()
-		})
-		if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
-			b.Fatalf("%s did not start: %v", name, err)
-		}
-		all = append(all, &contender{name: name, path: path, proc: cmd.Process})
+		all = append(all, &contender{name: name, path: path, proc: startProgram(b, name, command, path)})
 	}
 	if gcc, err := exec.LookPath("gcc"); err != nil {
 		b.Log("no gcc: the C floor is left out")

@@ -3,7 +3,6 @@
 package bench
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"os"
@@ -24,31 +23,16 @@ func BenchmarkShell(b *testing.B) {
 		b.Skip("needs nc; install it with apt-get install netcat-openbsd")
 	}
 	path := filepath.Join(b.TempDir(), "s")
-	cmd := exec.Command(os.Args[0], path)
-	cmd.Env = append(os.Environ(), "BENCH_PROGRAM=oneshot")
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	defer cmd.Wait()
-	defer cmd.Process.Kill()
-	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
-		b.Fatal(err)
-	}
+	server := startProgram(b, "oneshot", os.Args[0], path)
 	input := filepath.Join(b.TempDir(), "input")
 	if err := os.WriteFile(input, []byte("exit\n"), 0o600); err != nil {
 		b.Fatal(err)
 	}
 	script := fmt.Sprintf(`while read -r _; do
 		kill -USR2 %d; nc -U %s <%s >%s.out && grep -q '>>> ' %s.out && echo answered
-	done`, cmd.Process.Pid, path, input, input, input)
+	done`, server.Pid, path, input, input, input)
 	sh := exec.Command("bash", "-c", script)
 	sh.Stdin = strings.NewReader(strings.Repeat("\n", b.N))
-	sh.Stderr = os.Stderr
 	b.ResetTimer()
 	answers, err := sh.Output()
 	if err != nil {
