@@ -40,7 +40,7 @@ func (w *window) live() {
 		if m.undone {
 			next.shut(errUninstalled)
 		}
-		go next.live()
+		go func() { next.live() }()
 	}
 	m.mu.Unlock()
 	close(w.done)
@@ -73,7 +73,7 @@ func (m *Manhole) Oneshot(ctx context.Context) error {
 		return err
 	}
 	if mine {
-		go w.live()
+		go func() { w.live() }()
 	}
 	select {
 	case <-w.done:

@@ -87,6 +87,7 @@ func TestEqualStacksAreOneGroup(t *testing.T) {
 			strings.Contains(first, "parkInReceive") && strings.Contains(first, "console_test.go:")
 	}, "the largest group does not come first")
 	require.NotContains(t, c.do("stacks -n 0"), "(*session)", "the manhole leaves itself out")
+	require.NotContains(t, c.do("stacks -n 0"), "not begun yet")
 }
 
 func parkInReceive(c chan struct{}) { <-c }

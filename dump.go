@@ -75,8 +75,8 @@ func (g group) own() bool {
 	for _, f := range g.frames {
 		name, ours := strings.CutPrefix(f.function, packagePath)
 		for _, own := range ownFunctions {
-			// One that has not run yet is in a wrapper of the go statement:
-			// (*session).run.gowrap1.
+			// They begin in function literals, (*session).run.func1, since the
+			// wrapper of another go statement is invisible until it has run.
 			if rest, ok := strings.CutPrefix(name, own); ours && ok && (rest == "" || rest[0] == '.') {
 				return true
 			}
@@ -270,6 +270,9 @@ func (g group) write(w io.Writer, total int) error {
 		fmt.Fprintf(w, " %s", g.labels)
 	}
 	fmt.Fprintln(w)
+	if len(g.frames) == 0 {
+		_, err = fmt.Fprintln(w, "    (in the runtime, or not begun yet)")
+	}
 	for _, f := range g.frames {
 		_, err = fmt.Fprintf(w, "    %s\n        %s:%d\n", f.function, f.file, f.line)
 	}

@@ -63,7 +63,7 @@ func (l *asyncLog) start() {
 	defer l.mu.Unlock()
 	if len(l.queue) > 0 && l.idle == nil {
 		l.idle = make(chan struct{})
-		go l.drain()
+		go func() { l.drain() }()
 	}
 }
 

@@ -104,7 +104,7 @@ func Install(o Options) (*Manhole, error) {
 
 func (m *Manhole) startReceiver() {
 	m.receiver.Add(1)
-	go m.receive()
+	go func() { m.receive() }()
 }
 
 // receive is the receiver: it waits for the signal where the program does not.
@@ -208,7 +208,7 @@ func (m *Manhole) Handle(sig os.Signal) bool {
 func (m *Manhole) open() bool {
 	w, mine, err := m.activate()
 	if mine {
-		go w.live()
+		go func() { w.live() }()
 	}
 	return err == nil
 }

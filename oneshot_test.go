@@ -57,6 +57,7 @@ func TestIdleManholeCostsNothing(t *testing.T) {
 			defer signal.Stop(signals)
 			dir := tempDir(t)
 			test.options.SocketPath = filepath.Join(dir, "s")
+			goleak.VerifyNone(t, goleak.IgnoreAnyFunction("testing.(*T).Run")) // waits for what is just ending
 			before, fds := runtime.NumGoroutine(), countFDs(t)
 			m := install(t, test.options)
 			require.Equal(t, before+test.goroutines, runtime.NumGoroutine())

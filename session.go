@@ -97,7 +97,7 @@ func (s *session) run() {
 	m := s.m
 	m.log.info("session open", "pid", s.cred.PID, "uid", s.cred.UID, "gid", s.cred.GID)
 	read := make(chan struct{})
-	go s.read(read)
+	go func() { s.read(read) }()
 	err := s.serve()
 	if err == nil {
 		err = s.out.Flush()
@@ -150,7 +150,7 @@ func (s *session) do(cmd *command, args []string) error {
 
 	view := &session{core: s.core, out: &output{wire: s.out.wire}}
 	ended := make(chan error, 1)
-	go view.perform(ctx, cmd, args, ended)
+	go func() { view.perform(ctx, cmd, args, ended) }()
 
 	select {
 	case err := <-ended:
