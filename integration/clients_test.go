@@ -65,6 +65,9 @@ func TestATerminal(t *testing.T) {
 	tmux("send-keys", "help", "Enter")
 	shows("Ctrl-C (byte 0x03) stops a running command")
 	tmux("send-keys", "exit", "Enter")
+	eventually(t, func() bool { // or nc would read the next line
+		return strings.TrimSpace(tmux("display-message", "-p", "#{pane_current_command}")) == "sh"
+	}, "nc does not end")
 	tmux("send-keys", "echo status $?", "Enter")
 	shows("status 0")
 	require.NoFileExists(t, c.path)
