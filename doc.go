@@ -20,8 +20,7 @@
 // The first screen names the program and groups its goroutines by identical
 // stacks. At the prompt, help lists the commands, exit leaves. What is typed may
 // come from a pipe too: echo stacks | nc -N -U /tmp/manhole-PID. Any client of
-// unix sockets will do: socat READLINE UNIX-CONNECT:/tmp/manhole-PID has line
-// editing and a history.
+// unix sockets will do, socat - UNIX-CONNECT:/tmp/manhole-PID for one.
 //
 // # Waiting for the signal
 //
