@@ -26,10 +26,25 @@ var builtins = []*command{
 		run: runHelp,
 	},
 	{
-		name: "stacks", args: "[-n N]", summary: "show what the goroutines are doing, grouped by identical stacks",
-		help: "Shows the N largest groups, 20 unless told; -n 0 shows all. The program is not stopped for it:\n" +
-			"the goroutine profile needs two pauses far below a millisecond.",
+		name: "stacks", args: "[FLAGS] [REGEXP]", summary: "show what the goroutines are doing, grouped by identical stacks",
+		help: "Shows what stands out, and the largest groups: of all goroutines, or of those with a function or\n" +
+			"file:line that REGEXP matches. The program is not stopped for it: the goroutine profile needs pauses far\n" +
+			"below a millisecond. Up to 500 goroutines are looked at one by one, which stops it for a millisecond or two.\n" +
+			"  -n N       the N largest groups; 20 unless told, 0 for all\n" +
+			"  -state S   those that wait for S, such as chan or sync.Mutex.Lock; runnable is what runs or could\n" +
+			"  -diff      what grew and shrank since this session's dump before, largest growth first\n" +
+			"  -full      ids, minutes waited and what started them in large programs too; stops the program once\n" +
+			"  -go        the runtime's own text, as a panic has it; stops the program once\n" +
+			"  -pprof     the goroutine profile for go tool pprof; it is binary, so with -o\n" +
+			"  -o FILE    into a new file of mode 0600\n" +
+			"  -force     even if the program is stopped for more than a second",
 		run: runStacks,
+	},
+	{
+		name: "goroutine", args: "[-force] ID", summary: "show one goroutine, by its id",
+		help: "Ids stand in the groups of small programs and in stacks -full. Finding one stops the program as long as\n" +
+			"stacks -go does, and wants -force where that is over a second.",
+		run: runGoroutine,
 	},
 	{
 		name: "mem", summary: "show heap, limits and collector, from counters that stop nothing",

@@ -19,13 +19,15 @@ type console struct{}
 
 func (console) serve(s *session) error {
 	// The rest of the banner goes out before anything that may wait for the
-	// program, such as the profile of its goroutines.
+	// program, such as a look at its goroutines.
 	writeBanner(s)
 	if err := s.out.Flush(); err != nil {
 		return err
 	}
 	s.begun()
-	s.command("stacks", nil)
+	if err := s.do(&firstScreen, nil); err != nil {
+		fmt.Fprintf(s.out, "%v\n", err)
+	}
 	for {
 		s.rest()
 		_, _ = s.out.WriteString(prompt)
@@ -74,13 +76,12 @@ func (s *session) command(name string, args []string) (exit bool) {
 	return false
 }
 
-// writeBanner says how the program is and who looks.
+// writeBanner says since when the program runs and who looks.
 func writeBanner(s *session) {
 	if up := s.m.proc.uptime(); up > 0 {
-		fmt.Fprintf(s.out, "up %v, ", up.Round(time.Second))
+		fmt.Fprintf(s.out, "up %v; ", up.Round(time.Second))
 	}
-	fmt.Fprintf(s.out, "%d goroutines, GOMAXPROCS %d; you are pid %d, uid %d; help lists the commands\n",
-		runtime.NumGoroutine(), runtime.GOMAXPROCS(0), s.cred.PID, s.cred.UID)
+	fmt.Fprintf(s.out, "you are pid %d, uid %d; help lists the commands\n", s.cred.PID, s.cred.UID)
 }
 
 // greeting is the first line of the banner, which says what program this is. It

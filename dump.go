@@ -1,287 +1,239 @@
 package oneshot
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
+	"regexp"
 	"runtime"
 	"runtime/pprof"
 	"slices"
-	"strconv"
 	"strings"
+	"time"
+
+	"github.com/gomanhole/oneshot/internal/findings"
+	"github.com/gomanhole/oneshot/internal/stack"
+	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
-// defaultGroups is how many groups a dump shows unless it is told.
-const defaultGroups = 20
+// DefaultGroups is how many groups a dump shows unless it is told.
+const DefaultGroups = 20
 
-func runStacks(ctx context.Context, s *session, args []string) error {
-	flags := flag.NewFlagSet("stacks", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	n := flags.Int("n", defaultGroups, "")
-	if err := flags.Parse(args); err != nil || flags.NArg() > 0 || *n < 0 {
-		return errors.New("usage: stacks [-n N], N groups, 0 for all")
+// DumpForm is how a dump of the goroutines is written.
+type DumpForm int
+
+// The forms of a dump.
+const (
+	// DumpGroups is what stands out, and the goroutines in groups of identical
+	// stacks, the largest first.
+	DumpGroups DumpForm = iota
+	// DumpGo is the text of runtime.Stack, as a panic prints it.
+	DumpGo
+	// DumpPprof is the goroutine profile that go tool pprof reads: compressed
+	// protocol buffers.
+	DumpPprof
+)
+
+// DumpOptions select what Dump writes. The zero value is what the console shows.
+type DumpOptions struct {
+	// Form is how it is written. What follows is for DumpGroups, but for Force.
+	Form DumpForm
+
+	// Groups is how many groups are shown; 0: DefaultGroups; negative: all.
+	Groups int
+
+	// State selects the groups that wait for something with this in its name,
+	// such as "chan" or "sync.Mutex.Lock". Empty: any.
+	State string
+
+	// Match selects the groups with a function or file:line that it matches.
+	// Nil: any.
+	Match *regexp.Regexp
+
+	// Full tells the goroutines of a group apart, with ids, for how many
+	// minutes each has waited and what started it. Programs of up to 500
+	// goroutines get that anyway; a larger one is stopped for it, for about a
+	// millisecond per 1,000 goroutines or more.
+	Full bool
+
+	// Force allows Full and DumpGo to stop the program for more than a second.
+	Force bool
+}
+
+// ErrLongStop is what a dump returns that would have to stop the program for
+// longer than a second, and was not told to.
+var ErrLongStop = errors.New("oneshot: the dump would stop the program for too long")
+
+const (
+	// smallProgram is the number of goroutines up to which looking at every
+	// single one stops the program for a millisecond or two.
+	smallProgram = 500
+
+	// longStop is what nobody should do to a program without meaning it.
+	longStop = time.Second
+
+	// smallRoom is the address space for a trace of a small program; a
+	// goroutine's text has at most a hundred frames. Only what is used is memory.
+	smallRoom = smallProgram * 128 << 10
+)
+
+// Dump writes what the goroutines of the program are doing, as the console's
+// stacks does. It does not need Install. By default it does not stop the
+// program but for moments well below a millisecond, however many goroutines
+// there are; see DumpOptions.Full for what does. It may be called at any time
+// from any goroutine. Its errors are ErrLongStop and those of w.
+func Dump(w io.Writer, o DumpOptions) error {
+	d := dump{DumpOptions: o, ctx: context.Background(), before: vitals.Read()}
+	return d.write(w)
+}
+
+// dump is one dump on its way.
+type dump struct {
+	DumpOptions
+	ctx      context.Context  // ends it
+	before   vitals.Sample    // from which on what happens is just now
+	announce func(stack.Cost) // told before a stop that can be felt; may be nil
+
+	taken *stack.Snapshot
+	found []findings.Finding
+	stop  time.Duration // the longest stop of a full one
+}
+
+// write takes the dump and writes it.
+func (d *dump) write(w io.Writer) error {
+	switch d.Form {
+	case DumpGo:
+		return d.writeTrace(w)
+	case DumpPprof:
+		return pprof.Lookup("goroutine").WriteTo(w, 0)
 	}
-	groups, own, err := collectGroups()
+	if err := d.take(); err != nil {
+		return err
+	}
+	t := &text{ctx: d.ctx, w: w}
+	t.findings(d.found)
+	t.stop(d.stop)
+	t.groups(d.selected(d.taken), d.limit(), d.Full)
+	return t.err
+}
+
+// take looks at the goroutines, and for what stands out.
+func (d *dump) take() (err error) {
+	var full *stack.Snapshot
+	if d.Full {
+		before := vitals.ReadStops()
+		t, err := d.trace()
+		if err != nil {
+			return err
+		}
+		d.stop = vitals.ReadStops().Longest(before)
+		full = t.Group(own)
+		t.Release()
+	}
+	d.taken, d.found, err = lookAround(d.ctx, d.before)
+	if full != nil && err == nil {
+		full.AddLabels(d.taken)
+		d.taken = full
+	}
+	return err
+}
+
+func (d *dump) limit() int {
+	switch {
+	case d.Groups == 0:
+		return DefaultGroups
+	case d.Groups < 0:
+		return 1<<31 - 1
+	}
+	return d.Groups
+}
+
+// selected are the groups that were asked for. Total stays that of all.
+func (d *dump) selected(s *stack.Snapshot) *stack.Snapshot {
+	if d.State == "" && d.Match == nil {
+		return s
+	}
+	selected := *s
+	selected.Groups = slices.DeleteFunc(slices.Clone(s.Groups), func(g stack.Group) bool { return !d.selects(&g) })
+	return &selected
+}
+
+func (d *dump) selects(g *stack.Group) bool {
+	if !strings.Contains(strings.ToLower(g.State), strings.ToLower(d.State)) {
+		return false
+	}
+	return d.Match == nil || slices.ContainsFunc(append(g.Frames, g.Creator), func(f stack.Frame) bool {
+		return d.Match.MatchString(f.Function) || d.Match.MatchString(fmt.Sprintf("%s:%d", f.File, f.Line))
+	})
+}
+
+// trace takes a trace of all goroutines, with one stop of the program whose
+// length it has estimated before.
+func (d *dump) trace() (*stack.Trace, error) {
+	if runtime.NumGoroutine() <= smallProgram {
+		return stack.TakeTrace(smallRoom)
+	}
+	s, err := stack.Profile(func(string) bool { return false })
+	if err != nil {
+		return nil, err
+	}
+	cost := s.Estimate()
+	if cost.Stop > longStop && !d.Force {
+		return nil, fmt.Errorf("%w: about %v for %d goroutines; -force (DumpOptions.Force) does it all the same",
+			ErrLongStop, cost.Stop.Round(100*time.Millisecond), s.Total)
+	}
+	if d.announce != nil {
+		d.announce(cost)
+	}
+	if d.ctx.Err() != nil {
+		return nil, context.Cause(d.ctx)
+	}
+	return stack.TakeTrace(2*cost.Bytes + 1<<20)
+}
+
+// writeTrace writes the runtime's own text.
+func (d *dump) writeTrace(w io.Writer) error {
+	t, err := d.trace()
 	if err != nil {
 		return err
 	}
-	return writeGroups(ctx, s.out, groups, own, *n)
-}
-
-// group is some goroutines with the same stack.
-type group struct {
-	count  int
-	labels string  // pprof labels as the profile prints them; empty if none
-	waits  string  // what they wait for; empty: they run, or it is not known
-	frames []frame // innermost first, without the runtime's on top and at the entry
-}
-
-type frame struct {
-	function, file string
-	line           int
-}
-
-// collectGroups groups the goroutines by their stacks, largest first, and counts
-// those of the manhole, which it leaves out. It reads
-// the goroutine profile, which stops the program twice and very shortly, not for
-// the length of the dump (goroutineProfileWithLabelsConcurrent in the
-// runtime's mprof.go). The text form is the one that has the program counters
-// of the runtime's own frames.
-func collectGroups() (groups []group, own int, err error) {
-	var p profileReader
-	if err := pprof.Lookup("goroutine").WriteTo(&p, 1); err != nil {
-		return nil, 0, err
-	}
-	if p.err != nil {
-		return nil, 0, p.err
-	}
-	groups = slices.DeleteFunc(p.groups, func(g group) bool {
-		if g.own() {
-			own += g.count
-			return true
+	defer t.Release()
+	// In pieces, to end soon after ctx has.
+	for text := t.Text; len(text) > 0; {
+		if d.ctx.Err() != nil {
+			return context.Cause(d.ctx)
 		}
-		return false
+		n := min(len(text), 64<<10)
+		if _, err := w.Write(text[:n]); err != nil {
+			return err
+		}
+		text = text[n:]
+	}
+	if t.Cut {
+		_, err = io.WriteString(w, "\n(cut off: there was more than had been estimated)\n")
+	}
+	return err
+}
+
+// own reports whether goroutines with that function on their stacks are the
+// manhole's. Where the program waits in Wait or calls Oneshot, they are not.
+func own(function string) bool {
+	name, ours := strings.CutPrefix(function, packagePath+".")
+	return ours && slices.ContainsFunc(ownFunctions, func(own string) bool {
+		// They begin in function literals, (*session).run.func1, since the
+		// wrapper of another go statement is invisible until it has run.
+		rest, ok := strings.CutPrefix(name, own)
+		return ok && (rest == "" || rest[0] == '.')
 	})
-	return mergeGroups(groups), own, nil
 }
 
-// own reports whether the goroutines are the manhole's. Where the program waits
-// in Wait or calls Oneshot, they are not.
-func (g group) own() bool {
-	for _, f := range g.frames {
-		name, ours := strings.CutPrefix(f.function, packagePath)
-		for _, own := range ownFunctions {
-			// They begin in function literals, (*session).run.func1, since the
-			// wrapper of another go statement is invisible until it has run.
-			if rest, ok := strings.CutPrefix(name, own); ours && ok && (rest == "" || rest[0] == '.') {
-				return true
-			}
-		}
-	}
-	return false
-}
+const packagePath = "github.com/gomanhole/oneshot"
 
-const packagePath = "github.com/gomanhole/oneshot."
-
-// ownFunctions are where the goroutines of the manhole begin, or are begun.
+// ownFunctions are where the goroutines of the manhole begin, or are begun, and
+// the one that looks at the others.
 var ownFunctions = []string{
 	"(*Manhole).receive", "(*Manhole).startReceiver", "(*Manhole).open", "(*Manhole).dismiss",
 	"(*window).live", "(*session).run", "(*session).read", "(*session).do", "(*session).perform",
 	"(*asyncLog).start", "(*asyncLog).drain", "(*guard).post",
-}
-
-// profileReader reads the text form of a goroutine profile while it is being
-// written, so that it need not stand in memory. Of each group it takes
-//
-//	3 @ 0x47d24e 0x4156f4 ...
-//	# labels: {"key":"value"}
-type profileReader struct {
-	rest   []byte
-	groups []group
-	err    error
-}
-
-func (r *profileReader) Write(p []byte) (int, error) {
-	written := len(p)
-	for {
-		text, rest, ended := bytes.Cut(p, []byte{'\n'})
-		r.rest = append(r.rest, text...)
-		if !ended {
-			return written, nil
-		}
-		p = rest
-		r.line(string(r.rest))
-		r.rest = r.rest[:0]
-	}
-}
-
-func (r *profileReader) line(text string) {
-	if labels, ok := strings.CutPrefix(text, "# labels: "); ok && len(r.groups) > 0 {
-		r.groups[len(r.groups)-1].labels = labels
-		return
-	}
-	count, pcs, ok := strings.Cut(text, " @")
-	if !ok || strings.HasPrefix(text, "#") {
-		return
-	}
-	n, err := strconv.Atoi(count)
-	if err != nil {
-		r.err = fmt.Errorf("goroutine profile: unknown line %q", clip(text, 80))
-		return
-	}
-	var stack []uintptr
-	for field := range strings.FieldsSeq(pcs) {
-		pc, err := strconv.ParseUint(field, 0, 64)
-		if err != nil {
-			r.err = fmt.Errorf("goroutine profile: unknown line %q", clip(text, 80))
-			return
-		}
-		stack = append(stack, uintptr(pc))
-	}
-	g := group{count: n}
-	g.waits, g.frames = symbolize(stack)
-	r.groups = append(r.groups, g)
-}
-
-// symbolize turns program counters into what the goroutine waits for and its
-// frames.
-func symbolize(stack []uintptr) (waits string, frames []frame) {
-	top := true
-	it := runtime.CallersFrames(stack)
-	for {
-		f, more := it.Next()
-		if f.Function != "" {
-			if reason, ok := waitReasons[f.Function]; ok && top {
-				waits = reason
-			}
-			if top = top && strings.HasPrefix(f.Function, "runtime."); !top {
-				frames = append(frames, frame{f.Function, f.File, f.Line})
-			}
-		}
-		if !more {
-			return waits, withoutEntry(frames)
-		}
-	}
-}
-
-// withoutEntry cuts off the runtime's functions that every goroutine begins in.
-func withoutEntry(frames []frame) []frame {
-	for len(frames) > 1 {
-		last := frames[len(frames)-1].function
-		if last != "runtime.goexit" && last != "runtime.main" {
-			break
-		}
-		frames = frames[:len(frames)-1]
-	}
-	return frames
-}
-
-// waitReasons are the functions in which goroutines are parked, as they stand
-// on top of the stack, with the runtime's word for it (waitReasonStrings in
-// runtime2.go). The outermost that is found counts.
-var waitReasons = map[string]string{
-	"runtime.chanrecv":                      "chan receive",
-	"runtime.chansend":                      "chan send",
-	"runtime.selectgo":                      "select",
-	"runtime.block":                         "select (no cases)",
-	"runtime.netpollblock":                  "IO wait",
-	"runtime.semacquire1":                   "semacquire",
-	"sync.runtime_SemacquireMutex":          "sync.Mutex.Lock",
-	"internal/sync.runtime_SemacquireMutex": "sync.Mutex.Lock",
-	"sync.runtime_SemacquireRWMutex":        "sync.RWMutex.Lock",
-	"sync.runtime_SemacquireRWMutexR":       "sync.RWMutex.RLock",
-	"sync.runtime_SemacquireWaitGroup":      "sync.WaitGroup.Wait",
-	"sync.runtime_notifyListWait":           "sync.Cond.Wait",
-	"time.Sleep":                            "sleep",
-	"os/signal.signal_recv":                 "syscall",
-}
-
-// mergeGroups joins groups that read the same (their program counters may
-// differ within a line) and sorts them.
-func mergeGroups(groups []group) []group {
-	index := make(map[string]int)
-	merged := groups[:0]
-	var key []byte
-	for _, g := range groups {
-		key = fmt.Appendf(key[:0], "%s\n%s\n", g.labels, g.waits)
-		for _, f := range g.frames {
-			key = fmt.Appendf(key, "%s\t%s:%d\n", f.function, f.file, f.line)
-		}
-		if i, ok := index[string(key)]; ok {
-			merged[i].count += g.count
-			continue
-		}
-		index[string(key)] = len(merged)
-		merged = append(merged, g)
-	}
-	slices.SortStableFunc(merged, func(a, b group) int {
-		return cmp.Or(cmp.Compare(b.count, a.count), slices.CompareFunc(a.frames, b.frames, func(a, b frame) int {
-			return cmp.Or(strings.Compare(a.function, b.function), cmp.Compare(a.line, b.line))
-		}))
-	})
-	return merged
-}
-
-// writeGroups writes the n largest groups, all if n is 0, until ctx ends.
-func writeGroups(ctx context.Context, w io.Writer, groups []group, own, n int) error {
-	total := 0
-	for _, g := range groups {
-		total += g.count
-	}
-	_, err := fmt.Fprintf(w, "\n%s in %s by identical stacks, %d of the manhole left out:\n",
-		plural(total, "goroutine"), plural(len(groups), "group"), own)
-	if err != nil {
-		return err
-	}
-	shown := groups
-	if n > 0 && n < len(groups) {
-		shown = groups[:n]
-	}
-	for _, g := range shown {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if err := g.write(w, total); err != nil {
-			return err
-		}
-	}
-	if hidden := groups[len(shown):]; len(hidden) > 0 {
-		rest := 0
-		for _, g := range hidden {
-			rest += g.count
-		}
-		fmt.Fprintf(w, "\n%s more with %s: stacks -n 0\n", plural(len(hidden), "group"), plural(rest, "goroutine"))
-	}
-	_, err = io.WriteString(w, "\n")
-	return err
-}
-
-func (g group) write(w io.Writer, total int) error {
-	waits := g.waits
-	if waits == "" {
-		waits = "running or runnable"
-	}
-	_, err := fmt.Fprintf(w, "\n%d (%d%%) %s", g.count, 100*g.count/max(total, 1), waits)
-	if g.labels != "" {
-		fmt.Fprintf(w, " %s", g.labels)
-	}
-	fmt.Fprintln(w)
-	if len(g.frames) == 0 {
-		_, err = fmt.Fprintln(w, "    (in the runtime, or not begun yet)")
-	}
-	for _, f := range g.frames {
-		_, err = fmt.Fprintf(w, "    %s\n        %s:%d\n", f.function, f.file, f.line)
-	}
-	return err // a writer that fails goes on failing
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -12,6 +12,9 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/gomanhole/oneshot/internal/stack"
+	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
 // maxSessions is how many may be inside at a time. A stuck session must not
@@ -42,6 +45,7 @@ type core struct {
 	conn  *os.File
 	in    *input
 	done  chan struct{} // closed when nothing of the session is left
+	usage vitals.Usage  // when the window was opened
 
 	commands []*command
 
@@ -53,6 +57,8 @@ type core struct {
 	stopped bool       // an interrupt came since
 	stop    func()     // stops the running command; nil: none runs
 	history []string
+	// snapshot is that of the last dump.
+	snapshot *stack.Snapshot
 }
 
 // newSession makes a session for the client that will come.

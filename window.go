@@ -9,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
 // Why a window was shut.
@@ -141,6 +143,7 @@ func (w *window) delay() bool {
 func (w *window) admit() {
 	m := w.m
 	s := m.newSession() // in advance, while the client connects
+	s.usage = vitals.ReadUsage()
 	told := false
 	for {
 		client, err := w.accept()

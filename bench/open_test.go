@@ -28,6 +28,10 @@ func TestMain(m *testing.M) {
 		plain(os.Args[1])
 	case "oneshot":
 		withManhole(os.Args[1])
+	case "dump":
+		dumpProgram(os.Args[1], os.Args[2])
+	case "load":
+		loadProgram(os.Args[1])
 	}
 	os.Exit(m.Run())
 }

@@ -33,6 +33,9 @@ var server string
 
 func TestMain(m *testing.M) {
 	if name := os.Getenv("INTEGRATION_PROGRAM"); name != "" {
+		if name == "condition" {
+			condition(os.Getenv("INTEGRATION_CONDITION"))
+		}
 		program(name)
 	}
 	os.Exit(run(m))

@@ -1,0 +1,154 @@
+//go:build linux
+
+package bench
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/gops/signal"
+)
+
+// BenchmarkDump measures what a dump costs the program that is dumped, by our
+// default dump, gops's agent and runtime/pprof, each in a process of its own:
+//
+//	go test -run '^$' -bench 'Dump$' -benchtime 1x -timeout 30m .
+//
+// A table of them all comes last. Of several rounds it has the worst of each.
+func BenchmarkDump(b *testing.B) {
+	var rows [][]string
+	for _, n := range []int{1_000, 10_000, 100_000, 1_000_000} {
+		for _, way := range []string{"oneshot", "gops", "pprof-debug1", "pprof-debug2"} {
+			b.Run(fmt.Sprintf("%d/%s", n, way), func(b *testing.B) {
+				if free := availableMemory(b); n >= 1_000_000 && free < 6<<30 {
+					b.Skipf("needs 6 GB of available memory, has %d MB", free>>20)
+				}
+				var worst dumped
+				for b.Loop() {
+					worst = worst.or(measureDump(b, n, way))
+				}
+				b.ReportMetric(milliseconds(worst.Stop), "stop-ms")
+				b.ReportMetric(milliseconds(worst.Gap), "gap-ms")
+				b.ReportMetric(milliseconds(worst.total), "total-ms")
+				b.ReportMetric(float64(worst.bytes), "bytes")
+				b.ReportMetric(float64(worst.Memory)/1e6, "extra-MB")
+				b.ReportMetric(float64(worst.missing), "missing")
+				b.ReportMetric(0, "ns/op") // starting the goroutines is not what it is about
+				rows = append(rows, worst.row(n, way))
+			})
+		}
+	}
+	fmt.Print(markdownTable([]string{"goroutines", "way", "world stopped", "longest gap", "in all",
+		"output", "extra memory", "goroutines missing"}, rows))
+}
+
+// dumped is a dump as the program and its reader saw it.
+type dumped struct {
+	cost
+	total   time.Duration
+	bytes   int
+	missing int // goroutines that exist but are not in it
+}
+
+func (d dumped) or(o dumped) dumped {
+	return dumped{
+		cost{max(d.Stop, o.Stop), max(d.Gap, o.Gap), max(d.Memory, o.Memory)},
+		max(d.total, o.total), max(d.bytes, o.bytes), max(d.missing, o.missing),
+	}
+}
+
+func (d dumped) row(n int, way string) []string {
+	missing := "none"
+	if d.missing > 0 {
+		missing = fmt.Sprintf("%d (%d%%)", d.missing, 100*d.missing/n)
+	}
+	return []string{strconv.Itoa(n), way, ms(d.Stop), ms(d.Gap), ms(d.total),
+		size(int64(d.bytes)), size(d.Memory), missing}
+}
+
+func measureDump(b *testing.B, n int, way string) (d dumped) {
+	program, address := startChild(b, "dump", way, strconv.Itoa(n))
+	defer program.kill()
+	program.ask(b, "begin")
+	began := time.Now()
+	text := fetchDump(b, address)
+	d.total = time.Since(began)
+	program.askFor(b, "end", &d.cost)
+	d.bytes = len(text)
+	d.missing = max(n-goroutinesIn(text), 0) // the program's others may be there too
+	return d
+}
+
+// fetchDump does what the gops command does for its stack subcommand.
+func fetchDump(b *testing.B, address string) []byte {
+	b.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write([]byte{signal.StackTrace}); err != nil {
+		b.Fatal(err)
+	}
+	text, err := io.ReadAll(conn)
+	if err != nil {
+		b.Fatalf("after %d bytes: %v", len(text), err)
+	}
+	return text
+}
+
+// What says how many goroutines there are, in each kind of dump.
+var counts = []*regexp.Regexp{
+	regexp.MustCompile(`^(goroutine) \d+ .*\[`),                      // debug=2
+	regexp.MustCompile(`^(\d+) @ 0x`),                                // debug=1
+	regexp.MustCompile(`^(\d+) \(\d+%\) `),                           // ours, a group
+	regexp.MustCompile(`^\d+ groups? more with (\d+) goroutines?: `), // ours, what it leaves out
+}
+
+// goroutinesIn counts the goroutines that a dump speaks of.
+func goroutinesIn(text []byte) (n int) {
+	for line := range bytes.Lines(text) {
+		if !strings.ContainsRune("g0123456789", rune(line[0])) {
+			continue // most lines: spares a million of them the expressions
+		}
+		for _, count := range counts {
+			found := count.FindSubmatch(line)
+			if found == nil {
+				continue
+			}
+			if c, err := strconv.Atoi(string(found[1])); err == nil {
+				n += c
+			} else {
+				n++
+			}
+			break
+		}
+	}
+	return n
+}
+
+func availableMemory(b *testing.B) int64 {
+	text, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		b.Fatal(err)
+	}
+	return kilobytes(text, "MemAvailable")
+}
+
+func size(n int64) string {
+	switch {
+	case n >= 10e6:
+		return fmt.Sprintf("%.0f MB", float64(n)/1e6)
+	case n >= 1e6:
+		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+	}
+	return fmt.Sprintf("%.0f kB", float64(n)/1e3)
+}

@@ -1,0 +1,116 @@
+//go:build linux
+
+package bench
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	loadConnections = 8
+	loadInterval    = 5 * time.Millisecond // of each connection: 1,600 requests/s together
+)
+
+// latencies is what a window of the load saw.
+type latencies struct {
+	Requests      int
+	P50, P99, Max time.Duration
+}
+
+// loadProgram sends HTTP requests to address between the questions begin and
+// end. Requests have their time, whether or not those before are answered, and
+// latency counts from then: a server that stands still for a second has not
+// one late request but 1,600.
+func loadProgram(address string) {
+	// The connections are threads in blocking system calls, woken by the kernel
+	// to the microsecond, where Go's timers and poller would add a millisecond.
+	// Each can have a P: none waits for another's.
+	runtime.GOMAXPROCS(2 * loadConnections)
+	debug.SetGCPercent(-1) // the collector waits for the end of the window
+
+	var (
+		workers [loadConnections]*worker
+		running sync.WaitGroup
+	)
+	for i := range workers {
+		workers[i] = dialBlocking(address)
+	}
+	stop := make(chan struct{})
+	answerQuestions("ready", map[string]func() any{
+		"begin": func() any {
+			stop = make(chan struct{})
+			now := time.Now()
+			for i, w := range workers {
+				first := now.Add(time.Duration(i) * loadInterval / loadConnections)
+				running.Go(func() { w.send(first, stop) })
+			}
+			return nil
+		},
+		"end": func() any {
+			close(stop)
+			running.Wait()
+			var all []time.Duration
+			for _, w := range workers {
+				all = append(all, w.latencies...)
+			}
+			slices.Sort(all)
+			runtime.GC()
+			return latencies{len(all), all[len(all)/2], all[len(all)*99/100], all[len(all)-1]}
+		},
+	})
+}
+
+type worker struct {
+	conn      *os.File
+	latencies []time.Duration
+}
+
+func dialBlocking(address string) *worker {
+	to, err := net.ResolveTCPAddr("tcp", address)
+	check(err)
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	check(err)
+	check(unix.Connect(fd, &unix.SockaddrInet4{Port: to.Port, Addr: [4]byte(to.IP.To4())}))
+	return &worker{conn: os.NewFile(uintptr(fd), "connection")}
+}
+
+// send sends until stop, and then what should have been sent before.
+func (w *worker) send(at time.Time, stop <-chan struct{}) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	in := bufio.NewReader(w.conn)
+	w.latencies = w.latencies[:0]
+	for ; ; at = at.Add(loadInterval) {
+		for wait := time.Until(at); wait > 0; wait = time.Until(at) {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			pause := unix.NsecToTimespec(wait.Nanoseconds())
+			_ = unix.Nanosleep(&pause, nil) // interrupted by Go's signals: sleeps the rest
+		}
+		_, err := io.WriteString(w.conn, "GET / HTTP/1.1\r\nHost: bench\r\n\r\n")
+		check(err)
+		answer, err := http.ReadResponse(in, nil)
+		check(err)
+		n, err := io.Copy(io.Discard, answer.Body)
+		check(err)
+		if answer.StatusCode != http.StatusOK || n == 0 {
+			check(fmt.Errorf("%s, %d bytes", answer.Status, n))
+		}
+		w.latencies = append(w.latencies, time.Since(at))
+	}
+}

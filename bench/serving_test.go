@@ -1,0 +1,122 @@
+//go:build linux
+
+package bench
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+)
+
+const (
+	servingGoroutines = 100_000
+	servingDumps      = 10
+)
+
+// BenchmarkServing measures how long the users of a program with 100,000
+// goroutines wait while it is dumped ten times in a row, in our default form
+// and in full, and, to compare, while one of its goroutines merely computes:
+//
+//	go test -run '^$' -bench Serving -benchtime 1x -timeout 30m .
+//
+// A window without dumps comes before each one with, in the same process and as
+// long as the dumps take, since the longer one looks the worse the maximum
+// gets. What is reported are medians of the rounds, which a stranger on the
+// machine does not move.
+//
+// On two CPUs the control is what to compare with: beside a quiet program's p99
+// of 0.15 ms it has one of 12 ms, and no goroutine can be of less trouble to its
+// program than one that neither allocates nor stops nor locks anything.
+func BenchmarkServing(b *testing.B) {
+	var rows [][]string
+	for _, c := range []struct {
+		way    string
+		rounds int
+	}{
+		{"oneshot", 9},
+		{"busy", 9},
+		{"pprof-debug2", 3}, // half a minute each, and nothing about it is subtle
+	} {
+		b.Run(c.way, func(b *testing.B) {
+			var quiet, dumping window
+			var ratios []float64
+			for b.Loop() {
+				quiet, dumping, ratios = measureServing(b, c.way, c.rounds)
+			}
+			ratio := medianOf(ratios, func(r float64) float64 { return r })
+			b.ReportMetric(milliseconds(quiet.P99), "quiet-p99-ms")
+			b.ReportMetric(milliseconds(dumping.P99), "dumping-p99-ms")
+			b.ReportMetric(ratio, "dumping/quiet")
+			b.ReportMetric(0, "ns/op")
+			rows = append(rows,
+				quiet.row("before "+c.way, "1"),
+				dumping.row(fmt.Sprintf("%d times %s", servingDumps, c.way), fmt.Sprintf("%.2f", ratio)))
+		})
+	}
+	fmt.Print(markdownTable([]string{"meanwhile", "window", "requests", "p50", "p99", "max", "p99 ratio"}, rows))
+}
+
+// window is some time under load.
+type window struct {
+	latencies
+	length time.Duration
+}
+
+func (w window) row(name, ratio string) []string {
+	return []string{name, fmt.Sprintf("%.1f s", w.length.Seconds()), strconv.Itoa(w.Requests),
+		ms(w.P50), ms(w.P99), ms(w.Max), ratio}
+}
+
+func measureServing(b *testing.B, way string, rounds int) (quiet, dumping window, ratios []float64) {
+	program, dumps := startChild(b, "dump", way, strconv.Itoa(servingGoroutines))
+	defer program.kill()
+	var address string
+	program.askFor(b, "serve", &address)
+	load, _ := startChild(b, "load", address)
+	defer load.kill()
+
+	under := func(activity func()) (w window) {
+		load.ask(b, "begin")
+		began := time.Now()
+		activity()
+		w.length = time.Since(began)
+		load.askFor(b, "end", &w.latencies)
+		return w
+	}
+	dump := func() {
+		for range servingDumps {
+			fetchDump(b, dumps)
+		}
+	}
+	last := under(dump) // warms up, and says how long the first quiet window must be
+	var quiets, dumpings []window
+	for range rounds {
+		q := under(func() { time.Sleep(last.length) })
+		last = under(dump)
+		quiets, dumpings = append(quiets, q), append(dumpings, last)
+		ratios = append(ratios, float64(last.P99)/float64(q.P99))
+	}
+	return medians(quiets), medians(dumpings), ratios
+}
+
+// medians takes the median of everything by itself.
+func medians(all []window) (m window) {
+	m.length = medianOf(all, func(w window) time.Duration { return w.length })
+	m.Requests = medianOf(all, func(w window) int { return w.Requests })
+	m.P50 = medianOf(all, func(w window) time.Duration { return w.P50 })
+	m.P99 = medianOf(all, func(w window) time.Duration { return w.P99 })
+	m.Max = medianOf(all, func(w window) time.Duration { return w.Max })
+	return m
+}
+
+func medianOf[W any, T cmp.Ordered](all []W, of func(W) T) T {
+	var values []T
+	for _, w := range all {
+		values = append(values, of(w))
+	}
+	slices.Sort(values)
+	return values[len(values)/2]
+}

@@ -1,0 +1,191 @@
+package oneshot
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gomanhole/oneshot/internal/stack"
+	"github.com/gomanhole/oneshot/internal/vitals"
+)
+
+// parseFlags parses the flags of a command wherever they stand, and returns the
+// other arguments.
+func parseFlags(cmd string, args []string, define func(*flag.FlagSet)) ([]string, error) {
+	flags := flag.NewFlagSet(cmd, flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	define(flags)
+	var rest []string
+	for len(args) > 0 {
+		if err := flags.Parse(args); err != nil {
+			return nil, fmt.Errorf("%s: %w; help %s tells more", cmd, err, cmd)
+		}
+		// What comes behind "--" is no flag.
+		if literal := len(args) - flags.NArg(); literal > 0 && args[literal-1] == "--" {
+			return append(rest, flags.Args()...), nil
+		}
+		if args = flags.Args(); len(args) > 0 {
+			rest, args = append(rest, args[0]), args[1:]
+		}
+	}
+	return rest, nil
+}
+
+// stacksFlags are the flags of stacks.
+type stacksFlags struct {
+	DumpOptions
+	diff bool
+	file string
+}
+
+func parseStacks(args []string) (f stacksFlags, err error) {
+	n, asGo, asPprof := DefaultGroups, false, false
+	rest, err := parseFlags("stacks", args, func(flags *flag.FlagSet) {
+		flags.IntVar(&n, "n", n, "")
+		flags.StringVar(&f.State, "state", "", "")
+		flags.BoolVar(&f.diff, "diff", false, "")
+		flags.BoolVar(&f.Full, "full", false, "")
+		flags.BoolVar(&asGo, "go", false, "")
+		flags.BoolVar(&asPprof, "pprof", false, "")
+		flags.BoolVar(&f.Force, "force", false, "")
+		flags.StringVar(&f.file, "o", "", "")
+	})
+	if err != nil {
+		return f, err
+	}
+	selects := len(rest) > 0 || f.State != ""
+	switch {
+	case n < 0:
+		return f, fmt.Errorf("stacks: -n %d: give the number of groups, 0 for all", n)
+	case len(rest) > 1:
+		return f, fmt.Errorf("stacks: one regular expression at a time, not %q; use a|b for several", rest)
+	case asGo && asPprof:
+		return f, errors.New("stacks: either -go or -pprof")
+	case (asGo || asPprof) && (selects || f.diff || f.Full):
+		return f, errors.New("stacks: -go and -pprof show all goroutines; they take no -state, -diff, -full or expression")
+	case asPprof && f.file == "":
+		return f, errors.New("stacks: a profile is binary; name a file that is not there yet: stacks -pprof -o FILE")
+	case f.diff && f.file != "":
+		return f, errors.New("stacks: -diff is shown here; it takes no -o")
+	}
+	if len(rest) == 1 {
+		if f.Match, err = regexp.Compile(rest[0]); err != nil {
+			return f, fmt.Errorf("stacks: %w", err)
+		}
+	}
+	if f.Groups = n; n == 0 {
+		f.Groups = -1
+	}
+	if asGo {
+		f.Form = DumpGo
+	}
+	if asPprof {
+		f.Form = DumpPprof
+	}
+	return f, nil
+}
+
+func runStacks(ctx context.Context, s *session, args []string) error {
+	f, err := parseStacks(args)
+	if err != nil {
+		return err
+	}
+	return s.stacks(ctx, f, vitals.Read())
+}
+
+// stacks runs the command; before is from when on it is just now.
+func (s *session) stacks(ctx context.Context, f stacksFlags, before vitals.Sample) error {
+	d := &dump{DumpOptions: f.DumpOptions, ctx: ctx, before: before, announce: s.announceStop}
+	if f.file != "" {
+		return s.toFile(f.file, d.write)
+	}
+	if d.Form != DumpGroups {
+		return d.write(s.out)
+	}
+	if err := d.take(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	previous := s.snapshot
+	s.snapshot = d.taken
+	s.mu.Unlock()
+	t := &text{ctx: ctx, w: s.out}
+	t.stop(d.stop)
+	t.findings(d.found)
+	switch {
+	case !f.diff:
+		t.groups(d.selected(d.taken), d.limit(), d.Full)
+	case previous == nil:
+		return errors.New("stacks: there is no dump before this one; the next -diff compares with it")
+	default:
+		t.changes(d.selected(previous), d.selected(d.taken), d.limit())
+	}
+	return t.err
+}
+
+// announceStop tells the client before the program is stopped for it.
+func (s *session) announceStop(c stack.Cost) {
+	fmt.Fprintf(s.out, "this stops the program for about %v, for %s of stacks\n",
+		c.Stop.Round(10*time.Microsecond), vitals.Bytes(uint64(c.Bytes)))
+	_ = s.out.Flush() // a client that is gone is noticed soon enough
+}
+
+// toFile has a new file written, which only the program's user can read.
+func (s *session) toFile(name string, write func(io.Writer) error) (err error) {
+	// O_EXCL follows no link and opens nothing that is there.
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("%w; -o wants a file that is not there yet", err)
+	}
+	counted := &countingWriter{w: file}
+	err = errors.Join(write(counted), file.Close())
+	if err != nil {
+		return fmt.Errorf("%w; what has been written stays in %s", err, name)
+	}
+	fmt.Fprintf(s.out, "%s written to %s\n", vitals.Bytes(counted.n), name)
+	return nil
+}
+
+type countingWriter struct {
+	w io.Writer
+	n uint64
+}
+
+func (c *countingWriter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += uint64(n)
+	return n, err
+}
+
+func runGoroutine(ctx context.Context, s *session, args []string) error {
+	d := &dump{ctx: ctx, announce: s.announceStop}
+	rest, err := parseFlags("goroutine", args, func(flags *flag.FlagSet) { flags.BoolVar(&d.Force, "force", false, "") })
+	if err != nil {
+		return err
+	}
+	if len(rest) != 1 {
+		return errors.New("goroutine: name one goroutine by its id: goroutine 18")
+	}
+	id, err := strconv.ParseUint(rest[0], 10, 64)
+	if err != nil {
+		return fmt.Errorf("goroutine: %q is not an id; stacks shows them, of large programs stacks -full", clip(rest[0], 40))
+	}
+	t, err := d.trace()
+	if err != nil {
+		return err
+	}
+	defer t.Release()
+	one := t.Goroutine(id)
+	if one == nil {
+		return fmt.Errorf("goroutine: there is no goroutine %d; it has ended, or never was", id)
+	}
+	_, err = fmt.Fprintf(s.out, "%s\n", strings.TrimSpace(string(one)))
+	return err
+}

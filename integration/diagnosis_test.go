@@ -1,0 +1,128 @@
+//go:build linux
+
+package integration
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gomanhole/oneshot"
+	"github.com/stretchr/testify/require"
+)
+
+// screenful is how many lines a tired person reads.
+const screenful = 40
+
+// condition is a program with a fault, or without one, amid the goroutines of
+// an ordinary service.
+func condition(name string) {
+	if os.Getenv("INTEGRATION_CROWD") != "" {
+		for range 1000 {
+			go func() { crowd() }()
+		}
+	}
+	if start, ok := faults[name]; ok {
+		startOrdinary()
+		start()
+	} else {
+		healthy[name]()
+	}
+	_, err := oneshot.Install(oneshot.Options{OneshotOn: syscall.SIGUSR2, SocketPath: os.Getenv("INTEGRATION_PATH")})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	fmt.Println("ready")
+	select {}
+}
+
+// crowd is what many goroutines do in a program with many.
+func crowd() {
+	jobs := make(chan int)
+	defer hold(jobs)
+	select {
+	case <-jobs:
+	case <-time.After(time.Hour):
+	}
+}
+
+// firstScreen starts a program in a condition and returns what its manhole
+// shows at first.
+func firstScreen(t *testing.T, name string, env ...string) string {
+	t.Helper()
+	path := t.TempDir() + "/s"
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "INTEGRATION_PROGRAM=condition", "INTEGRATION_CONDITION="+name, "INTEGRATION_PATH="+path)
+	cmd.Env = append(cmd.Env, env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	c := start(t, cmd, "ready")
+	c.signal(t, syscall.SIGUSR2)
+	var conn net.Conn
+	eventually(t, func() (ok bool) {
+		var err error
+		conn, err = net.Dial("unix", path)
+		return err == nil
+	}, "there is no socket")
+	defer conn.Close()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
+	var screen strings.Builder
+	buf := make([]byte, 64<<10)
+	for !strings.HasSuffix(screen.String(), ">>> ") {
+		n, err := conn.Read(buf)
+		screen.Write(buf[:n])
+		require.NoError(t, err, "%s\n%s", screen.String(), c.stderr)
+	}
+	return screen.String()
+}
+
+// TestFaultsAreFoundOnTheFirstScreen: the line that a person has to look at.
+func TestFaultsAreFoundOnTheFirstScreen(t *testing.T) {
+	for _, name := range slices.Sorted(maps.Keys(faults)) {
+		t.Run(name, func(t *testing.T) { isFound(t, name) })
+	}
+}
+
+// TestFaultsAreFoundInALargeProgram: where nobody stops it to see which
+// goroutine is which. A worker that missed its wakeup is not found there.
+func TestFaultsAreFoundInALargeProgram(t *testing.T) {
+	for _, name := range []string{
+		"channelLeak", "channelLeak2", "lockConvoy", "lockConvoy2", "deadlock", "deadlock2", "spin", "spin2",
+		"mapGrows", "memoryLimit", "descriptors", "stuckLog", "stuckLog2", "deadDownstream",
+	} {
+		t.Run(name, func(t *testing.T) { isFound(t, name, "INTEGRATION_CROWD=1") })
+	}
+}
+
+func isFound(t *testing.T, name string, env ...string) {
+	t.Helper()
+	screen := firstScreen(t, name, env...)
+	lines := strings.Split(screen, "\n")
+	top := strings.Join(lines[:min(len(lines), screenful)], "\n")
+	require.Contains(t, top, "What stands out:")
+	require.True(t, slices.ContainsFunc(guiltyLines(t, name), func(line string) bool {
+		return strings.Contains(top+"\n", line+"\n")
+	}), "none of %v is in\n%s", guiltyLines(t, name), top)
+}
+
+// TestHealthyProgramsHaveNothingThatStandsOut: nobody is to be sent the wrong way.
+func TestHealthyProgramsHaveNothingThatStandsOut(t *testing.T) {
+	for _, name := range slices.Sorted(maps.Keys(healthy)) {
+		t.Run(name, func(t *testing.T) {
+			screen := firstScreen(t, name)
+			if name != "keepalive" { // large enough
+				large := firstScreen(t, name, "INTEGRATION_CROWD=1")
+				require.NotContains(t, large, "What stands out", "%s", large[:min(len(large), 4000)])
+			}
+			require.NotContains(t, screen, "What stands out", "%s", screen[:min(len(screen), 4000)])
+			require.Contains(t, screen, "by identical stacks")
+		})
+	}
+}

@@ -1,0 +1,115 @@
+package findings
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/gomanhole/oneshot/internal/stack"
+	"github.com/gomanhole/oneshot/internal/vitals"
+)
+
+// spinning finds goroutines that are on a processor at every look, in the same
+// function of the program, while the process does little else. It takes three
+// looks to tell a loop from a busy server.
+func spinning(e *Evidence) []Finding {
+	busy, user := vitals.CPUs(e.Before.Usage, e.After.Usage)
+	needed := 0.7
+	if !e.first().Traced {
+		needed = 0.85 // which goroutine it is, is not known; a server talks to the system more
+	}
+	if e.Final && (busy < 0.9 || user < needed || len(e.Looks) < 3) {
+		return nil
+	}
+	var found []Finding
+	for _, r := range e.onCPU() {
+		f := Finding{
+			Title: fmt.Sprintf("%s on CPU at every look; the process uses %.1f of %d CPUs, %.0f%% of it outside the kernel",
+				plural(r.count, "goroutine"), busy, e.After.Procs, 100*user),
+			Lines:  []string{"at " + place(r.frames[0])},
+			Weight: 750 + min(r.count, 40),
+		}
+		for _, caller := range r.frames[1:min(len(r.frames), 3)] {
+			f.Lines = append(f.Lines, "    called at "+place(caller))
+		}
+		found = append(found, f)
+	}
+	return found
+}
+
+// running is goroutines that are not waiting, and the program's own part of
+// their stack, from the innermost frame that they are in at every look.
+type running struct {
+	count  int
+	frames []stack.Frame
+}
+
+func (e *Evidence) onCPU() []running {
+	var all []running
+	for i := range e.first().Groups {
+		g := &e.first().Groups[i]
+		if !onCPU(g) {
+			continue
+		}
+		frames := slices.DeleteFunc(slices.Clone(g.Frames), func(f stack.Frame) bool { return e.Code.rank(f.Package()) == 0 })
+		if len(frames) == 0 {
+			continue
+		}
+		if !e.first().Traced {
+			all = join(all, running{e.inAll(frames[0].Function, g.Count), frames})
+			continue
+		}
+		for _, m := range g.Members {
+			for k := range frames {
+				if e.memberInAll(m.ID, frames[k].Function) {
+					all = join(all, running{1, frames[k:]})
+					break
+				}
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b running) int { return cmp.Compare(b.count, a.count) })
+	return all[:min(len(all), 3)]
+}
+
+func onCPU(g *stack.Group) bool { return g.State == "runnable" || g.State == "running" }
+
+// join adds goroutines to those that run in the same function.
+func join(all []running, r running) []running {
+	if r.count == 0 {
+		return all
+	}
+	for i := range all {
+		if all[i].frames[0].Function == r.frames[0].Function {
+			all[i].count += r.count
+			return all
+		}
+	}
+	return append(all, r)
+}
+
+// memberInAll reports whether a goroutine runs inside the function at each look.
+func (e *Evidence) memberInAll(id uint64, function string) bool {
+	for _, look := range e.Looks[1:] {
+		if !slices.ContainsFunc(look.Groups, func(g stack.Group) bool {
+			return onCPU(&g) && g.Has(id) && contains(g.Frames, function)
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+// inAll is how many of n goroutines run inside the function at each look.
+func (e *Evidence) inAll(function string, n int) int {
+	for _, look := range e.Looks[1:] {
+		now := 0
+		for i := range look.Groups {
+			if g := &look.Groups[i]; onCPU(g) && contains(g.Frames, function) {
+				now += g.Count
+			}
+		}
+		n = min(n, now)
+	}
+	return n
+}

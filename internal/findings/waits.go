@@ -1,0 +1,144 @@
+package findings
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/gomanhole/oneshot/internal/stack"
+)
+
+// Limits from which on a number of goroutines at one place is worth a line.
+const (
+	manySenders   = 20  // nobody idles in a send
+	manyReceivers = 100 // pools do idle in a receive
+	manyRequests  = 10  // that wait for one answer of the network each
+)
+
+// blocked reports whether the group waits for another goroutine, and not for
+// the network, the clock or the system.
+func blocked(g *stack.Group) bool {
+	switch g.State {
+	case "chan receive", "chan send", "chan receive (nil chan)", "chan send (nil chan)", "select", "select (no cases)",
+		"sync.Cond.Wait", "sync.WaitGroup.Wait", "semacquire", "sync.Mutex.Lock", "sync.RWMutex.Lock", "sync.RWMutex.RLock":
+		return true
+	}
+	return false
+}
+
+// leaks finds groups that collect goroutines: many that send to nobody, or a
+// group that is most of all goroutines and is no pool. The goroutines of a pool
+// were started by one loop; those of a leak one by one, and go on coming.
+func leaks(e *Evidence) []Finding {
+	var found []Finding
+	first := e.first()
+	for i := range first.Groups {
+		g := &first.Groups[i]
+		at := e.Code.site(g.Frames)
+		if !blocked(g) || waitsForLock(g) || at < 0 || g.Count < manySenders {
+			continue
+		}
+		grew := e.growth(g)
+		switch {
+		case g.State == "chan send" && 10*g.Count >= first.Total:
+		case grew > 0 && g.Count >= manyReceivers:
+		case g.Count >= manyReceivers && 2*g.Count >= first.Total && e.startedApart(g):
+		default:
+			continue
+		}
+		if e.lasting(g) < g.Count*9/10 {
+			continue
+		}
+		f := Finding{
+			Title: fmt.Sprintf("%d goroutines, %d%% of all, wait in %s at one place%s",
+				g.Count, percent(g.Count, first.Total), g.State, e.still()),
+			Lines:  []string{"at " + place(g.Frames[at])},
+			Weight: 600 + percent(g.Count, first.Total),
+		}
+		if g.Creator.Function != "" {
+			f.Lines = append(f.Lines, "started at "+place(g.Creator))
+		}
+		if grew > 0 {
+			f.Title += fmt.Sprintf(", when there were %d more", grew)
+			f.Weight += 100
+		}
+		found = append(found, f)
+	}
+	return found
+}
+
+// growth is by how many goroutines the group grew from the first look to the
+// last, if the program has started goroutines and not only moved them.
+func (e *Evidence) growth(g *stack.Group) int {
+	if !e.Final {
+		return 1 // it may
+	}
+	same := e.last().Find(g.Key())
+	if same == nil || e.last().Total <= e.first().Total || e.After.Created <= e.Before.Created {
+		return 0
+	}
+	return max(same.Count-g.Count, 0)
+}
+
+// startedApart reports whether the goroutines have many parents, as requests are.
+func (e *Evidence) startedApart(g *stack.Group) bool {
+	parents := make(map[uint64]bool)
+	for _, m := range g.Members {
+		parents[m.Parent] = true
+	}
+	return len(parents) > max(4, g.Count/10)
+}
+
+// downstream finds goroutines of which each waits for an answer from the network.
+func downstream(e *Evidence) []Finding {
+	var found []Finding
+	for i := range e.first().Groups {
+		g := &e.first().Groups[i]
+		if g.Count < manyRequests || e.lasting(g) < max(g.Count*9/10, manyRequests) {
+			continue
+		}
+		at := e.Code.site(g.Frames)
+		if at < 0 || e.Code.rank(g.Frames[at].Package()) < 2 {
+			continue
+		}
+		calls := slices.IndexFunc(g.Frames[:at], isClientCall)
+		if calls < 0 && (g.State != "IO wait" || !readsOrDials(g.Frames[:at]) || !e.first().Traced || e.acceptedConn(g)) {
+			continue
+		}
+		through := g.Frames[at-1].Function
+		found = append(found, Finding{
+			Title: fmt.Sprintf("%d goroutines wait for answers from the network, in %s%s",
+				g.Count, through, e.still()),
+			Lines:  []string{"at " + place(g.Frames[at])},
+			Weight: 700 + min(g.Count, 50),
+		})
+	}
+	return found
+}
+
+// isClientCall reports whether a frame is a call to somebody else's server.
+func isClientCall(f stack.Frame) bool {
+	switch f.Function {
+	case "net/http.(*Client).do", "net/http.(*Client).Do", "net/http.(*Transport).roundTrip", "net/http.(*Transport).RoundTrip",
+		"net.(*Dialer).DialContext", "net/rpc.(*Client).Call", "database/sql.(*DB).conn":
+		return true
+	}
+	return false
+}
+
+func readsOrDials(frames []stack.Frame) bool {
+	return contains(frames, "net.(*conn).Read", "net.(*conn).Write", "crypto/tls.(*Conn).Read", "net.(*netFD).Read", "net.(*netFD).connect")
+}
+
+// acceptedConn reports whether the goroutines were started where connections
+// are accepted: those serve clients, which may keep silent as long as they like.
+func (e *Evidence) acceptedConn(g *stack.Group) bool {
+	for _, other := range e.first().Groups {
+		if !contains(other.Frames, "net.(*TCPListener).Accept", "net.(*UnixListener).Accept", "net.(*netFD).accept") {
+			continue
+		}
+		if slices.ContainsFunc(other.Frames, func(f stack.Frame) bool { return f.Function == g.Creator.Function }) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,64 @@
+package findings
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/gomanhole/oneshot/internal/stack"
+)
+
+// writesToFile reports whether the goroutines are inside a write to a file or
+// pipe, in the system call or waiting for room.
+func writesToFile(g *stack.Group) bool {
+	if g.State != "syscall" && g.State != "IO wait" {
+		return false
+	}
+	return contains(g.Frames, "os.(*File).Write", "os.(*File).WriteString", "syscall.Write") ||
+		len(g.Frames) > 1 && g.Frames[1].Function == "syscall.write"
+}
+
+// stuckWrites finds goroutines whose write to a file or pipe does not return.
+// Where others queue behind it, locks has said so already.
+func stuckWrites(e *Evidence) []Finding {
+	var found []Finding
+	for i := range e.first().Groups {
+		g := &e.first().Groups[i]
+		if !writesToFile(g) || e.lasting(g) == 0 {
+			continue
+		}
+		at := e.Code.site(g.Frames)
+		if at < 0 || e.Code.rank(g.Frames[at].Package()) < 2 || e.holds(g) {
+			continue
+		}
+		found = append(found, Finding{
+			Title:  fmt.Sprintf("%s stuck in a write to %s%s", plural(e.lasting(g), "goroutine"), e.fullPipes(), e.still()),
+			Lines:  []string{"at " + place(g.Frames[at])},
+			Weight: 800 + min(g.Count, 50),
+		})
+	}
+	return found
+}
+
+// holds reports whether the group may be the holder of a lock that others wait for.
+func (e *Evidence) holds(g *stack.Group) bool {
+	for _, q := range e.queues() {
+		if e.findHolder(q); q.holder == g {
+			return true
+		}
+	}
+	return false
+}
+
+// fullPipes says what the write may be to.
+func (e *Evidence) fullPipes() string {
+	var full []string
+	for fd, name := range []string{"", "stdout", "stderr"} {
+		if fd > 0 && e.FullPipe != nil && e.FullPipe(fd) {
+			full = append(full, fmt.Sprintf("%s (fd %d)", name, fd))
+		}
+	}
+	if len(full) == 0 {
+		return "a file or pipe"
+	}
+	return "a file or pipe (nobody reads " + strings.Join(full, " and ") + ", which is full)"
+}

@@ -1,0 +1,19 @@
+//go:build unix
+
+package stack
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+func allocate(size int) ([]byte, error) {
+	buf, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		return nil, fmt.Errorf("no room for %d bytes of stacks: %w", size, err)
+	}
+	return buf, nil
+}
+
+func free(buf []byte) { _ = unix.Munmap(buf) }

@@ -1,0 +1,5 @@
+//go:build !(linux || darwin || freebsd)
+
+package oneshot
+
+func fullPipe(int) bool { return false }

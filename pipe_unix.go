@@ -1,0 +1,21 @@
+//go:build linux || darwin || freebsd
+
+package oneshot
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// fullPipe reports whether a descriptor is a pipe that has no room, so that
+// whoever writes to it waits.
+func fullPipe(fd int) bool {
+	var st syscall.Stat_t
+	if syscall.Fstat(fd, &st) != nil || st.Mode&syscall.S_IFMT != syscall.S_IFIFO {
+		return false
+	}
+	poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+	n, err := unix.Poll(poll, 0)
+	return err == nil && n == 0
+}

@@ -1,0 +1,92 @@
+package oneshot
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/gomanhole/oneshot/internal/vitals"
+)
+
+// firstScreen is what a person sees who enters: the vital signs, what stands
+// out, and what the goroutines are doing. It runs as a command does.
+var firstScreen = command{
+	name: "stacks",
+	run: func(ctx context.Context, s *session, _ []string) error {
+		before := vitals.Read()
+		before.Usage = s.usage // a moment earlier, when the window was opened
+		now := settle(ctx, before.Usage.At)
+		writeVitals(s.out, before, now)
+		if err := s.out.Flush(); err != nil {
+			return err
+		}
+		return s.stacks(ctx, stacksFlags{}, before)
+	},
+}
+
+// How long a program is watched before its CPU use is told. Between a signal and
+// the client there may be less than a millisecond, in which the manhole itself
+// is what runs; an instant after that decides whether there is anything to watch.
+const (
+	atRest   = time.Millisecond
+	instant  = 3 * time.Millisecond
+	measured = 50 * time.Millisecond
+)
+
+// settle takes the sample after one of that moment, soon if nothing else runs.
+func settle(ctx context.Context, since time.Time) vitals.Sample {
+	sleep := func(until time.Duration) vitals.Usage {
+		if rest := until - time.Since(since); rest > 0 {
+			select {
+			case <-time.After(rest):
+			case <-ctx.Done():
+			}
+		}
+		return vitals.ReadUsage()
+	}
+	before := sleep(atRest)
+	if busy, _ := vitals.CPUs(before, sleep(instant)); busy > 0.1 {
+		sleep(measured)
+	}
+	return vitals.Read()
+}
+
+// writeVitals writes how the program is; before is when the window was opened.
+func writeVitals(w io.Writer, before, now vitals.Sample) {
+	busy, user := vitals.CPUs(before.Usage, now.Usage)
+	fmt.Fprintf(w, "\nCPU          %.1f of %d for the last %v", busy, now.Procs, rounded(now.Usage.At.Sub(before.Usage.At)))
+	if busy >= 0.1 {
+		fmt.Fprintf(w, ", %.0f%% of it outside the kernel", 100*user)
+	}
+	if now.TotalCPU > 0 {
+		fmt.Fprintf(w, "; the collector had %.1f%% since the start", 100*now.CollectorCPU/now.TotalCPU)
+	}
+	limit := "no limit"
+	if now.Limit < vitals.NoLimit {
+		limit = "limit " + vitals.Bytes(now.Limit)
+	}
+	fmt.Fprintf(w, "\nmemory       heap %s, of which %s survived the last collection; %s from the system, %s\n",
+		vitals.Bytes(now.HeapObjects), vitals.Bytes(now.LiveHeap), vitals.Bytes(now.InUse()), limit)
+	fmt.Fprintf(w, "goroutines   %d: %d running, %d runnable, %d waiting, %d in system calls; %d threads\n",
+		now.Goroutines, now.Running, now.Runnable, now.Waiting, now.InSyscall, now.Threads)
+	if d, err := vitals.ReadDescriptors(); err == nil {
+		fmt.Fprintf(w, "descriptors  %d of %d\n", d.Open, d.Limit)
+	}
+	if l := vitals.Latency(vitals.Sample{}, now); l > 0 {
+		fmt.Fprintf(w, "scheduling   since the start 99%% of goroutines waited less than %v for a CPU", rounded(l))
+		if just := vitals.Latency(before, now); just > 0 {
+			fmt.Fprintf(w, ", just now %v", rounded(just))
+		}
+		fmt.Fprintln(w)
+	}
+}
+
+// rounded is a duration with two or three digits.
+func rounded(d time.Duration) time.Duration {
+	unit := time.Nanosecond
+	for d/unit >= 1000 {
+		unit *= 10
+	}
+	return d.Round(unit)
+}
