@@ -105,7 +105,7 @@ func runHelp(_ context.Context, s *session, args []string) error {
 	switch len(args) {
 	case 0:
 		for _, cmd := range s.commands {
-			fmt.Fprintf(s.out, "  %-16s %s\n", cmd.usage(), cmd.summary)
+			fmt.Fprintf(s.out, "  %-24s %s\n", cmd.usage(), cmd.summary)
 		}
 		_, _ = s.out.WriteString("Ctrl-C (byte 0x03) stops a running command, where the client sends it as it is.\n")
 		return nil

@@ -17,8 +17,10 @@
 //
 //	kill -USR2 PID; nc -U /tmp/manhole-PID
 //
-// The first screen names the program and groups its goroutines by identical
-// stacks. At the prompt, help lists the commands, exit leaves. What is typed may
+// The first screen names the program, shows its vital signs, says what stands
+// out, if anything does, and groups the goroutines by identical stacks: Dump
+// writes the last two from inside the program. None of it stops the program for
+// more than a moment. At the prompt, help lists the commands, exit leaves. What is typed may
 // come from a pipe too: echo stacks | nc -N -U /tmp/manhole-PID. Any client of
 // unix sockets will do, socat - UNIX-CONNECT:/tmp/manhole-PID for one.
 //

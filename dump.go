@@ -1,6 +1,7 @@
 package oneshot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -94,6 +95,7 @@ type dump struct {
 	ctx      context.Context  // ends it
 	before   vitals.Sample    // from which on what happens is just now
 	announce func(stack.Cost) // told before a stop that can be felt; may be nil
+	longest  time.Duration    // stop without Force; 0: longStop
 
 	taken *stack.Snapshot
 	found []findings.Finding
@@ -112,8 +114,8 @@ func (d *dump) write(w io.Writer) error {
 		return err
 	}
 	t := &text{ctx: d.ctx, w: w}
-	t.findings(d.found)
 	t.stop(d.stop)
+	t.findings(d.found)
 	t.groups(d.selected(d.taken), d.limit(), d.Full)
 	return t.err
 }
@@ -179,7 +181,7 @@ func (d *dump) trace() (*stack.Trace, error) {
 		return nil, err
 	}
 	cost := s.Estimate()
-	if cost.Stop > longStop && !d.Force {
+	if cost.Stop > cmp.Or(d.longest, longStop) && !d.Force {
 		return nil, fmt.Errorf("%w: about %v for %d goroutines; -force (DumpOptions.Force) does it all the same",
 			ErrLongStop, cost.Stop.Round(100*time.Millisecond), s.Total)
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -153,5 +154,15 @@ func ExampleSameUserOrRoot() {
 
 func ExampleInstalled() {
 	fmt.Println(oneshot.Installed() == nil)
+	// Output: true
+}
+
+func ExampleDump() {
+	var text strings.Builder
+	if err := oneshot.Dump(&text, oneshot.DumpOptions{Groups: -1, Match: regexp.MustCompile("ExampleDump")}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(strings.Contains(text.String(), "1 goroutine (of "))
 	// Output: true
 }

@@ -18,9 +18,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+const loadConnections = 8
+
+// The loads, by the time between the requests of one connection: 1,600 requests
+// a second together, most of which find an idle CPU; and as many as the program
+// can answer, one at a time on each connection.
 const (
-	loadConnections = 8
-	loadInterval    = 5 * time.Millisecond // of each connection: 1,600 requests/s together
+	loadLight = 5 * time.Millisecond
+	loadFull  = 0
 )
 
 // latencies is what a window of the load saw.
@@ -30,10 +35,12 @@ type latencies struct {
 }
 
 // loadProgram sends HTTP requests to address between the questions begin and
-// end. Requests have their time, whether or not those before are answered, and
+// end, at the interval. Requests of the light load have their time, whether or not those before are answered, and
 // latency counts from then: a server that stands still for a second has not
 // one late request but 1,600.
-func loadProgram(address string) {
+func loadProgram(address, every string) {
+	interval, err := time.ParseDuration(every)
+	check(err)
 	// The connections are threads in blocking system calls, woken by the kernel
 	// to the microsecond, where Go's timers and poller would add a millisecond.
 	// Each can have a P: none waits for another's.
@@ -53,8 +60,8 @@ func loadProgram(address string) {
 			stop = make(chan struct{})
 			now := time.Now()
 			for i, w := range workers {
-				first := now.Add(time.Duration(i) * loadInterval / loadConnections)
-				running.Go(func() { w.send(first, stop) })
+				first := now.Add(time.Duration(i) * interval / loadConnections)
+				running.Go(func() { w.send(first, interval, stop) })
 			}
 			return nil
 		},
@@ -87,12 +94,20 @@ func dialBlocking(address string) *worker {
 }
 
 // send sends until stop, and then what should have been sent before.
-func (w *worker) send(at time.Time, stop <-chan struct{}) {
+func (w *worker) send(at time.Time, interval time.Duration, stop <-chan struct{}) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	in := bufio.NewReader(w.conn)
 	w.latencies = w.latencies[:0]
-	for ; ; at = at.Add(loadInterval) {
+	for ; ; at = at.Add(interval) {
+		if interval == loadFull {
+			at = time.Now()
+			select {
+			case <-stop:
+				return
+			default:
+			}
+		}
 		for wait := time.Until(at); wait > 0; wait = time.Until(at) {
 			select {
 			case <-stop:

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	case "dump":
 		dumpProgram(os.Args[1], os.Args[2])
 	case "load":
-		loadProgram(os.Args[1])
+		loadProgram(os.Args[1], os.Args[2])
 	}
 	os.Exit(m.Run())
 }

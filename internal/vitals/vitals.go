@@ -82,6 +82,10 @@ func Read() Sample {
 			*n.to = samples[i].Value.Uint64()
 		}
 	}
+	// The runtime's own, which wait nearly always, are none of the program's.
+	n := uint64(runtime.NumGoroutine())
+	s.Waiting -= min(s.Goroutines-min(n, s.Goroutines), s.Waiting)
+	s.Goroutines = n
 	for i, to := range []*float64{&s.CollectorCPU, &s.TotalCPU} {
 		if rest[i].Value.Kind() == metrics.KindFloat64 {
 			*to = rest[i].Value.Float64()

@@ -1,0 +1,210 @@
+//go:build linux || darwin || freebsd
+
+package oneshot
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"runtime/pprof"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gomanhole/oneshot/internal/stack"
+	"github.com/gomanhole/oneshot/internal/vitals"
+)
+
+// parkMany starts goroutines that wait until the end of the test.
+func parkMany(t *testing.T, n int, wait func(<-chan struct{})) {
+	t.Helper()
+	stop := make(chan struct{})
+	var waiting, ended sync.WaitGroup
+	for range n {
+		waiting.Add(1)
+		ended.Go(func() {
+			waiting.Done()
+			wait(stop)
+		})
+	}
+	waiting.Wait()
+	t.Cleanup(func() {
+		close(stop)
+		ended.Wait()
+	})
+	eventually(t, func() bool {
+		s, err := stack.Profile(own)
+		require.NoError(t, err)
+		running := 0
+		for _, g := range s.Groups {
+			if g.State == "runnable" {
+				running += g.Count
+			}
+		}
+		return running <= 1
+	}, "they do not come to rest")
+}
+
+func waitHere(stop <-chan struct{}) { <-stop }
+func waitThere(stop <-chan struct{}) {
+	pprof.Do(context.Background(), pprof.Labels("tenant", "acme"), func(context.Context) { <-stop })
+}
+
+func dumped(t *testing.T, o DumpOptions) string {
+	t.Helper()
+	var b bytes.Buffer
+	require.NoError(t, Dump(&b, o))
+	return b.String()
+}
+
+func TestASmallProgramIsShownOneByOne(t *testing.T) {
+	parkMany(t, 30, waitHere)
+	parkMany(t, 3, waitThere)
+	out := dumped(t, DumpOptions{Groups: -1})
+	require.Regexp(t, `(?m)^30 \(\d+%\) chan receive\n    goroutines( \d+){8} and 22 more\n    `+
+		`github.com/gomanhole/oneshot.waitHere  \S+/dump_test.go:\d+\n`, out)
+	require.Regexp(t, `(?m)^3 \(\d+%\) chan receive \{"tenant":"acme"\}\n    goroutines( \d+){3}\n`, out)
+	require.Regexp(t, `    created by sync.\(\*WaitGroup\).Go  \S+:\d+\n`, out)
+	full := dumped(t, DumpOptions{Full: true, Match: regexp.MustCompile(`waitHere`)})
+	require.Regexp(t, `(?m)^    goroutines( \d+){30}\n`, full)
+	require.Contains(t, full, "the program was stopped for ")
+}
+
+func TestALargeProgramIsNotStopped(t *testing.T) {
+	parkMany(t, 600, waitHere)
+	before := vitals.ReadStops()
+	out := dumped(t, DumpOptions{})
+	require.Less(t, vitals.ReadStops().Longest(before), 100*time.Millisecond)
+	require.Regexp(t, `(?m)^600 \(\d+%\) chan receive\n    github.com/gomanhole/oneshot.waitHere`, out)
+	require.NotContains(t, out, "goroutines 1")
+
+	full := dumped(t, DumpOptions{Full: true})
+	require.Regexp(t, `(?m)^600 \(\d+%\) chan receive\n    goroutines( \d+){600}\n`, full)
+	require.Contains(t, full, "the program was stopped for ")
+}
+
+func TestALongStopWantsForce(t *testing.T) {
+	parkMany(t, 600, waitHere)
+	for _, o := range []DumpOptions{{Full: true}, {Form: DumpGo}} {
+		d := dump{DumpOptions: o, ctx: context.Background(), longest: 1}
+		var b bytes.Buffer
+		err := d.write(&b)
+		require.ErrorIs(t, err, ErrLongStop)
+		require.ErrorContains(t, err, "-force")
+		require.Zero(t, b.Len())
+		told := false
+		d.Force, d.announce = true, func(c stack.Cost) { told = c.Stop > 0 && c.Bytes > 0 }
+		require.NoError(t, d.write(&b))
+		require.True(t, told, "the stop is announced")
+	}
+}
+
+func TestSelections(t *testing.T) {
+	parkMany(t, 5, waitHere)
+	parkMany(t, 4, waitThere)
+	for _, c := range []struct {
+		o    DumpOptions
+		here bool
+		none bool
+	}{
+		{DumpOptions{Match: regexp.MustCompile(`waitHere$`)}, true, false},
+		{DumpOptions{Match: regexp.MustCompile(`dump_test.go:\d+$`), State: "CHAN"}, true, false},
+		{DumpOptions{Match: regexp.MustCompile(`waitThere`)}, false, false},
+		{DumpOptions{State: "sync.Mutex"}, false, true},
+	} {
+		out := dumped(t, c.o)
+		require.Equal(t, c.here, strings.Contains(out, "waitHere"), out)
+		require.Equal(t, c.none, strings.Contains(out, "0 goroutines (of "), out)
+	}
+	require.Regexp(t, `\n\d+ groups? more with \d+ goroutines?: stacks -n 0\n`, dumped(t, DumpOptions{Groups: 1}))
+}
+
+func TestDiffShowsWhatGrewAndShrank(t *testing.T) {
+	s, c := startSession(t)
+	c.expect(prompt)
+	require.Contains(t, c.do("stacks -diff -n 0"), "since the dump before, ")
+	t.Run("grown", func(t *testing.T) {
+		parkMany(t, 7, waitThere)
+		parkMany(t, 40, waitHere)
+		out := c.do("stacks -diff -n 0 wait.*ere")
+		require.Regexp(t, `(?s)\+40 \(40, was 0\) chan receive.*waitHere.*\+7 \(7, was 0\) chan receive.*waitThere`, out)
+		require.Contains(t, c.do("stacks -diff waitHere"), "no group has grown or shrunk")
+	})
+	require.Regexp(t, `(?s)-7 \(0, was 7\).*-40 \(0, was 40\)`, c.do("stacks -diff -n 0 wait.*ere"))
+	s.mu.Lock()
+	s.snapshot = nil
+	s.mu.Unlock()
+	require.Contains(t, c.do("stacks -diff"), "there is no dump before this one")
+}
+
+func TestGoroutineShowsOne(t *testing.T) {
+	parkMany(t, 1, waitHere)
+	_, c := startSession(t)
+	c.expect(prompt)
+	id := regexp.MustCompile(`goroutine (\d+)\n    github.com/gomanhole/oneshot.waitHere`).FindStringSubmatch(c.do("stacks -n 0"))
+	require.Len(t, id, 2)
+	require.Regexp(t, `^goroutine `+id[1]+` \[chan receive\]:\ngithub.com/gomanhole/oneshot.waitHere\(`, c.do("goroutine "+id[1]))
+}
+
+func TestStandardForms(t *testing.T) {
+	parkMany(t, 3, waitHere)
+	_, c := startSession(t)
+	c.expect(prompt)
+	require.Regexp(t, `(?m)^goroutine \d+ \[chan receive\]:\ngithub.com/gomanhole/oneshot.waitHere\(`, c.do("stacks -go"))
+
+	file := filepath.Join(t.TempDir(), "goroutines.pb.gz")
+	require.Regexp(t, `^[\d.]+ K?i?B written to `, c.do("stacks -pprof -o "+file))
+	info, err := os.Stat(file)
+	require.NoError(t, err)
+	require.EqualValues(t, 0o600, info.Mode().Perm())
+	out, err := exec.Command("go", "tool", "pprof", "-top", file).CombinedOutput()
+	require.NoError(t, err, string(out))
+	require.Regexp(t, `3 .*github.com/gomanhole/oneshot.waitHere`, string(out))
+
+	require.Contains(t, c.do("stacks -pprof -o "+file), "file exists; -o wants a file that is not there yet")
+	after, err := os.Stat(file)
+	require.NoError(t, err)
+	require.Equal(t, info.ModTime(), after.ModTime(), "what is there is left alone")
+}
+
+// failingWriter fails after some bytes.
+type failingWriter struct{ left int }
+
+var errFull = errors.New("full")
+
+func (w *failingWriter) Write(p []byte) (int, error) {
+	if w.left -= len(p); w.left < 0 {
+		return 0, errFull
+	}
+	return len(p), nil
+}
+
+func TestAWriterThatFailsEndsTheDump(t *testing.T) {
+	for _, o := range []DumpOptions{{}, {Form: DumpGo}, {Form: DumpPprof}} {
+		require.ErrorIs(t, Dump(&failingWriter{100}, o), errFull)
+	}
+}
+
+// TestASlowClientHoldsNothingUp: the dump of a large program goes to a client
+// that does not read, and the program can be dumped all the same.
+func TestASlowClientHoldsNothingUp(t *testing.T) {
+	parkMany(t, 600, waitHere)
+	_, c := startSession(t)
+	c.expect(prompt)
+	c.send(strings.Repeat("stacks -go\n", 4)) // more than the socket has room for
+	for range 5 {
+		runtime.GC()
+		require.Contains(t, dumped(t, DumpOptions{}), "waitHere")
+	}
+	for range 4 {
+		require.Contains(t, c.expect(prompt), "waitHere")
+	}
+}

@@ -1,0 +1,98 @@
+// Trouble is a service with three faults at once, to try the manhole on: it
+// leaks goroutines, its sessions queue behind a lock whose holder waits for a
+// backend, and its events fill a channel.
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/gomanhole/oneshot"
+)
+
+func main() {
+	if err := run(); err != nil {
+		slog.Error("trouble ends", "err", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	m, err := oneshot.Install(oneshot.Options{OneshotOn: syscall.SIGUSR2})
+	if err != nil {
+		return err
+	}
+	defer m.Uninstall()
+
+	s := &sessions{users: make(map[int]string)}
+	events := make(chan int, 100)
+	go audit(events, s)
+	for id := range 60 {
+		go s.user(id)
+	}
+	for range 50 {
+		go produce(events)
+	}
+	for id := range 200 {
+		quote(id)
+	}
+	pid := os.Getpid()
+	fmt.Printf("everything is stuck; to see why:\n\n    kill -USR2 %d; nc -U /tmp/manhole-%d\n\n", pid, pid)
+	for id := 0; ; id++ {
+		quote(id)
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// quote gives up on a slow source, whose goroutine then sends to nobody.
+func quote(id int) (price int) {
+	answer := make(chan int)
+	go func() {
+		time.Sleep(time.Millisecond)
+		answer <- id * 7
+	}()
+	select {
+	case price = <-answer:
+	case <-time.After(time.Microsecond):
+	}
+	return price
+}
+
+// sessions is a cache in front of a backend.
+type sessions struct {
+	mu    sync.Mutex
+	users map[int]string
+}
+
+func (s *sessions) user(id int) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if name, ok := s.users[id]; ok {
+		return name
+	}
+	s.users[id] = ask(id) // with the lock held
+	return s.users[id]
+}
+
+// ask is a backend that has stopped to answer.
+func ask(id int) string {
+	time.Sleep(time.Hour)
+	return fmt.Sprint("user ", id)
+}
+
+// audit reads the events, until it needs to know a user.
+func audit(events <-chan int, s *sessions) {
+	for e := range events {
+		slog.Info("event", "number", e, "user", s.user(e))
+	}
+}
+
+func produce(events chan<- int) {
+	for e := 0; ; e++ {
+		events <- e
+	}
+}

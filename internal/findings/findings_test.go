@@ -1,0 +1,118 @@
+package findings
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gomanhole/oneshot/internal/stack"
+	"github.com/gomanhole/oneshot/internal/vitals"
+)
+
+// The rules are tested by programs with the faults (package integration). Here
+// is what takes minutes to come about, and what must not happen.
+
+// trace makes a snapshot of goroutines as runtime.Stack writes them.
+func trace(goroutines ...string) *stack.Snapshot {
+	t := stack.Trace{Text: []byte(strings.Join(goroutines, "\n\n"))}
+	return t.Group(func(string) bool { return false })
+}
+
+func goroutine(id int, state string, frames ...string) string {
+	text := fmt.Sprintf("goroutine %d [%s]:\n", id, state)
+	for i, f := range frames {
+		text += fmt.Sprintf("%s(0xc000%d)\n\t/src/main.go:%d +0x1d\n", f, id, 10+i)
+	}
+	return text + "created by main.start in goroutine 1\n\t/src/main.go:5 +0x1d"
+}
+
+// final is what is found in a program that looks the same three times.
+func final(s *stack.Snapshot) []Finding {
+	return Find(&Evidence{Looks: []*stack.Snapshot{s, s, s}, Final: true, After: vitals.Sample{Limit: vitals.NoLimit}})
+}
+
+func workers(state string, minutes ...int) (goroutines []string) {
+	for i, m := range minutes {
+		s := state
+		if m > 0 {
+			s += fmt.Sprintf(", %d minutes", m)
+		}
+		goroutines = append(goroutines, goroutine(10+i, s, "sync.(*Cond).Wait", "main.(*queue).pop", "main.work"))
+	}
+	return goroutines
+}
+
+func TestAWorkerThatHasWaitedForMinutes(t *testing.T) {
+	found := final(trace(workers("sync.Cond.Wait", 0, 0, 12, 0, 1, 0, 0, 0)...))
+	require.Empty(t, found, "they are one group, of which it is not known that the others go on")
+
+	goroutines := workers("sync.Cond.Wait", 0, 0, 0, 1, 0, 0, 0)
+	goroutines = append(goroutines, goroutine(30, "chan receive, 12 minutes", "main.(*queue).lookUp", "main.work"))
+	found = final(trace(goroutines...))
+	require.Len(t, found, 1)
+	require.Contains(t, found[0].Title, "goroutine 30: it waits in chan receive")
+	require.Contains(t, found[0].Title, "while the 7 others that run main.work go on")
+	require.Equal(t, "at main.(*queue).lookUp  /src/main.go:10", found[0].Lines[0])
+
+	all := append(workers("sync.Cond.Wait", 12, 12, 12, 11, 12, 12, 13),
+		goroutine(30, "chan receive, 12 minutes", "main.(*queue).lookUp", "main.work"))
+	require.Empty(t, final(trace(all...)), "all have waited as long")
+}
+
+func TestARequestThatHasWaitedForMinutes(t *testing.T) {
+	request := func(state string) *stack.Snapshot {
+		return trace(goroutine(7, state, "main.(*orders).ServeHTTP", "net/http.serverHandler.ServeHTTP", "net/http.(*conn).serve"))
+	}
+	found := final(request("chan receive, 3 minutes"))
+	require.Len(t, found, 1)
+	require.Equal(t, "1 request of HTTP in chan receive for up to 3 minutes", found[0].Title)
+	require.Empty(t, final(request("chan receive")))
+	require.Empty(t, final(request("select, 3 minutes")), "it may be a stream of events")
+}
+
+func TestHolderBehindAnotherLock(t *testing.T) {
+	lock := "sync.(*Mutex).Lock"
+	found := final(trace(
+		goroutine(1, "sync.Mutex.Lock", lock, "main.(*a).get", "main.serve"),
+		goroutine(2, "sync.Mutex.Lock", lock, "main.(*b).get", "main.(*a).fill", "main.serve"),
+		goroutine(3, "IO wait", "net.(*conn).Read", "main.(*b).load", "main.serve"),
+	))
+	require.Len(t, found, 2, "a chain is no deadlock")
+	for _, f := range found {
+		require.Contains(t, f.Title, "waits for a lock in main.")
+	}
+	found = final(trace(
+		goroutine(1, "sync.Mutex.Lock", lock, "main.(*a).get", "main.(*b).fill", "main.serve"),
+		goroutine(2, "sync.Mutex.Lock", lock, "main.(*b).get", "main.(*a).fill", "main.serve"),
+	))
+	require.Len(t, found, 1)
+	require.Contains(t, found[0].Title, "deadlock? 2 goroutines queue for locks")
+	require.Contains(t, strings.Join(found[0].Lines, "\n"), "main.(*b).get  /src/main.go:11")
+}
+
+func TestOfManyFindingsTheMostTellingAreShown(t *testing.T) {
+	var goroutines []string
+	for i := range 9 {
+		goroutines = append(goroutines, goroutine(i, "sync.Mutex.Lock", "sync.(*Mutex).Lock", fmt.Sprintf("main.(*t%d).get", i), "main.f"),
+			goroutine(100+i, "sleep", "time.Sleep", fmt.Sprintf("main.(*t%d).get", i), "main.f"))
+	}
+	require.Len(t, final(trace(goroutines...)), Most)
+}
+
+func TestAFaultInARuleIsAFinding(t *testing.T) {
+	found := try(func(*Evidence) []Finding { panic("oops") }, nil)
+	require.Equal(t, "a rule of the manhole itself failed: oops", found[0].Title)
+}
+
+func TestCodeOfTheProgram(t *testing.T) {
+	c := Code{Main: "example.com/shop", Deps: map[string]bool{"github.com/lib/pq": true, "plain": true}, Not: func(pkg string) bool { return pkg == "example.com/oneshot" }}
+	for pkg, rank := range map[string]int{
+		"main": 2, "example.com/shop": 2, "example.com/shop/cart": 2, "example.com/shopping": 1,
+		"github.com/lib/pq/oid": 1, "plain/x": 1, "net/http": 0, "internal/poll": 0, "example.com/oneshot": 0,
+	} {
+		require.Equal(t, rank, c.rank(pkg), pkg)
+	}
+	require.Equal(t, 2, Code{}.rank("example.com/x"), "without build information what is not the standard library's counts")
+}
