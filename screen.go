@@ -27,27 +27,22 @@ var firstScreen = command{
 
 // How long a program is watched before its CPU use is told. Between a signal and
 // the client there may be less than a millisecond, in which the manhole itself
-// is what runs; an instant after that decides whether there is anything to watch.
-const (
-	atRest   = time.Millisecond
-	instant  = 3 * time.Millisecond
-	measured = 50 * time.Millisecond
-)
+// is what runs, and the kernel adds up what runs on other CPUs in ticks of 1 to
+// 10 ms only.
+const measured = 50 * time.Millisecond
 
 // settle takes the sample after one of that moment, soon if nothing else runs.
 func settle(ctx context.Context, since time.Time) vitals.Sample {
-	sleep := func(until time.Duration) vitals.Usage {
-		if rest := until - time.Since(since); rest > 0 {
+	for _, enough := range []time.Duration{time.Millisecond, 3 * time.Millisecond, measured} {
+		if rest := enough - time.Since(since); rest > 0 {
 			select {
 			case <-time.After(rest):
 			case <-ctx.Done():
 			}
 		}
-		return vitals.ReadUsage()
-	}
-	before := sleep(atRest)
-	if busy, _ := vitals.CPUs(before, sleep(instant)); busy > 0.1 {
-		sleep(measured)
+		if vitals.Running() <= 1 { // but for this goroutine nothing
+			break
+		}
 	}
 	return vitals.Read()
 }

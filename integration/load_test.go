@@ -67,7 +67,7 @@ func TestTwoThousandSessionsLeaveNothing(t *testing.T) {
 
 type state struct{ goroutines, descriptors, threads int }
 
-var goroutines = regexp.MustCompile(`(\d+) goroutines, GOMAXPROCS`)
+var goroutines = regexp.MustCompile(`(?m)^goroutines +(\d+): `)
 
 // state looks at a program that is idle but for this one session.
 func (c *child) state(t *testing.T) (s state) {

@@ -18,7 +18,8 @@ func spinning(e *Evidence) []Finding {
 	if !e.first().Traced {
 		needed = 0.85 // which goroutine it is, is not known; a server talks to the system more
 	}
-	if e.Final && (busy < 0.9 || user < needed || len(e.Looks) < 3) {
+	// A loop has a CPU for itself, if others do not want it too.
+	if e.Final && (busy < 0.5 || user < needed || len(e.Looks) < 3) {
 		return nil
 	}
 	var found []Finding

@@ -42,6 +42,20 @@ type Usage struct {
 	User, System time.Duration
 }
 
+// Running is how many goroutines run or could run, the caller included. A thread
+// that looks for one to run counts for a moment too.
+func Running() uint64 {
+	samples := []metrics.Sample{{Name: "/sched/goroutines/running:goroutines"}, {Name: "/sched/goroutines/runnable:goroutines"}}
+	metrics.Read(samples)
+	var n uint64
+	for _, s := range samples {
+		if s.Value.Kind() == metrics.KindUint64 {
+			n += s.Value.Uint64()
+		}
+	}
+	return n
+}
+
 // Read takes a sample.
 func Read() Sample {
 	s := Sample{At: time.Now(), Usage: ReadUsage(), Procs: runtime.GOMAXPROCS(0)}
