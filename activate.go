@@ -2,7 +2,9 @@ package oneshot
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 )
 
 // activate opens a window, or starts the timeout of the open one again, which
@@ -11,6 +13,10 @@ import (
 func (m *Manhole) activate() (w *window, mine bool, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return m.activateLocked()
+}
+
+func (m *Manhole) activateLocked() (w *window, mine bool, err error) {
 	if m.undone {
 		return nil, false, ErrNotInstalled
 	}
@@ -18,7 +24,7 @@ func (m *Manhole) activate() (w *window, mine bool, err error) {
 		m.win = m.newWindow()
 		return m.win, true, nil
 	}
-	if m.win.extend() {
+	if m.win.extend(m.stays()) {
 		return m.win, false, nil
 	}
 	// The window is being shut, a matter of microseconds. Its path must be
@@ -96,5 +102,135 @@ func (m *Manhole) Oneshot(ctx context.Context) error {
 		w.session.abort(ctx.Err())
 		<-w.session.done
 		return ctx.Err()
+	}
+}
+
+// activation is the time between Activate and the end of it: window after
+// window, one client at a time.
+type activation struct {
+	over  chan struct{} // closed to end it; guarded by Manhole.mu
+	ended chan struct{} // closed when it has no window any more
+}
+
+var errDeactivated = errors.New("deactivated")
+
+// Activate opens the manhole until it is deactivated, as ActivateOn does: it
+// serves one client after another, one at a time, making its socket anew after
+// each, until nobody has come for IdleTimeout, somebody types deactivate, or
+// Deactivate or Uninstall is called. It does not wait for the first window;
+// what hinders that is logged. While it is active a goroutine of the manhole
+// waits. Activating what is active starts the timeout again. The error is
+// ErrNotInstalled.
+func (m *Manhole) Activate() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.undone {
+		return ErrNotInstalled
+	}
+	if m.active != nil {
+		if m.win != nil {
+			m.win.extend(m.stays())
+		}
+		return nil
+	}
+	a := &activation{over: make(chan struct{}), ended: make(chan struct{})}
+	m.active = a
+	go func() { m.stayActive(a) }()
+	return nil
+}
+
+// Deactivate ends what Activate has begun: an open window is closed, its socket
+// removed when Deactivate returns. A running session may finish. It does nothing
+// to a manhole that is not active.
+func (m *Manhole) Deactivate() {
+	if a := m.endActivation(); a != nil {
+		<-a.ended
+	}
+}
+
+// endActivation tells the activation to end, and returns it; nil if there is none.
+func (m *Manhole) endActivation() *activation {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	a := m.active
+	if a != nil {
+		m.active = nil
+		close(a.over)
+	}
+	return a
+}
+
+// stays is how long a window stays open for a client. The caller holds m.mu.
+func (m *Manhole) stays() time.Duration {
+	if m.active != nil {
+		return m.opts.IdleTimeout
+	}
+	return m.opts.ConnectTimeout
+}
+
+// stayActive is the goroutine of an activation.
+func (m *Manhole) stayActive(a *activation) {
+	defer close(a.ended)
+	m.log.info("activated", "path", m.path, "idle timeout", m.opts.IdleTimeout)
+	why := m.windows(a)
+	m.mu.Lock()
+	if m.active == a { // it ends by itself
+		m.active = nil
+	}
+	m.mu.Unlock()
+	m.log.info("deactivated", "path", m.path, "reason", why)
+}
+
+// windows opens window after window, until it returns why there is no other.
+func (m *Manhole) windows(a *activation) error {
+	for {
+		m.mu.Lock()
+		if m.active != a {
+			m.mu.Unlock()
+			return errDeactivated
+		}
+		w, mine, err := m.activateLocked()
+		m.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		if mine {
+			go func() { w.live() }()
+		}
+		select {
+		case <-w.done:
+		case <-a.over:
+			w.shut(errDeactivated)
+			<-w.done
+			return errDeactivated
+		}
+		if w.session == nil {
+			return w.why()
+		}
+		select {
+		case <-w.session.done:
+		case <-a.over:
+			return errDeactivated
+		}
+	}
+}
+
+// Drain waits until no session is running: manhole's daemon_connection=False,
+// for a program that is about to end and does not want to cut anybody off. It
+// keeps nobody from entering; call Uninstall before. The error is ctx's.
+func (m *Manhole) Drain(ctx context.Context) error {
+	for {
+		m.mu.Lock()
+		left := m.left
+		inside := m.inside
+		m.mu.Unlock()
+		if inside == 0 {
+			return nil
+		}
+		select {
+		case <-left:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }

@@ -70,6 +70,11 @@ var builtins = []*command{
 		run: noArgs(runHistory),
 	},
 	{
+		name: "deactivate", summary: "end what ActivateOn or Activate has begun: no other client is waited for",
+		help: "This session goes on. A oneshot window is not concerned.",
+		run:  noArgs(runDeactivate),
+	},
+	{
 		name: "exit", summary: "leave; so do quit, the end of input (Ctrl-D), and closing the connection",
 		run: func(context.Context, *session, []string) error { return errExit },
 	},
@@ -121,6 +126,16 @@ func runHelp(_ context.Context, s *session, args []string) error {
 		return nil
 	}
 	return errors.New("help takes one command at a time: help [COMMAND]")
+}
+
+func runDeactivate(_ context.Context, s *session) error {
+	a := s.m.endActivation()
+	if a == nil {
+		return errors.New("deactivate: the manhole is not active")
+	}
+	<-a.ended
+	_, err := s.out.WriteString("deactivated; this session may go on\n")
+	return err
 }
 
 func runHistory(_ context.Context, s *session) error {

@@ -120,6 +120,20 @@ func connect(t *testing.T, path string) client {
 	}
 }
 
+// connectAbstract polls until the socket is there, which has no path to look at.
+func connectAbstract(t *testing.T, name string) client {
+	t.Helper()
+	var conn net.Conn
+	eventually(t, func() (ok bool) {
+		var err error
+		conn, err = net.Dial("unix", name)
+		return err == nil
+	}, "no socket %s", name)
+	t.Cleanup(func() { conn.Close() })
+	require.NoError(t, conn.SetDeadline(time.Now().Add(2*patience)))
+	return client{t, conn.(*net.UnixConn)}
+}
+
 // expect reads until text and returns everything up to it.
 func (c client) expect(text string) string {
 	c.t.Helper()

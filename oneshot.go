@@ -14,6 +14,9 @@ import (
 var (
 	// ErrAlreadyInstalled is what a second Install returns without Reinstall.
 	ErrAlreadyInstalled = errors.New("oneshot: a manhole is installed in this process already; set Reinstall to replace it")
+	// ErrConfigurationConflict is what Install returns if OneshotOn and
+	// ActivateOn are the same signal.
+	ErrConfigurationConflict = errors.New("oneshot: OneshotOn and ActivateOn are the same signal; choose another for one of them")
 	// ErrNotInstalled is what a manhole returns after its Uninstall.
 	ErrNotInstalled = errors.New("oneshot: the manhole is not installed (any more)")
 	// ErrPathInUse says that another socket, with a process behind it, stands
@@ -32,10 +35,12 @@ type Manhole struct {
 	greeting  []byte
 	log       asyncLog
 	sigThread sigThread
+	notice    notice
 	trap      *trap          // nil: windows are guarded by signal.Notify
 	notBefore time.Time      // no socket is created earlier (ReinstallDelay)
 	quit      chan struct{}  // closed by Uninstall
-	signals   chan os.Signal // the receiver's; nil: there is none
+	signals   chan os.Signal // OneshotOn comes here
+	activates chan os.Signal // and ActivateOn here
 	receiver  sync.WaitGroup // the one goroutine that has the receiver's place
 
 	asking     sync.Mutex   // held while it is asked who handles a signal
@@ -43,8 +48,10 @@ type Manhole struct {
 
 	mu     sync.Mutex // guards what follows
 	undone bool
-	win    *window // the open one, or that which is being shut
-	inside int     // sessions
+	win    *window       // the open one, or that which is being shut
+	inside int           // sessions
+	left   chan struct{} // closed when the last of them has ended
+	active *activation   // nil: not active
 }
 
 // installed is the one manhole of the process.
@@ -66,7 +73,7 @@ func Install(o Options) (*Manhole, error) {
 		log:  asyncLog{logger: o.Logger},
 		quit: make(chan struct{}),
 	}
-	if err := checkSignal(o.OneshotOn); err != nil {
+	if err := checkSignals(o); err != nil {
 		return nil, err
 	}
 	m.greeting = greeting(m.proc.pid)
@@ -84,18 +91,22 @@ func Install(o Options) (*Manhole, error) {
 	m.sigThread = findSigThread()
 	// The new subscription stands before the old one goes, so that a signal
 	// between the two is not lost, nor deadly if it is one that kills.
-	m.signals = make(chan os.Signal, 1)
+	m.signals, m.activates = make(chan os.Signal, 1), make(chan os.Signal, 1)
 	if o.OneshotOn != nil {
 		signal.Notify(m.signals, o.OneshotOn)
+	}
+	if o.ActivateOn != nil {
+		signal.Notify(m.activates, o.ActivateOn)
 	}
 	if earlier != nil {
 		earlier.undo()
 	}
 	m.setTrap()
+	m.notice = postNotice(m.opts)
 	if earlier != nil {
 		m.notBefore = time.Now().Add(m.opts.ReinstallDelay)
 	}
-	if !o.NoReceiver && o.OneshotOn != nil {
+	if !o.NoReceiver && (o.OneshotOn != nil || o.ActivateOn != nil) {
 		m.startReceiver()
 	}
 	installed.m = m
@@ -123,6 +134,8 @@ func (m *Manhole) receive() {
 				w.live()
 				return
 			}
+		case <-m.activates:
+			_ = m.Activate() // it is uninstalled, or it is not
 		case <-m.quit:
 			m.receiver.Done()
 			return
@@ -143,14 +156,22 @@ func (m *Manhole) Path() string { return m.path }
 // Signals returns what a program with NoReceiver and a signal loop of its own
 // has to pass to signal.Notify for the manhole; it calls Handle with what comes.
 func (m *Manhole) Signals() []os.Signal {
-	if m.opts.OneshotOn == nil {
-		return nil
+	var sigs []os.Signal
+	for _, sig := range []os.Signal{m.opts.OneshotOn, m.opts.ActivateOn} {
+		if sig != nil {
+			sigs = append(sigs, sig)
+		}
 	}
-	return []os.Signal{m.opts.OneshotOn}
+	return sigs
 }
 
-// Uninstall closes the window if one is open, removes its socket, and ends the
-// receiver. Running sessions may finish. A second call returns ErrNotInstalled.
+// isOwn reports whether a signal is one of the manhole's.
+func (m *Manhole) isOwn(sig os.Signal) bool {
+	return sig != nil && (sig == m.opts.OneshotOn || sig == m.opts.ActivateOn)
+}
+
+// Uninstall closes the window if one is open, removes its socket, ends the
+// receiver and deactivates. Running sessions may finish; Drain waits for them. A second call returns ErrNotInstalled.
 // Call it before the program exits, as one closes a listener: os.Exit leaves no
 // time for anything.
 func (m *Manhole) Uninstall() error {
@@ -173,15 +194,18 @@ func (m *Manhole) undo() {
 	w := m.win
 	m.mu.Unlock()
 	close(m.quit)
+	m.Deactivate()
 	if w != nil {
 		w.shut(errUninstalled)
 		<-w.done
 	}
 	signal.Stop(m.signals)
+	signal.Stop(m.activates)
 	m.receiver.Wait()
 	if m.trap != nil {
 		m.trap.release()
 	}
+	m.notice.remove()
 }
 
 // Handle is for the program's own signal loop: pass it every signal that comes,
@@ -190,12 +214,18 @@ func (m *Manhole) undo() {
 // remove the socket of an open window before Handle returns, so that the
 // program may exit at once.
 func (m *Manhole) Handle(sig os.Signal) bool {
-	if isTerminating(sig) && sig != m.opts.OneshotOn {
-		m.shutWindow(closedBy{sig})
+	if !m.isOwn(sig) {
+		if isTerminating(sig) {
+			m.shutWindow(closedBy{sig})
+		}
 		return false
 	}
-	if sig == nil || sig != m.opts.OneshotOn {
-		return false
+	if sig == m.opts.ActivateOn {
+		select {
+		case <-m.activates: // the same signal, which would be for Wait
+		default:
+		}
+		return m.Activate() == nil
 	}
 	select {
 	case <-m.signals: // the same signal, which would be for Wait
@@ -229,16 +259,18 @@ func (m *Manhole) Wait(ctx context.Context, sigs ...os.Signal) (os.Signal, error
 		signal.Notify(c, sigs...)
 		defer signal.Stop(c)
 	}
-	own := m.signals
+	own, activates := m.signals, m.activates
 	if !m.opts.NoReceiver {
-		own = nil
+		own, activates = nil, nil
 	}
 	for {
 		select {
 		case <-own:
 			m.open()
+		case <-activates:
+			_ = m.Activate() // it is uninstalled, or it is not
 		case sig := <-c:
-			if sig == m.opts.OneshotOn {
+			if m.isOwn(sig) {
 				continue // asked for by mistake; it has come to own as well
 			}
 			m.shutWindow(closedBy{sig})

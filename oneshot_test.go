@@ -183,7 +183,7 @@ func TestBadOptionsInstallNothing(t *testing.T) {
 		{"directory is a file", Options{SocketPath: file + "/s"}, []string{file, "not a directory"}},
 		{"ends in a slash", Options{SocketPath: dir + "/"}, []string{"not the name of a file"}},
 		{"NUL", Options{SocketPath: dir + "/a\x00b"}, []string{"not the name of a file"}},
-		{"abstract", Options{SocketPath: "@name"}, []string{"@name", "not supported"}},
+		{"abstract", Options{SocketPath: "@"}, []string{"is what follows the @"}},
 		{"too long", Options{SocketPath: long}, []string{"bytes", "temporary name"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

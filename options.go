@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -26,12 +27,17 @@ type Options struct {
 	// a rule. Nil: no signal does.
 	OneshotOn os.Signal
 
+	// ActivateOn is the signal that opens the manhole for one client after
+	// another, until it is idle for IdleTimeout or deactivated; see Activate.
+	// Nil: no signal does.
+	ActivateOn os.Signal
+
 	// NoReceiver leaves waiting for the signal to the program, with Wait or
 	// Handle, so that no goroutine of the package waits for it.
 	NoReceiver bool
 
 	// SocketPath is where the socket stands while a window is open; %p is the
-	// pid. The default is DefaultSocketPath. A relative path is taken from the
+	// pid. A leading @ is the abstract namespace, which has no files (Linux). The default is DefaultSocketPath. A relative path is taken from the
 	// directory in which Install is called.
 	SocketPath string
 
@@ -40,7 +46,8 @@ type Options struct {
 	ConnectTimeout time.Duration
 
 	// IdleTimeout is how long a session may be silent, with no command
-	// running, before it is ended. The default is 15 minutes.
+	// running, before it is ended, and how long an activated manhole waits for
+	// a client. The default is 15 minutes.
 	IdleTimeout time.Duration
 
 	// Reinstall undoes an earlier Install instead of failing with
@@ -52,6 +59,12 @@ type Options struct {
 	// A signal that comes earlier opens the window when the delay is over. The
 	// default is half a second; a negative delay is none.
 	ReinstallDelay time.Duration
+
+	// Sigmask is the signals that are blocked on the thread that moves a
+	// session's bytes (Linux), so that they go to the program's others. Nil:
+	// every signal that may be blocked. Those that the runtime needs and those
+	// that end the program never are. Commands do not run on that thread.
+	Sigmask *SignalSet
 
 	// Authorize decides who may enter. It is called for every client, before
 	// anything is sent, and refuses by returning an error, whose text the
@@ -80,24 +93,55 @@ func (o Options) withDefaults() Options {
 	if o.IdleTimeout <= 0 {
 		o.IdleTimeout = DefaultIdleTimeout
 	}
+	if o.Sigmask == nil {
+		every := ^SignalSet(0)
+		o.Sigmask = &every
+	}
 	if o.ReinstallDelay == 0 {
 		o.ReinstallDelay = DefaultReinstallDelay
 	}
 	return o
 }
 
+// checkSignals refuses signals that cannot open a manhole.
+func checkSignals(o Options) error {
+	if err := checkSignal("OneshotOn", o.OneshotOn); err != nil {
+		return err
+	}
+	if err := checkSignal("ActivateOn", o.ActivateOn); err != nil {
+		return err
+	}
+	if o.OneshotOn != nil && o.OneshotOn == o.ActivateOn {
+		return fmt.Errorf("%w: %s", ErrConfigurationConflict, signalName(o.OneshotOn))
+	}
+	return nil
+}
+
 // checkSignal refuses what os/signal cannot deliver, and what comes all the
 // time by itself.
-func checkSignal(sig os.Signal) error {
+func checkSignal(option string, sig os.Signal) error {
 	if sig == nil {
 		return nil
 	}
 	s, ok := sig.(syscall.Signal)
 	if !ok {
-		return fmt.Errorf("oneshot: OneshotOn is a %T; give a syscall.Signal such as syscall.SIGUSR2", sig)
+		return fmt.Errorf("oneshot: %s is a %T; give a syscall.Signal such as syscall.SIGUSR2", option, sig)
 	}
 	if why := notForUse(s); why != "" {
-		return fmt.Errorf("oneshot: OneshotOn cannot be %s: %s; use syscall.SIGUSR1 or SIGUSR2", nameOf(s), why)
+		return fmt.Errorf("oneshot: %s cannot be %s: %s; use syscall.SIGUSR1 or SIGUSR2", option, nameOf(s), why)
+	}
+	return nil
+}
+
+// checkAbstract checks a name in the abstract namespace.
+func checkAbstract(name string) error {
+	switch {
+	case runtime.GOOS != "linux":
+		return fmt.Errorf("oneshot: SocketPath %s: only Linux has abstract sockets; give the path of a file", name)
+	case len(name) < 2 || strings.ContainsRune(name, 0):
+		return fmt.Errorf("oneshot: SocketPath %q: the name of an abstract socket is what follows the @", name)
+	case len(name) > maxSocketPath+1: // no NUL ends it
+		return fmt.Errorf("oneshot: SocketPath %s has %d bytes; at most %d fit into a socket address", name, len(name), maxSocketPath+1)
 	}
 	return nil
 }
@@ -105,8 +149,8 @@ func checkSignal(sig os.Signal) error {
 // socketPath fills in the pid and checks that a socket can be made there.
 func socketPath(pattern string, pid int) (string, error) {
 	path := strings.ReplaceAll(pattern, "%p", strconv.Itoa(pid))
-	if strings.HasPrefix(path, "@") {
-		return "", fmt.Errorf("oneshot: SocketPath %s: abstract sockets are not supported; give the path of a file", path)
+	if isAbstract(path) {
+		return path, checkAbstract(path)
 	}
 	if strings.ContainsRune(path, 0) || strings.HasSuffix(path, "/") {
 		return "", fmt.Errorf("oneshot: SocketPath %q is not the name of a file", path)

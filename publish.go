@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -20,19 +21,26 @@ func (w *window) publish() (err error) {
 	if w.reason != nil {
 		return w.reason
 	}
-	tmp := w.m.path + tmpSuffix(rand.Uint32())
-	w.guard.arm(w.m.proc.pid, w.m.path, tmp)
+	tmp, path := w.m.path+tmpSuffix(rand.Uint32()), w.m.path
+	if isAbstract(path) { // there is no file, and nothing to move or remove
+		tmp, path = "", ""
+	}
+	w.guard.arm(w.m.proc.pid, path, tmp)
 	var ln *listener
 	err = os.ErrClosed // if a signal has come already
 	if w.guard.hold() {
-		if ln, err = listenAt(tmp); err == nil {
+		if tmp == "" {
+			ln, err = w.listenAbstract()
+		} else if ln, err = listenAt(tmp); err == nil {
 			err = w.move(ln, tmp)
 		}
 	}
 	w.guard.unhold()
 	if err != nil {
 		if ln != nil {
-			_ = syscall.Unlink(tmp) // it may be gone
+			if tmp != "" {
+				_ = syscall.Unlink(tmp) // it may be gone
+			}
 			ln.close()
 		}
 		w.guard.disarm()
@@ -49,8 +57,26 @@ func (w *window) publish() (err error) {
 		return w.reason
 	}
 	w.opened = time.Now()
-	w.deadline = w.opened.Add(w.m.opts.ConnectTimeout)
+	w.deadline = w.opened.Add(w.stays)
 	return nil
+}
+
+// isAbstract reports whether a socket path is a name in the abstract namespace
+// (unix(7)), which has no files. Whoever knows the name can connect; who may
+// enter is decided afterwards, as ever.
+func isAbstract(path string) bool { return strings.HasPrefix(path, "@") }
+
+// listenAbstract publishes a socket without a file. Between bind and listen a
+// client would be refused, for which there is no remedy.
+func (w *window) listenAbstract() (*listener, error) {
+	ln, err := listenAt(w.m.path)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%w: %s; end its owner or set SocketPath", ErrPathInUse, w.m.path)
+	}
+	if err == nil {
+		w.guard.own(inode{}, ln)
+	}
+	return ln, err
 }
 
 // move gives the listening socket at tmp its path.
@@ -123,7 +149,7 @@ func moveAfterLook(tmp, path string) error {
 // process that made it. The caller holds w.mu.
 func (w *window) unlink() {
 	m := w.m
-	if !m.proc.isThis() {
+	if !m.proc.isThis() || isAbstract(m.path) {
 		return
 	}
 	now, _, err := inodeAt(m.path)

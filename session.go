@@ -77,6 +77,9 @@ func (m *Manhole) enter(s *session, cred Cred) error {
 	if m.inside >= maxSessions {
 		return fmt.Errorf("%d sessions are open already, the most there can be; leave one and try again", m.inside)
 	}
+	if m.inside == 0 {
+		m.left = make(chan struct{})
+	}
 	m.inside++
 	s.cred, s.start = cred, time.Now()
 	return nil
@@ -94,7 +97,9 @@ func (m *Manhole) forget(s *session) {
 	s.cancel(nil)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.inside--
+	if m.inside--; m.inside == 0 {
+		close(m.left)
+	}
 }
 
 // run serves the client and ends with everything of the session gone, but for
@@ -102,6 +107,7 @@ func (m *Manhole) forget(s *session) {
 func (s *session) run() {
 	m := s.m
 	m.log.info("session open", "pid", s.cred.PID, "uid", s.cred.UID, "gid", s.cred.GID)
+	defer blockSignals(*m.opts.Sigmask)()
 	read := make(chan struct{})
 	go func() { s.read(read) }()
 	err := s.serve()
@@ -114,12 +120,12 @@ func (s *session) run() {
 	s.out.cutOff()
 	s.abort(err)
 	<-read
-	m.forget(s)
 	args := []any{"pid", s.cred.PID, "uid", s.cred.UID, "duration", time.Since(s.start).Round(time.Millisecond)}
 	if err != nil {
 		args = append(args, "reason", err)
 	}
 	m.log.info("session closed", args...)
+	m.forget(s)
 	close(s.done)
 }
 

@@ -51,7 +51,7 @@ func bindAndListen(fd int, path string) error {
 	if err == nil {
 		err = os.NewSyscallError("listen", unix.Listen(fd, backlog))
 	}
-	if err != nil {
+	if err != nil && !isAbstract(path) {
 		_ = unix.Unlink(path)
 	}
 	return err

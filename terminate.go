@@ -94,7 +94,7 @@ func (m *Manhole) setTrap() {
 	if m.opts.Terminate == TerminateAuto {
 		var sigs []syscall.Signal
 		for _, sig := range terminating {
-			if sig != m.opts.OneshotOn {
+			if !m.isOwn(sig) {
 				sigs = append(sigs, sig)
 			}
 		}
@@ -107,7 +107,7 @@ func (m *Manhole) setTrap() {
 func (m *Manhole) endSignals() []syscall.Signal {
 	var sigs []syscall.Signal
 	for _, sig := range terminating {
-		if sig != m.opts.OneshotOn && !signal.Ignored(sig) {
+		if !m.isOwn(sig) && !signal.Ignored(sig) {
 			sigs = append(sigs, sig)
 		}
 	}

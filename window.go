@@ -17,7 +17,7 @@ import (
 var (
 	errTaken       = errors.New("another client has entered")
 	errUninstalled = fmt.Errorf("uninstalled: %w", ErrNotInstalled)
-	errNobodyCame  = fmt.Errorf("nobody came within the connect timeout: %w", os.ErrDeadlineExceeded)
+	errNobodyCame  = fmt.Errorf("nobody came within the timeout: %w", os.ErrDeadlineExceeded)
 )
 
 // closedBy is the reason of a window that a signal closed.
@@ -38,19 +38,21 @@ type window struct {
 	opened  time.Time // when the socket came to its path; zero once that is logged
 	session *session  // who entered; for others to read once done is closed
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex    // guards what follows
+	stays    time.Duration // how long it waits for a client
 	deadline time.Time
 	ln       *listener // nil: not published yet
 	own      inode     // the socket's file
 	reason   error     // why it was shut; nil: it is not
 }
 
+// newWindow makes the next window. The caller holds m.mu.
 func (m *Manhole) newWindow() *window {
-	return &window{m: m, done: make(chan struct{}), over: make(chan struct{})}
+	return &window{m: m, stays: m.stays(), done: make(chan struct{}), over: make(chan struct{})}
 }
 
 // extend starts the timeout again; false if the window is shut.
-func (w *window) extend() bool {
+func (w *window) extend(stays time.Duration) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.reason != nil {
@@ -62,7 +64,8 @@ func (w *window) extend() bool {
 			return false
 		}
 	}
-	w.deadline = time.Now().Add(w.m.opts.ConnectTimeout)
+	w.stays = stays
+	w.deadline = time.Now().Add(w.stays)
 	if w.ln != nil {
 		w.ln.setDeadline(w.deadline)
 	}
@@ -205,7 +208,7 @@ func (w *window) accept() (int, error) {
 			return client, nil
 		}
 		w.logOpen()
-		w.ln.startWaiting(time.Now().Add(min(promptly, w.m.opts.ConnectTimeout)))
+		w.ln.startWaiting(time.Now().Add(min(promptly, w.stays)))
 	}
 	w.mu.Unlock()
 	w.stepAside()
@@ -215,7 +218,7 @@ func (w *window) accept() (int, error) {
 // logOpen logs the opening, once. The record has the time of that.
 func (w *window) logOpen() {
 	if !w.opened.IsZero() {
-		w.m.log.later(w.opened, slog.LevelInfo, "window open", "path", w.m.path, "timeout", w.m.opts.ConnectTimeout)
+		w.m.log.later(w.opened, slog.LevelInfo, "window open", "path", w.m.path, "timeout", w.stays)
 		w.opened = time.Time{}
 	}
 }

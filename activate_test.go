@@ -1,0 +1,178 @@
+//go:build linux || darwin || freebsd
+
+package oneshot
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func (m testManhole) isActive() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.active != nil
+}
+
+// TestASignalActivates: one client after another, with a socket for each.
+func TestASignalActivates(t *testing.T) {
+	m := install(t, Options{ActivateOn: syscall.SIGUSR1, OneshotOn: syscall.SIGUSR2})
+	kill(t, syscall.SIGUSR1)
+	for range 5 {
+		c := connect(t, m.Path())
+		c.expect(prompt)
+		requireGone(t, m.Path()) // one at a time
+		c.send("exit\n")
+		require.Empty(t, c.rest())
+	}
+	c := connect(t, m.Path())
+	c.expect(prompt)
+	kill(t, syscall.SIGUSR2) // another window all the same
+	other := connect(t, m.Path())
+	other.leave()
+	require.Contains(t, c.do("deactivate"), "deactivated")
+	require.Contains(t, c.do("deactivate"), "not active")
+	require.False(t, m.isActive())
+	c.send("exit\n")
+	require.Empty(t, c.rest())
+	requireGone(t, m.Path())
+	require.NoError(t, m.Uninstall())
+	require.Contains(t, m.log.String(), "reason=deactivated")
+}
+
+func TestAnActivatedManholeEndsWhenIdle(t *testing.T) {
+	ignored := goleak.IgnoreCurrent()
+	m := install(t, Options{IdleTimeout: 50 * time.Millisecond, ConnectTimeout: time.Hour})
+	require.NoError(t, m.Activate())
+	require.NoError(t, m.Activate(), "it is active already")
+	eventually(t, func() bool { return !m.isActive() }, "it stays active")
+	requireGone(t, m.Path())
+	require.NoError(t, m.Uninstall())
+	require.Contains(t, m.log.String(), "nobody came within the timeout")
+	goleak.VerifyNone(t, ignored)
+}
+
+func TestDeactivateClosesTheWindowAndLeavesTheSession(t *testing.T) {
+	m := install(t, Options{})
+	m.Deactivate() // what is not active
+	require.NoError(t, m.Activate())
+	c := connect(t, m.Path())
+	c.expect(prompt)
+	m.Deactivate()
+	require.Contains(t, c.do("history"), "history")
+	c.send("exit\n")
+	require.Empty(t, c.rest())
+
+	require.NoError(t, m.Activate())
+	eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no socket")
+	m.Deactivate()
+	requireGone(t, m.Path())
+}
+
+func TestUninstallDeactivates(t *testing.T) {
+	ignored := goleak.IgnoreCurrent()
+	m := install(t, Options{})
+	require.NoError(t, m.Activate())
+	eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no socket")
+	require.NoError(t, m.Uninstall())
+	requireGone(t, m.Path())
+	require.ErrorIs(t, m.Activate(), ErrNotInstalled)
+	goleak.VerifyNone(t, ignored)
+}
+
+func TestActivationJoinsAnOpenWindow(t *testing.T) {
+	m := install(t, Options{ConnectTimeout: time.Hour, IdleTimeout: 200 * time.Millisecond})
+	done := make(chan error, 1)
+	go func() { done <- m.Oneshot(context.Background()) }()
+	eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no socket")
+	require.NoError(t, m.Activate())
+	require.ErrorIs(t, <-done, os.ErrDeadlineExceeded, "the idle timeout is the window's now")
+	eventually(t, func() bool { return !m.isActive() }, "it stays active")
+}
+
+func TestTwoSignalsThatAreOne(t *testing.T) {
+	_, err := Install(Options{OneshotOn: syscall.SIGUSR2, ActivateOn: syscall.SIGUSR2})
+	require.ErrorIs(t, err, ErrConfigurationConflict)
+	require.ErrorContains(t, err, "SIGUSR2")
+	require.Nil(t, Installed())
+	_, err = Install(Options{ActivateOn: syscall.SIGKILL})
+	require.ErrorContains(t, err, "ActivateOn cannot be SIGKILL")
+}
+
+func TestActivationThroughWaitAndHandle(t *testing.T) {
+	m := install(t, Options{OneshotOn: syscall.SIGUSR2, ActivateOn: syscall.SIGUSR1, NoReceiver: true})
+	require.Equal(t, []os.Signal{syscall.SIGUSR2, syscall.SIGUSR1}, m.Signals())
+	ctx, cancel := context.WithCancel(context.Background())
+	waited := make(chan error, 1)
+	go func() { _, err := m.Wait(ctx); waited <- err }()
+	kill(t, syscall.SIGUSR1)
+	connect(t, m.Path()).leave()
+	connect(t, m.Path()).leave()
+	m.Deactivate()
+	cancel()
+	require.ErrorIs(t, <-waited, context.Canceled)
+
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGUSR1)
+	defer signal.Stop(c)
+	kill(t, syscall.SIGUSR1)
+	require.True(t, m.Handle(<-c))
+	connect(t, m.Path()).leave()
+	connect(t, m.Path()).leave()
+}
+
+func TestDrainWaitsForSessions(t *testing.T) {
+	m := install(t, Options{})
+	require.NoError(t, m.Drain(context.Background()), "nobody is inside")
+	c := m.enter(t)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, m.Drain(ctx), context.DeadlineExceeded)
+	drained := make(chan error, 1)
+	go func() { drained <- m.Drain(context.Background()) }()
+	require.NoError(t, m.Uninstall())
+	require.Contains(t, c.do("history"), "history", "the session goes on")
+	c.send("exit\n")
+	require.Empty(t, c.rest())
+	require.NoError(t, <-drained)
+	require.Zero(t, m.sessions())
+}
+
+// TestUninstallFromASessionsOwnCommand must not wait for itself.
+func TestUninstallFromASessionsOwnCommand(t *testing.T) {
+	_, c := startSession(t, &command{name: "leave", run: func(context.Context, *session, []string) error {
+		return Installed().Uninstall()
+	}})
+	c.expect(prompt)
+	require.Empty(t, c.do("leave"))
+	require.Contains(t, c.do("history"), "leave")
+	require.Nil(t, Installed())
+}
+
+// TestActivationFromAllSides: whatever comes together, nothing is left.
+func TestActivationFromAllSides(t *testing.T) {
+	ignored := goleak.IgnoreCurrent()
+	m := install(t, Options{OneshotOn: syscall.SIGUSR2, ActivateOn: syscall.SIGUSR1})
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for range 30 {
+				_ = m.Activate()
+				kill(t, syscall.SIGUSR1)
+				kill(t, syscall.SIGUSR2)
+				m.Deactivate()
+			}
+		})
+	}
+	all.Wait()
+	require.NoError(t, m.Uninstall())
+	requireGone(t, m.Path())
+	goleak.VerifyNone(t, ignored)
+}

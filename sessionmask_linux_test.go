@@ -1,0 +1,102 @@
+package oneshot
+
+import (
+	"context"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gomanhole/oneshot/internal/procfs"
+)
+
+// blockedOnThreads is the SigBlk of every thread.
+func blockedOnThreads(t *testing.T) (masks []SignalSet) {
+	t.Helper()
+	dirs, err := filepath.Glob("/proc/self/task/*")
+	require.NoError(t, err)
+	for _, dir := range dirs {
+		if status, err := procfs.ReadStatus(dir); err == nil { // it may have ended
+			mask, err := status.Mask("SigBlk")
+			require.NoError(t, err)
+			masks = append(masks, SignalSet(mask))
+		}
+	}
+	return masks
+}
+
+// threadsWith counts the threads with that mask.
+func threadsWith(t *testing.T, mask SignalSet) (n int) {
+	t.Helper()
+	for _, m := range blockedOnThreads(t) {
+		if m == mask {
+			n++
+		}
+	}
+	return n
+}
+
+func TestASessionsThreadBlocksTheSigmask(t *testing.T) {
+	asked := signalSet(syscall.SIGUSR1, syscall.SIGWINCH, syscall.SIGTERM, syscall.SIGPROF)
+	got := signalSet(syscall.SIGUSR1, syscall.SIGWINCH)
+	m := install(t, Options{Sigmask: &asked})
+	require.NotContains(t, blockedOnThreads(t), got)
+	c := m.enter(t)
+	require.Contains(t, blockedOnThreads(t), got)
+	c.send("exit\n")
+	require.Empty(t, c.rest())
+	eventually(t, func() bool { return m.sessions() == 0 }, "the session does not end")
+	eventually(t, func() bool { return threadsWith(t, got) == 0 }, "the thread keeps its mask")
+}
+
+func TestAllThatMayBeBlockedIsBlockedUnlessTold(t *testing.T) {
+	m := install(t, Options{})
+	before := threadsWith(t, ^neverBlocked) // the runtime's signal thread, if nothing is notified
+	m.enter(t)
+	require.Equal(t, before+1, threadsWith(t, ^neverBlocked))
+}
+
+// TestChildrenDoNotInheritTheMask: a child that a command starts is like the
+// program's own.
+func TestChildrenDoNotInheritTheMask(t *testing.T) {
+	child := func() string {
+		out, err := exec.Command("grep", "SigBlk", "/proc/self/status").Output()
+		require.NoError(t, err)
+		return string(out)
+	}
+	_, c := startSession(t, &command{name: "child", run: func(_ context.Context, s *session, _ []string) error {
+		_, err := s.out.WriteString(child())
+		return err
+	}})
+	c.expect(prompt)
+	own := child()
+	require.Regexp(t, `SigBlk:\s+0{16}\n`, own)
+	for range 20 {
+		require.Equal(t, own, c.do("child"))
+	}
+}
+
+// TestThreadsDoNotInheritTheMask: those that the runtime starts meanwhile.
+func TestThreadsDoNotInheritTheMask(t *testing.T) {
+	m := install(t, Options{})
+	before := threadsWith(t, ^neverBlocked)
+	m.enter(t)
+	stop, blocked := make(chan struct{}), make(chan struct{})
+	for range 20 { // each keeps a thread for itself
+		go func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			blocked <- struct{}{}
+			<-stop
+		}()
+	}
+	for range 20 {
+		<-blocked
+	}
+	masked := threadsWith(t, ^neverBlocked)
+	close(stop)
+	require.Equal(t, before+1, masked)
+}
