@@ -236,7 +236,7 @@ const packagePath = "github.com/gomanhole/oneshot"
 // the one that looks at the others.
 var ownFunctions = []string{
 	"(*Manhole).receive", "(*Manhole).startReceiver", "(*Manhole).open", "(*Manhole).dismiss",
-	"(*Manhole).Activate", "(*Manhole).stayActive", "(*Manhole).windows",
+	"(*Manhole).Activate", "(*Manhole).stayActive", "(*Manhole).windows", "(*trigger).drain", "(*trigger).look",
 	"(*window).live", "(*session).run", "(*session).read", "(*session).do", "(*session).perform",
 	"(*asyncLog).start", "(*asyncLog).drain", "(*guard).post",
 }

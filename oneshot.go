@@ -41,6 +41,7 @@ type Manhole struct {
 	quit      chan struct{}  // closed by Uninstall
 	signals   chan os.Signal // OneshotOn comes here
 	activates chan os.Signal // and ActivateOn here
+	trigger   *trigger       // nil: no TriggerFile
 	receiver  sync.WaitGroup // the one goroutine that has the receiver's place
 
 	asking     sync.Mutex   // held while it is asked who handles a signal
@@ -88,6 +89,11 @@ func Install(o Options) (*Manhole, error) {
 	if earlier != nil && !o.Reinstall {
 		return nil, ErrAlreadyInstalled
 	}
+	if o.TriggerFile != "" {
+		if m.trigger, err = newTrigger(m, o.TriggerFile); err != nil {
+			return nil, err
+		}
+	}
 	m.sigThread = findSigThread()
 	// The new subscription stands before the old one goes, so that a signal
 	// between the two is not lost, nor deadly if it is one that kills.
@@ -106,7 +112,7 @@ func Install(o Options) (*Manhole, error) {
 	if earlier != nil {
 		m.notBefore = time.Now().Add(m.opts.ReinstallDelay)
 	}
-	if !o.NoReceiver && (o.OneshotOn != nil || o.ActivateOn != nil) {
+	if !o.NoReceiver && len(m.Signals()) > 0 {
 		m.startReceiver()
 	}
 	installed.m = m
@@ -136,6 +142,8 @@ func (m *Manhole) receive() {
 			}
 		case <-m.activates:
 			_ = m.Activate() // it is uninstalled, or it is not
+		case <-m.triggered():
+			m.trigger.drain()
 		case <-m.quit:
 			m.receiver.Done()
 			return
@@ -162,7 +170,18 @@ func (m *Manhole) Signals() []os.Signal {
 			sigs = append(sigs, sig)
 		}
 	}
+	if m.trigger != nil {
+		sigs = append(sigs, triggerSignal)
+	}
 	return sigs
+}
+
+// triggered is where the signal of the trigger file comes; nil without one.
+func (m *Manhole) triggered() chan os.Signal {
+	if m.trigger == nil {
+		return nil
+	}
+	return m.trigger.signals
 }
 
 // isOwn reports whether a signal is one of the manhole's.
@@ -202,6 +221,9 @@ func (m *Manhole) undo() {
 	signal.Stop(m.signals)
 	signal.Stop(m.activates)
 	m.receiver.Wait()
+	if m.trigger != nil {
+		m.trigger.close()
+	}
 	if m.trap != nil {
 		m.trap.release()
 	}
@@ -214,6 +236,9 @@ func (m *Manhole) undo() {
 // remove the socket of an open window before Handle returns, so that the
 // program may exit at once.
 func (m *Manhole) Handle(sig os.Signal) bool {
+	if m.trigger != nil && sig == triggerSignal {
+		return m.trigger.drain()
+	}
 	if !m.isOwn(sig) {
 		if isTerminating(sig) {
 			m.shutWindow(closedBy{sig})
@@ -259,9 +284,9 @@ func (m *Manhole) Wait(ctx context.Context, sigs ...os.Signal) (os.Signal, error
 		signal.Notify(c, sigs...)
 		defer signal.Stop(c)
 	}
-	own, activates := m.signals, m.activates
+	own, activates, triggered := m.signals, m.activates, m.triggered()
 	if !m.opts.NoReceiver {
-		own, activates = nil, nil
+		own, activates, triggered = nil, nil, nil
 	}
 	for {
 		select {
@@ -269,6 +294,8 @@ func (m *Manhole) Wait(ctx context.Context, sigs ...os.Signal) (os.Signal, error
 			m.open()
 		case <-activates:
 			_ = m.Activate() // it is uninstalled, or it is not
+		case <-triggered:
+			m.trigger.drain()
 		case sig := <-c:
 			if m.isOwn(sig) {
 				continue // asked for by mistake; it has come to own as well

@@ -32,6 +32,12 @@ type Options struct {
 	// Nil: no signal does.
 	ActivateOn os.Signal
 
+	// TriggerFile opens a window when this process's pid is written into it, as
+	// by echo PID > file (Linux). It is made with mode 0600 if it is missing; one
+	// that another user owns (but root) or may write is an error. Several
+	// processes may share it: the one that is named opens. Empty: none.
+	TriggerFile string
+
 	// NoReceiver leaves waiting for the signal to the program, with Wait or
 	// Handle, so that no goroutine of the package waits for it.
 	NoReceiver bool

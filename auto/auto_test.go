@@ -1,0 +1,148 @@
+//go:build linux || darwin || freebsd
+
+package auto_test
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gomanhole/oneshot"
+	_ "github.com/gomanhole/oneshot/auto"
+)
+
+// programEnv makes the test binary a program that imports package auto, says
+// whether it has a manhole, and ends with its standard input.
+const programEnv = "ONESHOT_AUTO_TEST_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(programEnv) != "" {
+		fmt.Println("manhole:", oneshot.Installed() != nil)
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// patience is how long a test waits for what must happen.
+const patience = 20 * time.Second
+
+// program is one that runs.
+type program struct {
+	*exec.Cmd
+	stdin  io.Closer
+	stderr bytes.Buffer // read it after end
+}
+
+// start starts the program with ONESHOT=text, without it if there is none, and
+// requires that it has a manhole or not.
+func start(t *testing.T, manhole bool, text ...string) *program {
+	t.Helper()
+	p := &program{Cmd: exec.Command(os.Args[0])}
+	for _, entry := range os.Environ() {
+		if !strings.HasPrefix(entry, "ONESHOT=") {
+			p.Env = append(p.Env, entry)
+		}
+	}
+	p.Env = append(p.Env, programEnv+"=1", "GORACE=atexit_sleep_ms=0") // or each takes a second under -race
+	for _, value := range text {
+		p.Env = append(p.Env, "ONESHOT="+value)
+	}
+	p.Stderr = &p.stderr
+	stdin, err := p.StdinPipe()
+	require.NoError(t, err)
+	p.stdin = stdin
+	out, err := p.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, p.Start())
+	t.Cleanup(func() {
+		_ = p.Process.Kill() // it has ended, unless the test has failed
+		_ = p.Wait()
+	})
+	watchdog := time.AfterFunc(2*patience, func() { _ = p.Process.Kill() })
+	t.Cleanup(func() { watchdog.Stop() })
+	said, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, fmt.Sprintf("manhole: %t\n", manhole), said)
+	return p
+}
+
+// end lets the program end, requires that it does so well, and returns what it
+// has written to standard error.
+func (p *program) end(t *testing.T) string {
+	t.Helper()
+	require.NoError(t, p.stdin.Close())
+	require.NoError(t, p.Wait())
+	return p.stderr.String()
+}
+
+// visit opens a window with sig and goes through a session.
+func (p *program) visit(t *testing.T, sig syscall.Signal, path string) {
+	t.Helper()
+	require.NoError(t, p.Process.Signal(sig))
+	var conn net.Conn
+	require.Eventually(t, func() bool {
+		var err error
+		conn, err = net.Dial("unix", path)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Error(err)
+		}
+		return err == nil
+	}, patience, time.Millisecond, "no socket %s", path)
+	defer conn.Close()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
+	_, err := conn.Write([]byte("exit\n"))
+	require.NoError(t, err)
+	screen, err := io.ReadAll(conn)
+	require.NoError(t, err)
+	require.Contains(t, string(screen), strconv.Itoa(p.Process.Pid))
+	require.Contains(t, string(screen), ">>> ")
+	_, err = os.Lstat(path)
+	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+func TestImportInstallsWhatTheVariableSays(t *testing.T) {
+	dir, err := os.MkdirTemp("", "oneshot") // t.TempDir's names are too long for sockets
+	require.NoError(t, err)
+	defer os.RemoveAll(dir)
+	p := start(t, true, fmt.Sprintf(`oneshot_on="USR1", socket_path=%q, verbose=False`, filepath.Join(dir, "s-%p")))
+	p.visit(t, syscall.SIGUSR1, filepath.Join(dir, "s-"+strconv.Itoa(p.Process.Pid)))
+	require.Empty(t, p.end(t))
+}
+
+func TestEmptyVariableOpensOnUSR2(t *testing.T) {
+	p := start(t, true, "")
+	p.visit(t, syscall.SIGUSR2, "/tmp/manhole-"+strconv.Itoa(p.Process.Pid))
+	require.Contains(t, p.end(t), "window open", "the log")
+}
+
+func TestWithoutVariableNothingHappens(t *testing.T) {
+	require.Empty(t, start(t, false).end(t))
+}
+
+func TestWrongVariableIsOneLineAndNotTheEnd(t *testing.T) {
+	for text, want := range map[string]string{
+		"oneshot_on=USR3":              `oneshot: ONESHOT: oneshot_on: unknown signal "USR3"; give a name such as USR2 or a number from 1 to 64`,
+		"onshot_on=USR2":               "did you mean oneshot_on?",
+		`socket_path="/not/there\n/s"`: "the directory of SocketPath /not/there",
+	} {
+		line := start(t, false, text).end(t)
+		require.True(t, strings.HasPrefix(line, "oneshot: "), line)
+		require.Contains(t, line, want)
+		require.Equal(t, 1, strings.Count(line, "\n"), line)
+		require.True(t, strings.HasSuffix(line, "\n"), line)
+	}
+}

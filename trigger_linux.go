@@ -1,0 +1,261 @@
+package oneshot
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// trigger watches the trigger file. The kernel turns a write to it into a signal
+// (inotify(7) with O_ASYNC, fcntl(2) F_SETOWN), so that nothing waits for it but
+// who waits for signals anyway: one descriptor, no goroutine, no polling.
+type trigger struct {
+	m       *Manhole
+	path    string
+	signals chan os.Signal // SIGIO; from others too
+	fd      int            // of inotify
+	looking sync.WaitGroup // goroutines that look at the file
+
+	mu    sync.Mutex // guards what follows
+	file  int        // the watch of the file; -1: there is none to watch
+	dir   int        // the watch of its folder, while there is no file
+	known inode      // the file that is watched
+	early int64      // when what was read as the watch began was written; its writer may be about to close it
+}
+
+// triggerSignal is what the kernel sends.
+var triggerSignal os.Signal = syscall.SIGIO
+
+const (
+	fileEvents = unix.IN_CLOSE_WRITE | unix.IN_ATTRIB | unix.IN_DELETE_SELF | unix.IN_MOVE_SELF
+	dirEvents  = unix.IN_CREATE | unix.IN_MOVED_TO | unix.IN_ONLYDIR
+)
+
+// newTrigger watches the file at path, which it makes if there is none.
+func newTrigger(m *Manhole, path string) (*trigger, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("oneshot: TriggerFile %s: %w", path, err)
+	}
+	f, err := openTrigger(path, os.O_CREATE)
+	if err != nil {
+		return nil, fmt.Errorf("oneshot: TriggerFile: %w", err)
+	}
+	defer f.Close()
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	if err != nil {
+		return nil, fmt.Errorf("oneshot: TriggerFile %s: %w", path, os.NewSyscallError("inotify_init1", err))
+	}
+	t := &trigger{m: m, path: path, fd: fd, file: -1, dir: -1, signals: make(chan os.Signal, 1)}
+	if err := t.arm(); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("oneshot: TriggerFile %s: %w", path, err)
+	}
+	return t, nil
+}
+
+func (t *trigger) arm() error {
+	t.mu.Lock()
+	err := t.watchFile()
+	t.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	signal.Notify(t.signals, syscall.SIGIO)
+	if _, err := unix.FcntlInt(uintptr(t.fd), unix.F_SETOWN, t.m.proc.pid); err != nil {
+		signal.Stop(t.signals)
+		return os.NewSyscallError("fcntl F_SETOWN", err)
+	}
+	if _, err := unix.FcntlInt(uintptr(t.fd), unix.F_SETFL, unix.O_ASYNC|unix.O_NONBLOCK); err != nil {
+		signal.Stop(t.signals)
+		return os.NewSyscallError("fcntl O_ASYNC", err)
+	}
+	return nil
+}
+
+// openTrigger opens the file if only the process's user and root can have
+// written it. It follows no link.
+func openTrigger(path string, flags int) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|flags, 0o600)
+	if errors.Is(err, unix.ELOOP) {
+		return nil, fmt.Errorf("%s is a symbolic link; name the file itself", path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var st unix.Stat_t
+	if err = unix.Fstat(int(f.Fd()), &st); err == nil {
+		switch {
+		case st.Mode&unix.S_IFMT != unix.S_IFREG:
+			err = fmt.Errorf("%s is not a regular file; remove it or name another", path)
+		case int(st.Uid) != os.Geteuid() && st.Uid != 0:
+			err = fmt.Errorf("%s belongs to uid %d, who could open the manhole; remove it or name another", path, st.Uid)
+		case st.Mode&0o022 != 0:
+			err = fmt.Errorf("%s may be written by others (mode %04o); chmod go-w %s", path, st.Mode&0o7777, path)
+		}
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// watchFile watches the file, or its folder for as long as there is none. The
+// caller holds t.mu.
+func (t *trigger) watchFile() error {
+	file, err := unix.InotifyAddWatch(t.fd, t.path, fileEvents|unix.IN_DONT_FOLLOW)
+	if err == nil {
+		t.file = file
+		t.known, _, _ = inodeAt(t.path)
+		if t.dir >= 0 {
+			_, _ = unix.InotifyRmWatch(t.fd, uint32(t.dir))
+			t.dir = -1
+		}
+		return nil
+	}
+	t.file = -1
+	if !errors.Is(err, unix.ENOENT) {
+		return os.NewSyscallError("inotify_add_watch", err)
+	}
+	if t.dir < 0 {
+		if t.dir, err = unix.InotifyAddWatch(t.fd, filepath.Dir(t.path), dirEvents); err != nil {
+			t.dir = -1
+			return os.NewSyscallError("inotify_add_watch", err)
+		}
+		// It may have come between the two.
+		if _, err := os.Lstat(t.path); err == nil {
+			return t.watchFile()
+		}
+	}
+	return nil
+}
+
+// drain takes what the kernel has to say, without waiting, and has somebody look
+// if it concerns the file. It reports whether there was anything: if not, the
+// signal is somebody else's.
+func (t *trigger) drain() (ours bool) {
+	buf := make([]byte, 4096)
+	var written, moved bool
+	var dead []int // watches that have ended with their file
+	for {
+		n, err := unix.Read(t.fd, buf)
+		if err != nil || n < unix.SizeofInotifyEvent {
+			break
+		}
+		ours = true
+		for at := 0; at+unix.SizeofInotifyEvent <= n; {
+			e := (*unix.InotifyEvent)(unsafe.Pointer(&buf[at]))
+			at += unix.SizeofInotifyEvent + int(e.Len)
+			switch {
+			case e.Mask&unix.IN_CLOSE_WRITE != 0:
+				written = true
+			case e.Mask&unix.IN_IGNORED != 0:
+				dead = append(dead, int(e.Wd))
+				moved = true
+			default:
+				moved = true
+			}
+		}
+	}
+	if written || moved {
+		t.looking.Add(1)
+		// A file system may hang, which must not hold up who waits for signals.
+		go func() { t.look(written, moved, dead) }()
+	}
+	return ours
+}
+
+// look reads the file, and opens the manhole if it names this process.
+func (t *trigger) look(written, moved bool, dead []int) {
+	defer t.looking.Done()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	fresh := false
+	if slices.Contains(dead, t.file) {
+		t.file = -1 // the next file may have the same inode number
+	}
+	if moved {
+		// Another file may stand there now, as after an editor's rename.
+		if now, _, err := inodeAt(t.path); err != nil || now != t.known || t.file < 0 {
+			if t.file >= 0 {
+				_, _ = unix.InotifyRmWatch(t.fd, uint32(t.file)) // it may be gone with its file
+			}
+			if err := t.watchFile(); err != nil {
+				t.m.log.warn("the trigger file is not watched any more", "path", t.path, "err", err)
+				return
+			}
+			fresh = t.file >= 0
+		}
+	}
+	switch {
+	case fresh:
+		// What was written before the watch began is told by nobody; what is
+		// being written is told once more when it is closed.
+		t.early = t.fire(0)
+	case written:
+		t.fire(t.early)
+		t.early = 0
+	}
+}
+
+// fire opens the manhole if the file names this process and was not written at
+// the time of except. It returns when it was written, in nanoseconds, if it named
+// a process.
+func (t *trigger) fire(except int64) (when int64) {
+	f, err := openTrigger(t.path, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0
+	}
+	if err != nil {
+		t.m.log.warn("the trigger file is ignored", "err", err)
+		return 0
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, 64))
+	if err != nil {
+		t.m.log.warn("the trigger file is ignored", "err", err)
+		return 0
+	}
+	if info, err := f.Stat(); err == nil {
+		when = info.ModTime().UnixNano()
+	}
+	if when == except {
+		return 0 // it was read already
+	}
+	word := string(bytes.TrimRight(text, "\r\n"))
+	if word == "" { // it was emptied, or is about to be written
+		return 0
+	}
+	pid, err := strconv.ParseUint(word, 10, 31)
+	if err != nil {
+		t.m.log.warn("the trigger file is ignored: it does not hold one pid", "path", t.path, "content", printable(clip(word, 40)))
+		return 0
+	}
+	if int(pid) != t.m.proc.pid || !t.m.proc.isThis() {
+		t.m.log.info("the trigger file names another process", "path", t.path, "pid", pid)
+		return when
+	}
+	t.m.log.info("the trigger file names this process", "path", t.path)
+	t.m.open()
+	return when
+}
+
+// close ends the watch.
+func (t *trigger) close() {
+	signal.Stop(t.signals)
+	t.looking.Wait()
+	unix.Close(t.fd)
+}
