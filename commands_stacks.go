@@ -1,11 +1,14 @@
 package oneshot
 
 import (
+	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"regexp"
 	"strconv"
@@ -114,7 +117,9 @@ func (s *session) stacks(ctx context.Context, f stacksFlags, before vitals.Sampl
 	}
 	s.mu.Lock()
 	previous := s.snapshot
-	s.snapshot = d.taken
+	if s.snapshot = d.taken; len(d.taken.Groups) > manyGroups {
+		s.snapshot = nil // too much to be kept while somebody reads
+	}
 	s.mu.Unlock()
 	t := &text{ctx: ctx, w: s.out}
 	t.stop(d.stop)
@@ -123,7 +128,7 @@ func (s *session) stacks(ctx context.Context, f stacksFlags, before vitals.Sampl
 	case !f.diff:
 		t.groups(d.selected(d.taken), d.limit(), d.Full)
 	case previous == nil:
-		return errors.New("stacks: there is no dump before this one; the next -diff compares with it")
+		return fmt.Errorf("stacks: there is no dump before this one to compare with, or one of more than %d groups", manyGroups)
 	default:
 		t.changes(d.selected(previous), d.selected(d.taken), d.limit())
 	}
@@ -137,30 +142,45 @@ func (s *session) announceStop(c stack.Cost) {
 	_ = s.out.Flush() // a client that is gone is noticed soon enough
 }
 
-// toFile has a new file written, which only the program's user can read.
-func (s *session) toFile(name string, write func(io.Writer) error) (err error) {
-	// O_EXCL follows no link and opens nothing that is there.
-	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return fmt.Errorf("%w; -o wants a file that is not there yet", err)
+// toFile has a new file written, which only the program's user can read. It is
+// made when there is something to write.
+func (s *session) toFile(name string, write func(io.Writer) error) error {
+	if _, err := os.Lstat(name); err == nil {
+		return fmt.Errorf("%s: %w; -o wants a file that is not there yet", name, fs.ErrExist)
 	}
-	counted := &countingWriter{w: file}
-	err = errors.Join(write(counted), file.Close())
-	if err != nil {
+	f := &newFile{name: name}
+	b := bufio.NewWriterSize(f, 64<<10)
+	err := cmp.Or(write(b), b.Flush())
+	if f.File != nil {
+		err = cmp.Or(err, f.Close())
+	}
+	if err != nil && f.n > 0 {
 		return fmt.Errorf("%w; what has been written stays in %s", err, name)
 	}
-	fmt.Fprintf(s.out, "%s written to %s\n", vitals.Bytes(counted.n), name)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(s.out, "%s written to %s\n", vitals.Bytes(f.n), name)
 	return nil
 }
 
-type countingWriter struct {
-	w io.Writer
-	n uint64
+// newFile is made by its first Write.
+type newFile struct {
+	*os.File
+	name string
+	n    uint64 // bytes written
 }
 
-func (c *countingWriter) Write(p []byte) (int, error) {
-	n, err := c.w.Write(p)
-	c.n += uint64(n)
+func (f *newFile) Write(p []byte) (n int, err error) {
+	if f.File == nil {
+		// O_EXCL follows no link and opens nothing that is there.
+		if f.File, err = os.OpenFile(f.name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
+			f.File = nil
+			return 0, fmt.Errorf("%w; -o wants a file that is not there yet", err)
+		}
+	}
+	n, err = f.File.Write(p)
+	f.n += uint64(n)
 	return n, err
 }
 

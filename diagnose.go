@@ -1,6 +1,7 @@
 package oneshot
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"runtime"
@@ -17,29 +18,42 @@ import (
 
 // How the program is looked at again where there is a suspicion: what is over
 // by then is nothing to show anybody.
-const lookAgain = 60 * time.Millisecond
+const (
+	lookAgain = 60 * time.Millisecond
 
-// looksFor is how many looks there are at a program with so many goroutines: a
-// look at a million takes a second.
-func looksFor(goroutines int) int {
+	// longLook is how long a look may have stopped the program for there to be
+	// another.
+	longLook = 5 * time.Millisecond
+
+	// rulesTime is how long the rules may search each time.
+	rulesTime = 300 * time.Millisecond
+)
+
+// looksFor is how many looks there are at a program: one at a million goroutines
+// takes a second, and very many different stacks take memory.
+func looksFor(s *stack.Snapshot) int {
 	switch {
-	case goroutines > 200_000:
+	case s.Total > 200_000 || len(s.Groups) > manyGroups:
 		return 1
-	case goroutines > 20_000:
+	case s.Total > 20_000:
 		return 2
 	}
 	return 3
 }
 
+// manyGroups is the number of different stacks that are not kept for comparison.
+const manyGroups = 20_000
+
 // lookAround takes the snapshot that a dump shows, and says what stands out.
 // What happens just now is what has happened since before.
 func lookAround(ctx context.Context, before vitals.Sample) (*stack.Snapshot, []findings.Finding, error) {
+	stops := vitals.ReadStops()
 	first, err := look(true)
 	if err != nil {
 		return nil, nil, err
 	}
 	e := &findings.Evidence{
-		Looks:    []*stack.Snapshot{first},
+		Looks:    []*stack.Snapshot{judged(first)},
 		Before:   before,
 		After:    vitals.Read(),
 		Code:     programCode(),
@@ -48,11 +62,18 @@ func lookAround(ctx context.Context, before vitals.Sample) (*stack.Snapshot, []f
 		FullPipe: fullPipe,
 	}
 	e.Descriptors, _ = vitals.ReadDescriptors() // zero where it cannot be known
-	looks := looksFor(first.Total)
+	looks := looksFor(first)
+	if vitals.ReadStops().Longest(stops) > longLook {
+		looks = 1
+	}
 	for {
 		e.Final = len(e.Looks) == looks
+		e.Deadline = time.Now().Add(rulesTime)
 		found := findings.Find(e)
-		if len(found) == 0 || e.Final {
+		if e.Cut() {
+			found = append(found, findings.Finding{Title: "there is more here than could be searched in time; this list may lack something"})
+		}
+		if len(found) == 0 || e.Final || e.Cut() {
 			return first, found, nil
 		}
 		select {
@@ -68,7 +89,7 @@ func lookAround(ctx context.Context, before vitals.Sample) (*stack.Snapshot, []f
 			looks = len(e.Looks)
 			continue
 		}
-		e.Looks = append(e.Looks, next)
+		e.Looks = append(e.Looks, judged(next))
 		e.After = vitals.Read()
 	}
 }
@@ -76,7 +97,7 @@ func lookAround(ctx context.Context, before vitals.Sample) (*stack.Snapshot, []f
 // look takes a snapshot: of a small program a trace, if it may, with the labels
 // of a profile.
 func look(trace bool) (*stack.Snapshot, error) {
-	if !trace || runtime.NumGoroutine() > smallProgram {
+	if n := runtime.NumGoroutine(); !trace || n > smallProgram || vitals.StackBytes() > deepStacks {
 		return stack.Profile(own)
 	}
 	t, err := stack.TakeTrace(smallRoom)
@@ -94,11 +115,30 @@ func look(trace bool) (*stack.Snapshot, error) {
 	return s, nil
 }
 
+// deepStacks is the memory of all stacks, in bytes, from which on they may have
+// frames enough for a trace to take long: it walks all of them, if it shows a
+// hundred of each.
+const deepStacks = 16 << 20
+
+// judged is the snapshot without the goroutines that are inside the package,
+// such as the one that called Dump.
+func judged(s *stack.Snapshot) *stack.Snapshot {
+	judged := *s
+	judged.Groups = slices.DeleteFunc(slices.Clone(s.Groups), func(g stack.Group) bool {
+		return len(g.Frames) > 0 && (g.State == "runnable" || g.State == "running") &&
+			slices.ContainsFunc(g.Frames, func(f stack.Frame) bool { return isManhole(f.Package()) })
+	})
+	return &judged
+}
+
+// isManhole reports whether a package is one of the manhole's.
+func isManhole(pkg string) bool {
+	return pkg == packagePath || strings.HasPrefix(pkg, packagePath+"/internal/")
+}
+
 // programCode tells the program's packages from others by what the linker wrote.
 func programCode() findings.Code {
-	c := findings.Code{Not: func(pkg string) bool {
-		return pkg == packagePath || strings.HasPrefix(pkg, packagePath+"/internal/")
-	}}
+	c := findings.Code{Not: isManhole}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		c.Main = info.Main.Path
 		c.Deps = make(map[string]bool, len(info.Deps))
@@ -121,7 +161,7 @@ func heapSites() []findings.HeapSite {
 	}
 	// Where most is, a few hundred records have it; the names of the rest are
 	// not worth looking up.
-	slices.SortFunc(records, func(a, b runtime.MemProfileRecord) int { return int(b.InUseBytes() - a.InUseBytes()) })
+	slices.SortFunc(records, func(a, b runtime.MemProfileRecord) int { return cmp.Compare(b.InUseBytes(), a.InUseBytes()) })
 	var sites []findings.HeapSite
 	for _, r := range records[:min(len(records), 300)] {
 		if r.InUseBytes() <= 0 {

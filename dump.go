@@ -1,11 +1,13 @@
 package oneshot
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"regexp"
 	"runtime"
 	"runtime/pprof"
@@ -80,13 +82,18 @@ const (
 )
 
 // Dump writes what the goroutines of the program are doing, as the console's
-// stacks does. It does not need Install. By default it does not stop the
-// program but for moments well below a millisecond, however many goroutines
-// there are; see DumpOptions.Full for what does. It may be called at any time
+// stacks does. It does not need Install. It does not stop a program of more
+// than 500 goroutines but for moments well below a millisecond, however many
+// there are, and a smaller one for a millisecond or two, up to three times; see
+// DumpOptions.Full for what does. It may be called at any time
 // from any goroutine. Its errors are ErrLongStop and those of w.
 func Dump(w io.Writer, o DumpOptions) error {
 	d := dump{DumpOptions: o, ctx: context.Background(), before: vitals.Read()}
-	return d.write(w)
+	b := bufio.NewWriterSize(w, 16<<10)
+	if err := d.write(b); err != nil {
+		return err
+	}
+	return b.Flush()
 }
 
 // dump is one dump on its way.
@@ -180,7 +187,7 @@ func (d *dump) trace() (*stack.Trace, error) {
 	if err != nil {
 		return nil, err
 	}
-	cost := s.Estimate()
+	cost := s.Estimate(vitals.StackBytes())
 	if cost.Stop > cmp.Or(d.longest, longStop) && !d.Force {
 		return nil, fmt.Errorf("%w: about %v for %d goroutines; -force (DumpOptions.Force) does it all the same",
 			ErrLongStop, cost.Stop.Round(100*time.Millisecond), s.Total)
@@ -191,7 +198,7 @@ func (d *dump) trace() (*stack.Trace, error) {
 	if d.ctx.Err() != nil {
 		return nil, context.Cause(d.ctx)
 	}
-	return stack.TakeTrace(2*cost.Bytes + 1<<20)
+	return stack.TakeTrace(int(min(2*cost.Bytes+1<<20, math.MaxInt32)))
 }
 
 // writeTrace writes the runtime's own text.

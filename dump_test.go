@@ -169,7 +169,7 @@ func TestStandardForms(t *testing.T) {
 	require.NoError(t, err, string(out))
 	require.Regexp(t, `3 .*github.com/gomanhole/oneshot.waitHere`, string(out))
 
-	require.Contains(t, c.do("stacks -pprof -o "+file), "file exists; -o wants a file that is not there yet")
+	require.Contains(t, c.do("stacks -pprof -o "+file), "file already exists; -o wants a file that is not there yet")
 	after, err := os.Stat(file)
 	require.NoError(t, err)
 	require.Equal(t, info.ModTime(), after.ModTime(), "what is there is left alone")

@@ -129,7 +129,10 @@ func (t *text) members(g *stack.Group, all bool) {
 	}
 	t.printf("    %s", word)
 	least, most := g.Waits()
-	for _, m := range shown {
+	for i, m := range shown {
+		if i%256 == 0 && t.ended() {
+			return
+		}
 		t.printf(" %d", m.ID)
 		if all && least != most && m.Minutes > 0 {
 			t.printf(" (%d min)", m.Minutes)
@@ -162,7 +165,7 @@ func labelsText(g *stack.Group) string {
 	text := ""
 	for i, l := range g.Labels {
 		if i == most {
-			return text + fmt.Sprintf(" and %d other sets of labels", len(g.Labels)-most)
+			return text + fmt.Sprintf(" and %d other sets of labels", len(g.Labels)-most+g.OtherLabels)
 		}
 		text += " " + l.Labels
 		if l.Count != g.Count {

@@ -91,11 +91,12 @@ func TestFaultsAreFoundOnTheFirstScreen(t *testing.T) {
 }
 
 // TestFaultsAreFoundInALargeProgram: where nobody stops it to see which
-// goroutine is which. A worker that missed its wakeup is not found there.
+// goroutine is which. A worker that missed its wakeup is not found there, and a
+// dead downstream only if the program does little else.
 func TestFaultsAreFoundInALargeProgram(t *testing.T) {
 	for _, name := range []string{
 		"channelLeak", "channelLeak2", "lockConvoy", "lockConvoy2", "deadlock", "deadlock2", "spin", "spin2",
-		"mapGrows", "memoryLimit", "descriptors", "stuckLog", "stuckLog2", "deadDownstream",
+		"mapGrows", "memoryLimit", "descriptors", "stuckLog", "stuckLog2",
 	} {
 		t.Run(name, func(t *testing.T) { isFound(t, name, "INTEGRATION_CROWD=1") })
 	}

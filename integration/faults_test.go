@@ -603,7 +603,7 @@ func eventsSeenGrow() {
 	s.receive(200_000, 0)
 	runtime.GC()
 	runtime.GC() // the heap profile is of the last but one
-	go s.receive(1<<40, 5*time.Millisecond)
+	go s.receive(1<<30, 5*time.Millisecond)
 }
 
 // auditTrail is to be written out some day.
@@ -646,7 +646,7 @@ func auditTrailGrows() {
 	a.follow(50_000, 0)
 	runtime.GC()
 	runtime.GC()
-	go a.follow(1<<40, 20*time.Millisecond)
+	go a.follow(1<<30, 20*time.Millisecond)
 }
 
 // memoryLimit

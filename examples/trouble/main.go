@@ -1,4 +1,6 @@
-// Trouble is a service with three faults at once, to try the manhole on: it
+//go:build unix
+
+// Command trouble is a service with three faults at once, to try the manhole on: it
 // leaks goroutines, its sessions queue behind a lock whose holder waits for a
 // backend, and its events fill a channel.
 package main

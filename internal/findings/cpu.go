@@ -47,17 +47,35 @@ type running struct {
 
 func (e *Evidence) onCPU() []running {
 	var all []running
+	var counts []map[string]int
+	if !e.first().Traced {
+		for _, look := range e.Looks[1:] {
+			counts = append(counts, e.runningIn(look))
+		}
+	}
 	for i := range e.first().Groups {
 		g := &e.first().Groups[i]
+		if e.late() {
+			break
+		}
 		if !onCPU(g) {
 			continue
 		}
-		frames := slices.DeleteFunc(slices.Clone(g.Frames), func(f stack.Frame) bool { return e.Code.rank(f.Package()) == 0 })
+		frames := slices.DeleteFunc(slices.Clone(g.Frames), func(f stack.Frame) bool { return e.rank(f) == 0 })
 		if len(frames) == 0 {
 			continue
 		}
 		if !e.first().Traced {
-			all = join(all, running{e.inAll(frames[0].Function, g.Count), frames})
+			for k, f := range frames {
+				n := g.Count
+				for _, count := range counts {
+					n = min(n, count[f.Function])
+				}
+				if n > 0 {
+					all = join(all, running{n, frames[k:]})
+					break
+				}
+			}
 			continue
 		}
 		for _, m := range g.Members {
@@ -101,16 +119,24 @@ func (e *Evidence) memberInAll(id uint64, function string) bool {
 	return true
 }
 
-// inAll is how many of n goroutines run inside the function at each look.
-func (e *Evidence) inAll(function string, n int) int {
-	for _, look := range e.Looks[1:] {
-		now := 0
-		for i := range look.Groups {
-			if g := &look.Groups[i]; onCPU(g) && contains(g.Frames, function) {
-				now += g.Count
+// runningIn counts the goroutines that run inside each function.
+func (e *Evidence) runningIn(look *stack.Snapshot) map[string]int {
+	counts := make(map[string]int)
+	for i := range look.Groups {
+		if e.late() {
+			break
+		}
+		g := &look.Groups[i]
+		if !onCPU(g) {
+			continue
+		}
+		seen := make(map[string]bool) // a function may call itself
+		for _, f := range g.Frames {
+			if !seen[f.Function] {
+				seen[f.Function] = true
+				counts[f.Function] += g.Count
 			}
 		}
-		n = min(n, now)
 	}
-	return n
+	return counts
 }

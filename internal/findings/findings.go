@@ -23,6 +23,9 @@ type Evidence struct {
 	// Final says that there will be no other look. Until then the findings are
 	// suspicions.
 	Final bool
+	// Deadline is when the rules stop searching: a program with very many
+	// different stacks is not to be kept busy by them.
+	Deadline time.Time
 	// Before and After are the vital signs around the looks.
 	Before, After vitals.Sample
 	// Code classifies packages.
@@ -32,6 +35,11 @@ type Evidence struct {
 	Descriptors vitals.Descriptors
 	Kinds       func() ([]vitals.Kind, error)
 	FullPipe    func(fd int) bool // whether a descriptor is a pipe without room
+
+	queues  []*queue       // for locks
+	ranks   map[string]int // by package
+	cut     bool           // the deadline has passed
+	checked int            // how often it was looked at
 }
 
 // Finding is one thing that stands out.
@@ -46,6 +54,11 @@ const Most = 5
 
 // Find applies the rules. The most telling finding comes first.
 func Find(e *Evidence) []Finding {
+	if e.ranks == nil {
+		e.ranks = make(map[string]int)
+	}
+	e.cut = false
+	e.queues = e.findQueues()
 	var all []Finding
 	for _, rule := range []func(*Evidence) []Finding{
 		locks, stuckWrites, descriptors, collector, spinning, leaks, downstream, heap, strays,
@@ -54,6 +67,17 @@ func Find(e *Evidence) []Finding {
 	}
 	slices.SortStableFunc(all, func(a, b Finding) int { return cmp.Compare(b.Weight, a.Weight) })
 	return all[:min(len(all), Most)]
+}
+
+// Cut reports whether the last Find has not seen everything.
+func (e *Evidence) Cut() bool { return e.cut }
+
+// late reports whether the rules are to stop searching.
+func (e *Evidence) late() bool {
+	if e.checked++; !e.cut && e.checked%64 == 0 && !e.Deadline.IsZero() && time.Now().After(e.Deadline) {
+		e.cut = true
+	}
+	return e.cut
 }
 
 // try applies a rule. A fault in it must not keep anybody from the stacks.
@@ -117,10 +141,11 @@ func (c Code) rank(pkg string) int {
 	case c.Main != "" && (pkg == c.Main || strings.HasPrefix(pkg, c.Main+"/")):
 		return 2
 	}
-	for dep := range c.Deps {
-		if pkg == dep || strings.HasPrefix(pkg, dep+"/") {
+	for path := pkg; path != ""; { // a module may have no dot in its name
+		if c.Deps[path] {
 			return 1
 		}
+		path = path[:max(strings.LastIndexByte(path, '/'), 0)]
 	}
 	first, _, _ := strings.Cut(pkg, "/")
 	switch {
@@ -132,12 +157,23 @@ func (c Code) rank(pkg string) int {
 	return 1
 }
 
+// rank is that of the frame's package.
+func (e *Evidence) rank(f stack.Frame) int {
+	pkg := f.Package()
+	r, known := e.ranks[pkg]
+	if !known {
+		r = e.Code.rank(pkg)
+		e.ranks[pkg] = r
+	}
+	return r
+}
+
 // site is the index of the innermost frame of the program's own code, else of
 // another module's; -1 if the stack is the standard library's alone.
-func (c Code) site(frames []stack.Frame) int {
+func (e *Evidence) site(frames []stack.Frame) int {
 	found := -1
 	for i, f := range frames {
-		switch c.rank(f.Package()) {
+		switch e.rank(f) {
 		case 2:
 			return i
 		case 1:
@@ -163,7 +199,7 @@ func (e *Evidence) sites(groups []*stack.Group, n int) []string {
 	}
 	var counts []count
 	for _, g := range groups {
-		i := e.Code.site(g.Frames)
+		i := e.site(g.Frames)
 		if i < 0 {
 			i = 0
 		}

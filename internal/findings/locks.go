@@ -13,11 +13,12 @@ import (
 // function where the lock is not taken in a method.
 type queue struct {
 	name    string // of the type or function
-	method  bool   // it is a type
 	waiters []*stack.Group
+	lockers map[string]bool // the functions that call Lock
 	count   int
 	holder  *stack.Group // who may hold it; nil: nobody to be seen
 	frame   int          // of holder, that is inside the type or function
+	score   int          // of holder
 }
 
 // waitsForLock reports whether the group queues for a mutex.
@@ -58,17 +59,15 @@ func within(f stack.Frame) (name string, method bool) {
 // locks finds queues for locks: with somebody who may hold it, or, where all
 // wait for locks, a deadlock.
 func locks(e *Evidence) []Finding {
-	queues := e.queues()
-	for _, q := range queues {
-		e.findHolder(q)
-	}
 	var dead []*queue
 	var found []Finding
-	for _, q := range queues {
+	for _, q := range e.queues {
 		switch {
-		case stuck(q, queues):
-			dead = append(dead, q)
-		case e.first().Traced || q.count >= manyWaiters: // else others may come and go
+		case stuck(q, e.queues):
+			if !e.moves(q) {
+				dead = append(dead, q)
+			}
+		case q.count >= manyWaiters || e.first().Traced && !e.moves(q): // else they come and go
 			found = append(found, e.convoy(q))
 		}
 	}
@@ -76,6 +75,23 @@ func locks(e *Evidence) []Finding {
 		found = append(found, e.deadlock(dead))
 	}
 	return found
+}
+
+// moves reports whether somebody may have got the lock between the looks: a
+// waiter has left, or, where it is not known who waits, the runtime has counted
+// the wait of one that has got a lock.
+func (e *Evidence) moves(q *queue) bool {
+	if len(e.Looks) == 1 {
+		return false
+	}
+	if !e.first().Traced {
+		return e.After.MutexWait > e.Before.MutexWait
+	}
+	n := 0
+	for _, g := range q.waiters {
+		n += g.Count
+	}
+	return q.count < n
 }
 
 // manyWaiters is how long a queue is that stands out where it is not known
@@ -101,11 +117,17 @@ func stuck(q *queue, queues []*queue) bool {
 	return true
 }
 
-// queues collects the goroutines that wait for locks, longest queue first.
-func (e *Evidence) queues() []*queue {
+// findQueues collects the goroutines that wait for locks, longest queue first,
+// and who may hold them.
+func (e *Evidence) findQueues() []*queue {
+	byName := make(map[string]*queue)
+	waits := make(map[*stack.Group]*queue)
 	var queues []*queue
 	for i := range e.first().Groups {
 		g := &e.first().Groups[i]
+		if e.late() {
+			break
+		}
 		if !waitsForLock(g) {
 			continue
 		}
@@ -113,60 +135,75 @@ func (e *Evidence) queues() []*queue {
 		if n == 0 || at < 0 {
 			continue
 		}
-		name, method := within(g.Frames[at])
-		k := slices.IndexFunc(queues, func(q *queue) bool { return q.name == name })
-		if k < 0 {
-			k = len(queues)
-			queues = append(queues, &queue{name: name, method: method})
+		name, _ := within(g.Frames[at])
+		q := byName[name]
+		if q == nil {
+			q = &queue{name: name, lockers: make(map[string]bool)}
+			byName[name] = q
+			queues = append(queues, q)
 		}
-		queues[k].waiters = append(queues[k].waiters, g)
-		queues[k].count += n
+		q.waiters = append(q.waiters, g)
+		q.count += n
+		q.lockers[g.Frames[at].Function] = true
+		waits[g] = q
+	}
+	if len(queues) > 0 {
+		e.findHolders(byName, waits)
 	}
 	slices.SortStableFunc(queues, func(a, b *queue) int { return cmp.Compare(b.count, a.count) })
 	return queues
 }
 
-// findHolder looks for a goroutine that is inside the type or function and does
-// not wait for its lock. One that has called something from there is more likely
-// the holder than one whose own loop it is, such as a janitor's.
-func (e *Evidence) findHolder(q *queue) {
-	best := -1 << 31
+// findHolders looks for a goroutine that is inside the type or function of each
+// queue and does not wait for its lock. One that has called something from there
+// is more likely the holder than one whose own loop it is, such as a janitor's.
+func (e *Evidence) findHolders(byName map[string]*queue, waits map[*stack.Group]*queue) {
+	inside := make(map[string]string) // by function: the name of its queue, if any
 	for i := range e.first().Groups {
 		g := &e.first().Groups[i]
-		if slices.Contains(q.waiters, g) {
-			continue
+		if e.late() {
+			return
 		}
-		at := -1
-		for k, f := range g.Frames { // the outermost call is where the lock was taken, if any
-			if name, _ := within(f); name == q.name {
-				at = k
+		outermost := make(map[*queue]int) // where a lock was taken, if any
+		for k, f := range g.Frames {
+			name, known := inside[f.Function]
+			if !known {
+				name, _ = within(f)
+				if byName[name] == nil {
+					name = ""
+				}
+				inside[f.Function] = name
+			}
+			if name != "" && waits[g] != byName[name] {
+				outermost[byName[name]] = k
 			}
 		}
-		if at < 0 {
-			continue
-		}
-		score := min(at, 3)
-		if at == len(g.Frames)-1 {
-			score -= 4 // the function of a go statement
-		}
-		if slices.ContainsFunc(q.waiters, func(w *stack.Group) bool {
-			return w.Frames[locker(w)].Function == g.Frames[at].Function
-		}) {
-			score += 4
-		}
-		if g.Count > 10 {
-			score -= 6 // a lock has one holder
-		}
-		if waitsForLock(g) {
-			score -= 2
-		}
-		if e.lasting(g) == 0 {
-			score -= 3 // it did not hold the lock all the time
-		}
-		if score > best {
-			best, q.holder, q.frame = score, g, at
+		for q, at := range outermost {
+			if score := e.holderScore(q, g, at); q.holder == nil || score > q.score {
+				q.score, q.holder, q.frame = score, g, at
+			}
 		}
 	}
+}
+
+func (e *Evidence) holderScore(q *queue, g *stack.Group, at int) int {
+	score := min(at, 3)
+	if at == len(g.Frames)-1 {
+		score -= 4 // the function of a go statement
+	}
+	if q.lockers[g.Frames[at].Function] {
+		score += 4
+	}
+	if g.Count > 10 {
+		score -= 6 // a lock has one holder
+	}
+	if waitsForLock(g) {
+		score -= 2
+	}
+	if e.lasting(g) == 0 {
+		score -= 3 // it did not hold the lock all the time
+	}
+	return score
 }
 
 func (e *Evidence) convoy(q *queue) Finding {
@@ -182,7 +219,7 @@ func (e *Evidence) convoy(q *queue) Finding {
 		what = "now in " + h.State
 	}
 	if writesToFile(h) {
-		what = "stuck in a write to " + e.fullPipes()
+		what = "now in a write to " + e.fullPipes()
 	}
 	who := "it may be held by " + plural(h.Count, "goroutine")
 	if len(h.Members) == 1 {
@@ -205,16 +242,16 @@ func waitText(n int) string {
 // it is a library.
 func (e *Evidence) inward(frames []stack.Frame, from, n int) []string {
 	lines := []string{"    " + place(frames[from])}
-	if e.Code.rank(frames[from].Package()) < 2 {
+	if e.rank(frames[from]) < 2 {
 		for _, f := range frames[from:] {
-			if e.Code.rank(f.Package()) == 2 {
+			if e.rank(f) == 2 {
 				lines = []string{"    " + place(f)}
 				break
 			}
 		}
 	}
 	for i := from - 1; i >= 0 && n > 1; i-- {
-		if e.Code.rank(frames[i].Package()) > 0 || i == 0 {
+		if e.rank(frames[i]) > 0 || i == 0 {
 			lines = append(lines, "    "+place(frames[i]))
 			n--
 		}
@@ -239,12 +276,12 @@ func (e *Evidence) deadlock(queues []*queue) Finding {
 	slices.SortStableFunc(groups, func(a, b *stack.Group) int { return cmp.Compare(a.Count, b.Count) })
 	shown := 0
 	for _, g := range groups {
-		at := e.Code.site(g.Frames)
+		at := e.site(g.Frames)
 		if at < 0 {
 			at = max(locker(g), 0)
 		}
 		f.Lines = append(f.Lines, fmt.Sprintf("%d at %s", g.Count, place(g.Frames[at])))
-		if at+1 < len(g.Frames) && e.Code.rank(g.Frames[at+1].Package()) > 0 {
+		if at+1 < len(g.Frames) && e.rank(g.Frames[at+1]) > 0 {
 			f.Lines = append(f.Lines, "    called at "+place(g.Frames[at+1]))
 		}
 		if shown++; shown == 4 {

@@ -1,6 +1,7 @@
 package findings
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,9 +19,9 @@ type HeapSite struct {
 }
 
 const (
-	largeHeap   = 64 << 20 // below it nobody asks what holds the heap
-	fullPercent = 90       // of a limit is nearly at it
-	thrashing   = 5        // collections a second
+	largeHeap   = 128 << 20 // below it nobody asks what holds the heap
+	fullPercent = 90        // of a limit is nearly at it
+	thrashing   = 5         // collections a second
 )
 
 // heap finds what holds most of a large heap.
@@ -36,7 +37,7 @@ func heap(e *Evidence) []Finding {
 		Title: fmt.Sprintf("%d%% of the live heap of %s was allocated at one place",
 			100*sites[0].Bytes/max(total, 1), vitals.Bytes(e.After.LiveHeap)),
 		Lines:  []string{"at " + place(sites[0].Frames[0])},
-		Weight: 500,
+		Weight: 300,
 	}}
 }
 
@@ -50,8 +51,11 @@ func (e *Evidence) heapSites(only func(HeapSite) bool) (sites []HeapSite, total 
 	index := make(map[stack.Frame]int)
 	for _, s := range e.Heap() {
 		total += s.Bytes
-		at := e.Code.site(s.Frames)
-		if at < 0 || e.Code.rank(s.Frames[at].Package()) < 2 || only != nil && !only(s) {
+		if e.Code.Not != nil && slices.ContainsFunc(s.Frames, func(f stack.Frame) bool { return e.Code.Not(f.Package()) }) {
+			continue // the manhole's own, such as this
+		}
+		at := e.site(s.Frames)
+		if at < 0 || e.rank(s.Frames[at]) < 2 || only != nil && !only(s) {
 			continue
 		}
 		s.Frames = s.Frames[at:]
@@ -64,7 +68,7 @@ func (e *Evidence) heapSites(only func(HeapSite) bool) (sites []HeapSite, total 
 		sites[i].Bytes += s.Bytes
 		sites[i].Objects += s.Objects
 	}
-	slices.SortStableFunc(sites, func(a, b HeapSite) int { return int(b.Bytes - a.Bytes) })
+	slices.SortStableFunc(sites, func(a, b HeapSite) int { return cmp.Compare(b.Bytes, a.Bytes) })
 	return sites, total
 }
 
@@ -96,7 +100,7 @@ func collector(e *Evidence) []Finding {
 // are, and who may have opened them.
 func descriptors(e *Evidence) []Finding {
 	d := e.Descriptors
-	if d.Limit <= 0 || d.Open < d.Limit/100*fullPercent {
+	if d.Limit <= 0 || int64(d.Open)*100 < int64(d.Limit)*fullPercent {
 		return nil
 	}
 	f := Finding{
@@ -119,7 +123,7 @@ func descriptors(e *Evidence) []Finding {
 	// One goroutine for each of them?
 	for i := range e.first().Groups {
 		g := &e.first().Groups[i]
-		at := e.Code.site(g.Frames)
+		at := e.site(g.Frames)
 		if at < 0 || 2*g.Count < kinds[0].Count || g.Count > kinds[0].Count*6/5+8 {
 			continue
 		}

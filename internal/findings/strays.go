@@ -25,6 +25,9 @@ func strays(e *Evidence) []Finding {
 	}
 	var crews []*crew
 	for i := range first.Groups {
+		if e.late() {
+			break
+		}
 		g := &first.Groups[i]
 		entry := e.entry(g)
 		if entry == "" {
@@ -49,7 +52,7 @@ func strays(e *Evidence) []Finding {
 
 func (e *Evidence) entry(g *stack.Group) string {
 	for _, f := range slices.Backward(g.Frames) {
-		if e.Code.rank(f.Package()) == 2 {
+		if e.rank(f) == 2 {
 			return f.Function
 		}
 	}
@@ -59,13 +62,13 @@ func (e *Evidence) entry(g *stack.Group) string {
 func (e *Evidence) straysOf(c *crew) []Finding {
 	var found []Finding
 	for _, g := range c.groups {
-		at := e.Code.site(g.Frames)
+		at := e.site(g.Frames)
 		if at < 0 || !blocked(g) {
 			continue
 		}
 		still := e.staying(g)
 		others := c.count - len(still)
-		if len(still) == 0 || len(still) > c.count/4 {
+		if len(still) == 0 || len(still) > max(c.count/8, 1) {
 			continue
 		}
 		if moving := e.moving(c, still); e.Final && (2*moving < others || moving < 3) {
@@ -134,9 +137,10 @@ func (e *Evidence) oldRequests() []Finding {
 	var found []Finding
 	for i := range e.first().Groups {
 		g := &e.first().Groups[i]
-		at := e.Code.site(g.Frames)
+		at := e.site(g.Frames)
 		_, most := g.Waits()
-		if most < 1 || at < 0 || !blocked(g) || g.State == "select" || !contains(g.Frames, "net/http.serverHandler.ServeHTTP") {
+		// Several at one place are subscribers of something.
+		if most < 1 || g.Count > 2 || at < 0 || !blocked(g) || g.State == "select" || !contains(g.Frames, "net/http.serverHandler.ServeHTTP") {
 			continue
 		}
 		found = append(found, Finding{

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/gomanhole/oneshot/internal/stack"
+	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
 // Limits from which on a number of goroutines at one place is worth a line.
@@ -33,13 +34,19 @@ func leaks(e *Evidence) []Finding {
 	first := e.first()
 	for i := range first.Groups {
 		g := &first.Groups[i]
-		at := e.Code.site(g.Frames)
-		if !blocked(g) || waitsForLock(g) || at < 0 || g.Count < manySenders {
+		if e.late() {
+			break
+		}
+		if !blocked(g) || waitsForLock(g) || g.Count < manySenders {
+			continue
+		}
+		at := e.site(g.Frames)
+		if at < 0 {
 			continue
 		}
 		grew := e.growth(g)
 		switch {
-		case g.State == "chan send" && 10*g.Count >= first.Total:
+		case g.State == "chan send" && 10*g.Count >= first.Total && (e.quiet(g.Count) || e.startedApart(g)) && !e.shrinks(g):
 		case grew > 0 && g.Count >= manyReceivers:
 		case g.Count >= manyReceivers && 2*g.Count >= first.Total && e.startedApart(g):
 		default:
@@ -79,6 +86,19 @@ func (e *Evidence) growth(g *stack.Group) int {
 	return max(same.Count-g.Count, 0)
 }
 
+// shrinks reports whether there are fewer of the group at the last look.
+func (e *Evidence) shrinks(g *stack.Group) bool {
+	same := e.last().Find(g.Key())
+	return same == nil || same.Count < g.Count
+}
+
+// quiet reports whether the program has run goroutines less often between the
+// looks than it takes for all of a group to go on and come back. In a busy program
+// it is not to be known.
+func (e *Evidence) quiet(turns int) bool {
+	return len(e.Looks) == 1 || vitals.Runs(e.Before, e.After) < uint64(turns)
+}
+
 // startedApart reports whether the goroutines have many parents, as requests are.
 func (e *Evidence) startedApart(g *stack.Group) bool {
 	parents := make(map[uint64]bool)
@@ -93,11 +113,16 @@ func downstream(e *Evidence) []Finding {
 	var found []Finding
 	for i := range e.first().Groups {
 		g := &e.first().Groups[i]
+		if e.late() {
+			break
+		}
 		if g.Count < manyRequests || e.lasting(g) < max(g.Count*9/10, manyRequests) {
 			continue
 		}
-		at := e.Code.site(g.Frames)
-		if at < 0 || e.Code.rank(g.Frames[at].Package()) < 2 {
+		at := e.site(g.Frames)
+		// An answer through net/http takes three goroutines a turn each: if there
+		// were two for each of the group, answers come.
+		if at < 0 || e.rank(g.Frames[at]) < 2 || !e.first().Traced && !e.quiet(2*3*g.Count) {
 			continue
 		}
 		calls := slices.IndexFunc(g.Frames[:at], isClientCall)
@@ -129,15 +154,25 @@ func readsOrDials(frames []stack.Frame) bool {
 	return contains(frames, "net.(*conn).Read", "net.(*conn).Write", "crypto/tls.(*Conn).Read", "net.(*netFD).Read", "net.(*netFD).connect")
 }
 
-// acceptedConn reports whether the goroutines were started where connections
-// are accepted: those serve clients, which may keep silent as long as they like.
+// acceptedConn reports whether the goroutines, or those that started them, were
+// started where connections are accepted: they serve clients, which may keep
+// silent as long as they like. Where that cannot be known it says so too.
 func (e *Evidence) acceptedConn(g *stack.Group) bool {
-	for _, other := range e.first().Groups {
-		if !contains(other.Frames, "net.(*TCPListener).Accept", "net.(*UnixListener).Accept", "net.(*netFD).accept") {
-			continue
+	const generations = 4
+	for range generations {
+		for _, other := range e.first().Groups {
+			if contains(other.Frames, "net.(*TCPListener).Accept", "net.(*UnixListener).Accept", "net.(*netFD).accept") &&
+				slices.ContainsFunc(other.Frames, func(f stack.Frame) bool { return f.Function == g.Creator.Function }) {
+				return true
+			}
 		}
-		if slices.ContainsFunc(other.Frames, func(f stack.Frame) bool { return f.Function == g.Creator.Function }) {
-			return true
+		parent := g.Members[0].Parent
+		at := slices.IndexFunc(e.first().Groups, func(p stack.Group) bool { return p.Has(parent) })
+		if at < 0 {
+			return parent != 1 // who ended; main cannot have
+		}
+		if g = &e.first().Groups[at]; g.Creator.Function == "" { // main
+			return false
 		}
 	}
 	return false

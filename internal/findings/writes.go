@@ -2,6 +2,7 @@ package findings
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/gomanhole/oneshot/internal/stack"
@@ -23,11 +24,14 @@ func stuckWrites(e *Evidence) []Finding {
 	var found []Finding
 	for i := range e.first().Groups {
 		g := &e.first().Groups[i]
-		if !writesToFile(g) || e.lasting(g) == 0 {
+		if e.late() {
+			break
+		}
+		if !writesToFile(g) || e.lasting(g) == 0 || !e.first().Traced && !e.quiet(g.Count) {
 			continue
 		}
-		at := e.Code.site(g.Frames)
-		if at < 0 || e.Code.rank(g.Frames[at].Package()) < 2 || e.holds(g) {
+		at := e.site(g.Frames)
+		if at < 0 || e.rank(g.Frames[at]) < 2 || e.holds(g) {
 			continue
 		}
 		found = append(found, Finding{
@@ -41,12 +45,7 @@ func stuckWrites(e *Evidence) []Finding {
 
 // holds reports whether the group may be the holder of a lock that others wait for.
 func (e *Evidence) holds(g *stack.Group) bool {
-	for _, q := range e.queues() {
-		if e.findHolder(q); q.holder == g {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(e.queues, func(q *queue) bool { return q.holder == g })
 }
 
 // fullPipes says what the write may be to.

@@ -104,7 +104,7 @@ func (r *profileReader) Write(p []byte) (int, error) {
 func (r *profileReader) line(text []byte) {
 	if labels, ok := bytes.CutPrefix(text, []byte("# labels: ")); ok && len(r.groups) > 0 && r.last >= 0 {
 		g := &r.groups[r.last]
-		g.addLabels(string(labels), g.Count)
+		g.addLabels(func() string { return string(labels) }, g.Count)
 		return
 	}
 	count, pcs, ok := bytes.Cut(text, []byte(" @"))

@@ -3,8 +3,11 @@
 package stack
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"runtime"
+	"slices"
 	"strings"
 	_ "unsafe" // for go:linkname
 )
@@ -91,8 +94,10 @@ func (p *profiler) records() bool {
 		}
 		records[i].stack = nil // for the collector, if it comes by
 	}
-	for l, count := range sets {
-		p.groups[l.group].addLabels(l.set.String(), count)
+	// The most frequent first: a group remembers some of them only.
+	ordered := slices.SortedFunc(maps.Keys(sets), func(a, b labeled) int { return cmp.Compare(sets[b], sets[a]) })
+	for _, l := range ordered {
+		p.groups[l.group].addLabels(l.set.String, sets[l])
 	}
 	return true
 }

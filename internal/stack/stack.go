@@ -28,13 +28,14 @@ type Goroutine struct {
 
 // Group is some goroutines that wait for the same, with the same stack.
 type Group struct {
-	Count   int
-	State   string       // what they wait for in the runtime's words, or runnable, running, syscall
-	Labels  []LabelCount // pprof labels, the most frequent first; 100 at most
-	Frames  []Frame      // innermost first, without the runtime's own on top and at the entry
-	Deeper  bool         // there are frames beyond the last that the profile has no room for
-	Creator Frame        // the go statement; zero if not known
-	Members []Goroutine  // by id; nil in a profile
+	Count       int
+	State       string       // what they wait for in the runtime's words, or runnable, running, syscall
+	Labels      []LabelCount // pprof labels, the most frequent first; 100 at most
+	OtherLabels int          // sets of labels that are not among those
+	Frames      []Frame      // innermost first, without the runtime's own on top and at the entry
+	Deeper      bool         // there are frames beyond the last that the profile has no room for
+	Creator     Frame        // the go statement; zero if not known
+	Members     []Goroutine  // by id; nil in a profile
 
 	key uint64 // of the state and the frames
 }
@@ -53,7 +54,7 @@ type Snapshot struct {
 	Traced bool // the groups have members
 	Cut    bool // the trace was longer than the room for it
 
-	index map[uint64]int // made by Find
+	index map[uint64]int // made by Find, of the groups as they are then
 }
 
 // newSnapshot joins groups that read the same (their program counters may
@@ -75,8 +76,9 @@ func newSnapshot(groups []Group, own int) *Snapshot {
 		to.Count += g.Count
 		to.Members = append(to.Members, g.Members...)
 		for _, l := range g.Labels {
-			to.addLabels(l.Labels, l.Count)
+			to.addLabels(func() string { return l.Labels }, l.Count)
 		}
+		to.OtherLabels += g.OtherLabels
 	}
 	for _, g := range s.Groups {
 		slices.SortStableFunc(g.Labels, func(a, b LabelCount) int {
@@ -100,16 +102,19 @@ func compareFrames(a, b []Frame) int {
 // see what most have, where every request has its own.
 const maxLabels = 100
 
-func (g *Group) addLabels(labels string, count int) {
+func (g *Group) addLabels(labels func() string, count int) {
+	if len(g.Labels) == maxLabels {
+		g.OtherLabels++
+		return
+	}
+	text := labels()
 	for i := range g.Labels {
-		if g.Labels[i].Labels == labels {
+		if g.Labels[i].Labels == text {
 			g.Labels[i].Count += count
 			return
 		}
 	}
-	if len(g.Labels) < maxLabels {
-		g.Labels = append(g.Labels, LabelCount{labels, count})
-	}
+	g.Labels = append(g.Labels, LabelCount{text, count})
 }
 
 // Waits is for how many minutes the members have waited, from the shortest to
@@ -157,7 +162,7 @@ func (g *Group) Key() uint64 { return g.key }
 func (s *Snapshot) AddLabels(profile *Snapshot) {
 	for i := range s.Groups {
 		if p := profile.Find(s.Groups[i].key); p != nil {
-			s.Groups[i].Labels = p.Labels
+			s.Groups[i].Labels, s.Groups[i].OtherLabels = p.Labels, p.OtherLabels
 		}
 	}
 }

@@ -336,6 +336,27 @@ func TestLabelsAreCounted(t *testing.T) {
 	require.Equal(t, []LabelCount{{`{"a":"b"}`, 1}}, labeled.Groups[0].Labels)
 }
 
+func TestTheMostFrequentLabelsAreKept(t *testing.T) {
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer close(stop)
+	wait := func() { <-stop }
+	for i := range 300 {
+		pprof.Do(context.Background(), pprof.Labels("request", fmt.Sprint(i)), func(context.Context) { wg.Go(wait) })
+	}
+	pprof.Do(context.Background(), pprof.Labels("handler", "export"), func(context.Context) {
+		for range 50 {
+			wg.Go(wait)
+		}
+	})
+	require.Eventually(t, func() bool {
+		s, err := Labeled(none)
+		return err == nil && len(s.Groups) == 1 && len(s.Groups[0].Labels) == maxLabels && s.Groups[0].OtherLabels == 201 &&
+			s.Groups[0].Labels[0] == LabelCount{`{"handler":"export"}`, 50}
+	}, 10*time.Second, time.Millisecond)
+}
+
 func TestHeaders(t *testing.T) {
 	for _, c := range []struct {
 		head   string
@@ -393,12 +414,13 @@ func TestEstimateIsOfTheRightSize(t *testing.T) {
 	}
 	s, err := Profile(none)
 	require.NoError(t, err)
-	c := s.Estimate()
+	c := s.Estimate(0)
 	tr, err := TakeTrace(64 << 20)
 	require.NoError(t, err)
 	defer tr.Release()
 	require.InDelta(t, len(tr.Text), c.Bytes, float64(len(tr.Text))/2)
 	require.Positive(t, c.Stop)
+	require.Greater(t, s.Estimate(1<<32).Stop, c.Stop+time.Second, "deep stacks are walked, if not shown")
 }
 
 func FuzzTrace(f *testing.F) {

@@ -21,14 +21,15 @@ type Sample struct {
 	Created                                           uint64 // goroutines, ever
 	Threads                                           uint64
 
-	HeapObjects, LiveHeap, HeapGoal uint64 // bytes; LiveHeap is what the last collection left
-	Stacks                          uint64 // bytes
-	FromSystem, Released            uint64 // bytes; FromSystem holds what was released
-	Limit                           uint64 // bytes; NoLimit if there is none
-	GOGC                            uint64 // percent; above 1<<31 it is off
-	Cycles                          uint64 // of the collector, ever
-	LimiterOn                       uint64 // the last cycle in which the collector was held back to half the CPU; 0: none
-	CollectorCPU, TotalCPU          float64
+	HeapObjects, LiveHeap, HeapGoal uint64  // bytes; LiveHeap is what the last collection left
+	Stacks                          uint64  // bytes
+	FromSystem, Released            uint64  // bytes; FromSystem holds what was released
+	Limit                           uint64  // bytes; NoLimit if there is none
+	GOGC                            uint64  // percent; above 1<<31 it is off
+	Cycles                          uint64  // of the collector, ever
+	LimiterOn                       uint64  // the last cycle in which the collector was held back to half the CPU; 0: none
+	CollectorCPU, TotalCPU          float64 // seconds
+	MutexWait                       float64 // seconds that those waited who have got their lock
 
 	latencies *metrics.Float64Histogram
 }
@@ -56,6 +57,16 @@ func Running() uint64 {
 	return n
 }
 
+// StackBytes is the memory of all stacks.
+func StackBytes() uint64 {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/stacks:bytes"}}
+	metrics.Read(sample)
+	if sample[0].Value.Kind() != metrics.KindUint64 {
+		return 0
+	}
+	return sample[0].Value.Uint64()
+}
+
 // Read takes a sample.
 func Read() Sample {
 	s := Sample{At: time.Now(), Usage: ReadUsage(), Procs: runtime.GOMAXPROCS(0)}
@@ -81,7 +92,7 @@ func Read() Sample {
 		{"/gc/gogc:percent", &s.GOGC},
 		{"/gc/limiter/last-enabled:gc-cycle", &s.LimiterOn},
 	}
-	const others = 3
+	const others = 4
 	var samples [len(numbers) + others]metrics.Sample
 	for i, n := range numbers {
 		samples[i].Name = n.name
@@ -89,7 +100,8 @@ func Read() Sample {
 	rest := samples[len(numbers):]
 	rest[0].Name = "/cpu/classes/gc/total:cpu-seconds"
 	rest[1].Name = "/cpu/classes/total:cpu-seconds"
-	rest[2].Name = "/sched/latencies:seconds"
+	rest[2].Name = "/sync/mutex/wait/total:seconds"
+	rest[3].Name = "/sched/latencies:seconds"
 	metrics.Read(samples[:])
 	for i, n := range numbers {
 		if samples[i].Value.Kind() == metrics.KindUint64 {
@@ -100,13 +112,13 @@ func Read() Sample {
 	n := uint64(runtime.NumGoroutine())
 	s.Waiting -= min(s.Goroutines-min(n, s.Goroutines), s.Waiting)
 	s.Goroutines = n
-	for i, to := range []*float64{&s.CollectorCPU, &s.TotalCPU} {
+	for i, to := range []*float64{&s.CollectorCPU, &s.TotalCPU, &s.MutexWait} {
 		if rest[i].Value.Kind() == metrics.KindFloat64 {
 			*to = rest[i].Value.Float64()
 		}
 	}
-	if rest[2].Value.Kind() == metrics.KindFloat64Histogram {
-		s.latencies = rest[2].Value.Float64Histogram()
+	if rest[3].Value.Kind() == metrics.KindFloat64Histogram {
+		s.latencies = rest[3].Value.Float64Histogram()
 	}
 	return s
 }
@@ -133,6 +145,21 @@ func Latency(before, after Sample) time.Duration {
 		return 0
 	}
 	return percentile(before.latencies, after.latencies, 0.99)
+}
+
+// Runs is about how many times a goroutine was given a processor between two
+// samples. The runtime keeps account of every eighth (gTrackingPeriod in proc.go).
+func Runs(before, after Sample) (n uint64) {
+	if after.latencies == nil {
+		return math.MaxUint64 // it is not known
+	}
+	for i := range after.latencies.Counts {
+		n += after.latencies.Counts[i]
+		if before.latencies != nil {
+			n -= before.latencies.Counts[i]
+		}
+	}
+	return 8 * n
 }
 
 // percentile is the upper bound of the bucket that holds the p-th part of what

@@ -31,7 +31,7 @@ func TestSampleIsOfThisProcess(t *testing.T) {
 	require.NotZero(t, after.Threads)
 	require.NotZero(t, after.LiveHeap)
 	require.Greater(t, after.InUse(), after.HeapObjects)
-	require.EqualValues(t, NoLimit, after.Limit)
+	require.Equal(t, uint64(NoLimit), after.Limit)
 	require.Equal(t, runtime.GOMAXPROCS(0), after.Procs)
 	if runtime.GOOS != "windows" {
 		busy, user := CPUs(before.Usage, after.Usage)
