@@ -42,7 +42,9 @@
 //		...
 //	}
 //
-// Oneshot opens the door without any signal.
+// Oneshot opens the door without any signal, TriggerFile by writing the pid into a
+// file, Activate and ActivateOn for one client after another. InstallFromEnv and
+// package auto take the options from the environment.
 //
 // # Windows and sessions
 //

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -90,6 +91,45 @@ func TestHolderBehindAnotherLock(t *testing.T) {
 	require.Len(t, found, 1)
 	require.Contains(t, found[0].Title, "deadlock? 2 goroutines queue for locks")
 	require.Contains(t, strings.Join(found[0].Lines, "\n"), "main.(*b).get  /src/main.go:11")
+}
+
+// looks is what is found in a program that looks different each time.
+func looks(snapshots ...*stack.Snapshot) []Finding {
+	return Find(&Evidence{Looks: snapshots, Final: true, After: vitals.Sample{Limit: vitals.NoLimit}})
+}
+
+func TestALockThatIsPassedOnIsNoDeadlock(t *testing.T) {
+	waiter := func(id int) string {
+		return goroutine(id, "sync.Mutex.Lock", "sync.(*Mutex).Lock", "main.(*wrapped).Lock", "main.work")
+	}
+	worker := func(id int) string { return goroutine(id, "sleep", "time.Sleep", "main.work") }
+	require.Empty(t, looks(trace(waiter(1), waiter(2), worker(3)), trace(waiter(1), waiter(3), worker(2))),
+		"the holder is not inside the type's methods, and yet there is one")
+	require.Len(t, looks(trace(waiter(1), waiter(2)), trace(waiter(1), waiter(2), waiter(3))), 1)
+}
+
+func TestAServerOfSilentClients(t *testing.T) {
+	created := func(text, by string, parent int) string {
+		return strings.Replace(text, "created by main.start in goroutine 1", fmt.Sprintf("created by %s in goroutine %d", by, parent), 1)
+	}
+	goroutines := []string{goroutine(1, "IO wait", "net.(*netFD).accept", "net.(*TCPListener).Accept", "main.serve")}
+	for i := range 30 {
+		goroutines = append(goroutines,
+			created(goroutine(100+i, "chan receive", "main.handle"), "main.serve", 1),
+			created(goroutine(200+i, "IO wait", "net.(*conn).Read", "main.readLoop"), "main.handle", 100+i))
+	}
+	require.Empty(t, final(trace(goroutines...)))
+}
+
+func TestTheRulesStopInTime(t *testing.T) {
+	var goroutines []string
+	for i := range 500 {
+		goroutines = append(goroutines, goroutine(i, "sync.Mutex.Lock", "sync.(*Mutex).Lock", fmt.Sprintf("main.f%d", i)))
+	}
+	s := trace(goroutines...)
+	e := &Evidence{Looks: []*stack.Snapshot{s, s}, Deadline: time.Now().Add(-time.Second)}
+	Find(e)
+	require.True(t, e.Cut())
 }
 
 func TestOfManyFindingsTheMostTellingAreShown(t *testing.T) {

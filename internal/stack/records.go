@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"runtime"
 	"slices"
 	"strings"
 	_ "unsafe" // for go:linkname
@@ -42,9 +41,6 @@ func (s *labelSet) String() string {
 	return "{" + b.String() + "}"
 }
 
-// breath is how many stacks are counted before others may have the processor.
-const breath = 256
-
 // records counts the goroutines by their stacks; false if it cannot be done.
 func (p *profiler) records() bool {
 	var records []record
@@ -66,9 +62,6 @@ func (p *profiler) records() bool {
 	}
 	var sets map[labeled]int
 	for i, r := range records[:n] {
-		if i%breath == breath-1 {
-			runtime.Gosched()
-		}
 		if p.labeled && labels[i] == nil {
 			continue
 		}

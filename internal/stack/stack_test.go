@@ -152,7 +152,7 @@ func deep(n int) {
 //go:noinline
 func otherRoot() { deep(60); sink++ }
 
-type service[T any] struct{ v T }
+type service[T any] struct{ _ T }
 
 //go:noinline
 func (s *service[T]) wait() { func() { select {} }(); sink++ }
