@@ -22,8 +22,9 @@ const (
 	lookAgain = 60 * time.Millisecond
 
 	// longLook is how long a look may have stopped the program for there to be
-	// another.
-	longLook = 5 * time.Millisecond
+	// another. (Where the CPUs are wanted by others too, the stop takes as long
+	// as they have them.)
+	longLook = 50 * time.Millisecond
 
 	// rulesTime is how long the rules may search each time.
 	rulesTime = 300 * time.Millisecond

@@ -14,12 +14,12 @@ import (
 // looks to tell a loop from a busy server.
 func spinning(e *Evidence) []Finding {
 	busy, user := vitals.CPUs(e.Before.Usage, e.After.Usage)
-	needed := 0.7
+	needed := 0.6
 	if !e.first().Traced {
-		needed = 0.85 // which goroutine it is, is not known; a server talks to the system more
+		needed = 0.7 // which goroutine it is, is not known; a server talks to the system more
 	}
 	// A loop has a CPU for itself, if others do not want it too.
-	if e.Final && (busy < 0.5 || user < needed || len(e.Looks) < 3) {
+	if e.Final && (busy < 0.25 || user < needed || len(e.Looks) < 3) {
 		return nil
 	}
 	var found []Finding

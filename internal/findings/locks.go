@@ -79,13 +79,13 @@ func locks(e *Evidence) []Finding {
 
 // moves reports whether somebody may have got the lock between the looks: a
 // waiter has left, or, where it is not known who waits, the runtime has counted
-// the wait of one that has got a lock.
+// the long wait of one that has got a lock.
 func (e *Evidence) moves(q *queue) bool {
 	if len(e.Looks) == 1 {
 		return false
 	}
 	if !e.first().Traced {
-		return e.After.MutexWait > e.Before.MutexWait
+		return e.After.MutexWait-e.Before.MutexWait > e.span().Seconds()/2
 	}
 	n := 0
 	for _, g := range q.waiters {

@@ -2,6 +2,7 @@ package findings
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/gomanhole/oneshot/internal/stack"
@@ -63,7 +64,7 @@ func (e *Evidence) straysOf(c *crew) []Finding {
 	var found []Finding
 	for _, g := range c.groups {
 		at := e.site(g.Frames)
-		if at < 0 || !blocked(g) {
+		if at < 0 || !blocked(g) || slices.ContainsFunc(g.Frames[:at], isClientCall) {
 			continue
 		}
 		still := e.staying(g)
@@ -72,6 +73,9 @@ func (e *Evidence) straysOf(c *crew) []Finding {
 			continue
 		}
 		if moving := e.moving(c, still); e.Final && (2*moving < others || moving < 3) {
+			continue
+		}
+		if e.Final && e.byChance(c, g, still) {
 			continue
 		}
 		f := Finding{
@@ -89,6 +93,23 @@ func (e *Evidence) straysOf(c *crew) []Finding {
 		found = append(found, f)
 	}
 	return found
+}
+
+// byChance reports whether one of the crew may have been seen at that place at
+// every look because all of them are there often: the more often the others were
+// seen there, the less it says. What has waited for minutes is not there by chance.
+func (e *Evidence) byChance(c *crew, g *stack.Group, still []stack.Goroutine) bool {
+	if least, _ := g.Waits(); least >= 2 {
+		return false
+	}
+	there := 0
+	for _, look := range e.Looks {
+		if same := look.Find(g.Key()); same != nil {
+			there += same.Count - len(still)
+		}
+	}
+	p := float64(there) / float64(len(e.Looks)*(c.count-len(still)))
+	return float64(c.count)*math.Pow(p, float64(len(e.Looks))) > 0.02
 }
 
 func waits(n int) string {
