@@ -50,7 +50,7 @@ func (e *Evidence) onCPU() []running {
 	var counts []map[string]int
 	if !e.first().Traced {
 		for _, look := range e.Looks[1:] {
-			counts = append(counts, e.runningIn(look))
+			counts = append(counts, e.inside(look, onCPU))
 		}
 	}
 	for i := range e.first().Groups {
@@ -87,6 +87,12 @@ func (e *Evidence) onCPU() []running {
 			}
 		}
 	}
+	// One of many that come and go is on a CPU at every look now and then; it
+	// spins if it is most of those in that function.
+	if len(all) > 0 {
+		inside := e.inside(e.first(), func(*stack.Group) bool { return true })
+		all = slices.DeleteFunc(all, func(r running) bool { return 2*r.count < inside[r.frames[0].Function] })
+	}
 	slices.SortStableFunc(all, func(a, b running) int { return cmp.Compare(b.count, a.count) })
 	return all[:min(len(all), 3)]
 }
@@ -119,24 +125,25 @@ func (e *Evidence) memberInAll(id uint64, function string) bool {
 	return true
 }
 
-// runningIn counts the goroutines that run inside each function.
-func (e *Evidence) runningIn(look *stack.Snapshot) map[string]int {
-	counts := make(map[string]int)
+// inside counts the goroutines that are inside each function, of the groups
+// that count.
+func (e *Evidence) inside(look *stack.Snapshot, counts func(*stack.Group) bool) map[string]int {
+	inside := make(map[string]int)
 	for i := range look.Groups {
 		if e.late() {
 			break
 		}
 		g := &look.Groups[i]
-		if !onCPU(g) {
+		if !counts(g) {
 			continue
 		}
 		seen := make(map[string]bool) // a function may call itself
 		for _, f := range g.Frames {
 			if !seen[f.Function] {
 				seen[f.Function] = true
-				counts[f.Function] += g.Count
+				inside[f.Function] += g.Count
 			}
 		}
 	}
-	return counts
+	return inside
 }

@@ -81,7 +81,10 @@ func collector(e *Evidence) []Finding {
 	}
 	cycles := e.After.Cycles - e.Before.Cycles
 	seconds := e.span().Seconds()
-	if e.Final && float64(cycles) < thrashing*seconds {
+	// Where what survives is at the limit, one collection follows the other,
+	// however long each takes.
+	full := e.After.LiveHeap >= limit/100*fullPercent
+	if e.Final && !full && float64(cycles) < thrashing*seconds {
 		return nil
 	}
 	f := Finding{
