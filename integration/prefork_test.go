@@ -1,0 +1,72 @@
+//go:build linux
+
+package integration
+
+import (
+	"bufio"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestTheTriggerFileOpensTheNamedWorker: of 16, every time, and no other.
+func TestTheTriggerFileOpensTheNamedWorker(t *testing.T) {
+	dir := t.TempDir()
+	program, trigger := filepath.Join(dir, "prefork"), filepath.Join(dir, "trigger")
+	out, err := exec.Command("go", "build", "-o", program, "../examples/prefork").CombinedOutput()
+	require.NoError(t, err, string(out))
+	const workers = 16
+	cmd := exec.Command(program, "-workers", fmt.Sprint(workers), "-trigger", trigger)
+	var stderr log
+	cmd.Stderr = &stderr
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+	})
+	var pids []string
+	lines := bufio.NewScanner(stdout)
+	for len(pids) < workers && lines.Scan() {
+		if m := regexp.MustCompile(`echo (\d+) > `).FindStringSubmatch(lines.Text()); m != nil {
+			pids = append(pids, m[1])
+		}
+	}
+	require.Len(t, pids, workers, stderr.String())
+
+	const triggers = 200
+	for range triggers {
+		pid := pids[rand.N(len(pids))]
+		require.NoError(t, os.WriteFile(trigger, []byte(pid+"\n"), 0o600))
+		path := "/tmp/manhole-" + pid
+		var conn net.Conn
+		eventually(t, func() (ok bool) {
+			conn, err = net.Dial("unix", path)
+			return err == nil
+		}, "worker %s does not open", pid)
+		require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
+		greeting, err := bufio.NewReader(conn).ReadString('\n')
+		require.NoError(t, err)
+		require.Contains(t, greeting, "pid "+pid+",")
+		for _, other := range pids {
+			_, err := os.Lstat("/tmp/manhole-" + other)
+			require.ErrorIs(t, err, os.ErrNotExist, "worker %s has a socket, when %s was named", other, pid)
+		}
+		require.NoError(t, conn.Close())
+	}
+	// Those who open later than they were looked at, would have logged it.
+	eventually(t, func() bool { return strings.Count(stderr.String(), "window open") >= triggers }, "the log lacks windows")
+	require.Equal(t, triggers, strings.Count(stderr.String(), "window open"))
+	require.Equal(t, triggers, strings.Count(stderr.String(), "names this process"))
+}
