@@ -98,7 +98,7 @@ func lookAround(ctx context.Context, before vitals.Sample) (*stack.Snapshot, []f
 // look takes a snapshot: of a small program a trace, if it may, with the labels
 // of a profile.
 func look(trace bool) (*stack.Snapshot, error) {
-	if n := runtime.NumGoroutine(); !trace || n > smallProgram || vitals.StackBytes() > deepStacks {
+	if !trace || !quicklyTraced() {
 		return stack.Profile(own)
 	}
 	t, err := stack.TakeTrace(smallRoom)
@@ -116,10 +116,13 @@ func look(trace bool) (*stack.Snapshot, error) {
 	return s, nil
 }
 
-// deepStacks is the memory of all stacks, in bytes, from which on they may have
-// frames enough for a trace to take long: it walks all of them, if it shows a
-// hundred of each.
-const deepStacks = 16 << 20
+// quicklyTraced reports whether a trace stops the program for a millisecond or
+// two only: there are few goroutines, and no stacks with frames by the thousand,
+// all of which it walks, if it shows a hundred of each.
+func quicklyTraced() bool {
+	const deep = 16 << 20 // bytes of stacks
+	return runtime.NumGoroutine() <= smallProgram && vitals.StackBytes() <= deep
+}
 
 // judged is the snapshot without the goroutines that are inside the package,
 // such as the one that called Dump.

@@ -9,7 +9,6 @@ import (
 	"io"
 	"math"
 	"regexp"
-	"runtime"
 	"runtime/pprof"
 	"slices"
 	"strings"
@@ -180,7 +179,7 @@ func (d *dump) selects(g *stack.Group) bool {
 // trace takes a trace of all goroutines, with one stop of the program whose
 // length it has estimated before.
 func (d *dump) trace() (*stack.Trace, error) {
-	if runtime.NumGoroutine() <= smallProgram {
+	if quicklyTraced() {
 		return stack.TakeTrace(smallRoom)
 	}
 	s, err := stack.Profile(func(string) bool { return false })

@@ -107,6 +107,35 @@ func TestALongStopWantsForce(t *testing.T) {
 	}
 }
 
+// TestDeepStacksAreNotWalkedUnasked: few goroutines can have very many frames.
+func TestDeepStacksAreNotWalkedUnasked(t *testing.T) {
+	t.Cleanup(func() { // of the stacks, for the tests that come after
+		eventually(t, func() bool {
+			runtime.GC()
+			return quicklyTraced()
+		}, "the stacks are not given back")
+	})
+	parkMany(t, 40, func(stop <-chan struct{}) { waitBelow(20_000, stop) })
+	out := dumped(t, DumpOptions{Groups: -1})
+	require.Contains(t, out, "... and more frames, for which the profile has no room")
+	for _, o := range []DumpOptions{{Full: true}, {Form: DumpGo}} {
+		d := dump{DumpOptions: o, ctx: context.Background(), longest: 1}
+		require.ErrorIs(t, d.write(new(bytes.Buffer)), ErrLongStop)
+		d.Force = true
+		require.NoError(t, d.write(new(bytes.Buffer)))
+	}
+}
+
+//go:noinline
+func waitBelow(n int, stop <-chan struct{}) {
+	if n == 0 {
+		<-stop
+		return
+	}
+	waitBelow(n-1, stop)
+	runtime.KeepAlive(n)
+}
+
 func TestSelections(t *testing.T) {
 	parkMany(t, 5, waitHere)
 	parkMany(t, 4, waitThere)
