@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -17,7 +18,9 @@ import (
 //	go test -run '^$' -bench Shell -benchtime 1000x
 //
 // and reports how many of the runs were answered with stacks and a prompt. It
-// wants an idle machine: nothing makes nc wait for the socket but its own start.
+// wants an idle machine: nothing makes nc wait for the socket but its own start,
+// so a CPU that something else has for a millisecond may lose a round. How much
+// of the CPUs the hypervisor gave to others meanwhile is reported too.
 func BenchmarkShell(b *testing.B) {
 	if _, err := exec.LookPath("nc"); err != nil {
 		b.Skip("needs nc; install it with apt-get install netcat-openbsd")
@@ -33,6 +36,7 @@ func BenchmarkShell(b *testing.B) {
 	done`, server.Pid, path, input, input, input)
 	sh := exec.Command("bash", "-c", script)
 	sh.Stdin = strings.NewReader(strings.Repeat("\n", b.N))
+	before := readCPUTime(b)
 	b.ResetTimer()
 	answers, err := sh.Output()
 	if err != nil {
@@ -41,4 +45,34 @@ func BenchmarkShell(b *testing.B) {
 	answered := bytes.Count(answers, []byte("answered"))
 	b.ReportMetric(float64(answered), "answered")
 	b.ReportMetric(float64(b.N-answered), "unanswered")
+	b.ReportMetric(readCPUTime(b).stolenSince(before), "stolen-%")
+}
+
+// cpuTime is the first line of /proc/stat (proc(5)), in clock ticks.
+type cpuTime struct{ total, stolen uint64 }
+
+func readCPUTime(b *testing.B) cpuTime {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		b.Fatal(err)
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	var t cpuTime
+	// user, nice, system, idle, iowait, irq, softirq, steal; what follows is part of user and nice
+	for i, field := range strings.Fields(line)[1:9] {
+		n, err := strconv.ParseUint(field, 10, 64)
+		if err != nil {
+			b.Fatalf("/proc/stat: %q: %v", line, err)
+		}
+		t.total += n
+		if i == 7 {
+			t.stolen = n
+		}
+	}
+	return t
+}
+
+// stolenSince is the share in percent.
+func (t cpuTime) stolenSince(before cpuTime) float64 {
+	return 100 * float64(t.stolen-before.stolen) / float64(max(t.total-before.total, 1))
 }
