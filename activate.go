@@ -20,6 +20,9 @@ func (m *Manhole) activateLocked() (w *window, mine bool, err error) {
 	if m.undone {
 		return nil, false, ErrNotInstalled
 	}
+	if err := m.moveIn(); err != nil {
+		return nil, false, err
+	}
 	if m.win == nil {
 		m.win = m.newWindow()
 		return m.win, true, nil
@@ -41,7 +44,9 @@ func (w *window) live() {
 	m := w.m
 	m.mu.Lock()
 	next := w.next
-	m.win = next
+	if m.win == w { // it is not in a forked child, which has left it
+		m.win = next
+	}
 	if next != nil {
 		if m.undone {
 			next.shut(errUninstalled)
@@ -171,14 +176,14 @@ func (m *Manhole) stays() time.Duration {
 // stayActive is the goroutine of an activation.
 func (m *Manhole) stayActive(a *activation) {
 	defer close(a.ended)
-	m.log.info("activated", "path", m.path, "idle timeout", m.opts.IdleTimeout)
+	m.log.info("activated", "path", m.Path(), "idle timeout", m.opts.IdleTimeout)
 	why := m.windows(a)
 	m.mu.Lock()
 	if m.active == a { // it ends by itself
 		m.active = nil
 	}
 	m.mu.Unlock()
-	m.log.info("deactivated", "path", m.path, "reason", why)
+	m.log.info("deactivated", "path", m.Path(), "reason", why)
 }
 
 // windows opens window after window, until it returns why there is no other.

@@ -78,7 +78,7 @@ func (s *session) command(name string, args []string) (exit bool) {
 
 // writeBanner says since when the program runs and who looks.
 func writeBanner(s *session) {
-	if up := s.m.proc.uptime(); up > 0 {
+	if up := s.m.home.Load().proc.uptime(); up > 0 {
 		fmt.Fprintf(s.out, "up %v; ", up.Round(time.Second))
 	}
 	fmt.Fprintf(s.out, "you are pid %d, uid %d; help lists the commands\n", s.cred.PID, s.cred.UID)

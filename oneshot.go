@@ -7,7 +7,6 @@ import (
 	"os/signal"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // The errors that a caller may want to tell apart, with errors.Is.
@@ -30,14 +29,11 @@ var (
 // Manhole is the installed thing. Its methods may be called from any goroutine.
 type Manhole struct {
 	opts      Options // with the defaults filled in
-	path      string
-	proc      identity
-	greeting  []byte
+	home      atomic.Pointer[home]
 	log       asyncLog
 	sigThread sigThread
 	notice    notice
 	trap      *trap          // nil: windows are guarded by signal.Notify
-	notBefore time.Time      // no socket is created earlier (ReinstallDelay)
 	quit      chan struct{}  // closed by Uninstall
 	signals   chan os.Signal // OneshotOn comes here
 	activates chan os.Signal // and ActivateOn here
@@ -70,18 +66,17 @@ func Install(o Options) (*Manhole, error) {
 	}
 	m := &Manhole{
 		opts: o.withDefaults(),
-		proc: thisProcess(),
 		log:  asyncLog{logger: o.Logger},
 		quit: make(chan struct{}),
 	}
 	if err := checkSignals(o); err != nil {
 		return nil, err
 	}
-	m.greeting = greeting(m.proc.pid)
-	var err error
-	if m.path, err = socketPath(m.opts.SocketPath, m.proc.pid); err != nil {
+	home, err := newHome(m.opts.SocketPath, m.opts.ReinstallDelay)
+	if err != nil {
 		return nil, err
 	}
+	m.home.Store(home)
 
 	installed.Lock()
 	defer installed.Unlock()
@@ -110,7 +105,7 @@ func Install(o Options) (*Manhole, error) {
 	m.setTrap()
 	m.notice = postNotice(m.opts)
 	if earlier != nil {
-		m.notBefore = time.Now().Add(m.opts.ReinstallDelay)
+		home.wait(m.opts.ReinstallDelay)
 	}
 	if !o.NoReceiver && len(m.Signals()) > 0 {
 		m.startReceiver()
@@ -159,7 +154,7 @@ func Installed() *Manhole {
 }
 
 // Path returns where the socket stands while a window is open.
-func (m *Manhole) Path() string { return m.path }
+func (m *Manhole) Path() string { return m.home.Load().path }
 
 // Signals returns what a program with NoReceiver and a signal loop of its own
 // has to pass to signal.Notify for the manhole; it calls Handle with what comes.

@@ -54,6 +54,9 @@ func runProgram(spec string) {
 		o.Terminate = TerminateReraise
 	}
 	ready := func() { fmt.Println("ready") }
+	if run := morePrograms[name]; run != nil {
+		run(o)
+	}
 	all := []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP}
 
 	if name == "early" { // handles its signals before the manhole is installed
@@ -124,6 +127,9 @@ func runProgram(spec string) {
 	}
 	panic("no program " + spec)
 }
+
+// morePrograms are programs that stand in other files.
+var morePrograms = map[string]func(Options){}
 
 // signalled is a channel that has had its signal.
 func signalled() chan os.Signal {

@@ -21,11 +21,11 @@ func (w *window) publish() (err error) {
 	if w.reason != nil {
 		return w.reason
 	}
-	tmp, path := w.m.path+tmpSuffix(rand.Uint32()), w.m.path
+	tmp, path := w.home.path+tmpSuffix(rand.Uint32()), w.home.path
 	if isAbstract(path) { // there is no file, and nothing to move or remove
 		tmp, path = "", ""
 	}
-	w.guard.arm(w.m.proc.pid, path, tmp)
+	w.guard.arm(w.home.proc.pid, path, tmp)
 	var ln *listener
 	err = os.ErrClosed // if a signal has come already
 	if w.guard.hold() {
@@ -69,9 +69,9 @@ func isAbstract(path string) bool { return strings.HasPrefix(path, "@") }
 // listenAbstract publishes a socket without a file. Between bind and listen a
 // client would be refused, for which there is no remedy.
 func (w *window) listenAbstract() (*listener, error) {
-	ln, err := listenAt(w.m.path)
+	ln, err := listenAt(w.home.path)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("%w: %s; end its owner or set SocketPath", ErrPathInUse, w.m.path)
+		return nil, fmt.Errorf("%w: %s; end its owner or set SocketPath", ErrPathInUse, w.home.path)
 	}
 	if err == nil {
 		w.guard.own(inode{}, ln)
@@ -90,7 +90,7 @@ func (w *window) move(ln *listener, tmp string) error {
 	}
 	w.own = own
 	w.guard.own(own, ln)
-	return moveSocket(tmp, w.m.path)
+	return moveSocket(tmp, w.home.path)
 }
 
 // tmpSuffix tells the temporary name of a socket from its path. It is not to
@@ -148,17 +148,17 @@ func moveAfterLook(tmp, path string) error {
 // unlink removes the path if it is still our socket and we are still the
 // process that made it. The caller holds w.mu.
 func (w *window) unlink() {
-	m := w.m
-	if !m.proc.isThis() || isAbstract(m.path) {
+	path := w.home.path
+	if !w.home.proc.isThis() || isAbstract(path) {
 		return
 	}
-	now, _, err := inodeAt(m.path)
+	now, _, err := inodeAt(path)
 	if err == nil && now == w.own {
-		err = syscall.Unlink(m.path)
+		err = syscall.Unlink(path)
 	} else if err == nil {
 		err = errors.New("something else stands there now; it is left alone")
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		m.log.warn("the socket was not removed", "path", m.path, "err", err)
+		w.m.log.warn("the socket was not removed", "path", path, "err", err)
 	}
 }

@@ -87,7 +87,7 @@ func (m *Manhole) enter(s *session, cred Cred) error {
 
 // begin greets the client, and hands its socket to the poller only then.
 func (s *session) begin(client int) {
-	_, _ = writeSocket(uintptr(client), s.m.greeting) // a new socket has room for it
+	_, _ = writeSocket(uintptr(client), s.m.home.Load().greeting) // a new socket has room for it
 	s.conn = os.NewFile(uintptr(client), "manhole client")
 	s.in.conn, s.out.wire.conn = s.conn, s.conn
 }

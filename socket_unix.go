@@ -128,6 +128,12 @@ func inodeAt(path string) (inode, uint32, error) {
 	return inode{uint64(stat.Dev), uint64(stat.Ino)}, uint32(stat.Mode) & 0o777, nil
 }
 
+// ownedBy reports whether a file is the user's.
+func ownedBy(info os.FileInfo, uid int) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(stat.Uid) == uid
+}
+
 // socketInUse reports whether some process still holds a socket bound to path.
 // It asks with a connect from a datagram socket: the kernel looks the socket up
 // and finds none (ECONNREFUSED) or one of another type (EPROTOTYPE), and

@@ -228,7 +228,7 @@ func (g *guard) pass(p post) {
 				"signal", nameOf(p.sig))
 		}
 	}
-	if !raise || !m.proc.isThis() {
+	if !raise || !m.home.Load().proc.isThis() {
 		return
 	}
 	m.log.flush(flushTime)

@@ -74,7 +74,7 @@ func (t *trigger) arm() error {
 		return err
 	}
 	signal.Notify(t.signals, syscall.SIGIO)
-	if _, err := unix.FcntlInt(uintptr(t.fd), unix.F_SETOWN, t.m.proc.pid); err != nil {
+	if _, err := unix.FcntlInt(uintptr(t.fd), unix.F_SETOWN, t.m.home.Load().proc.pid); err != nil {
 		signal.Stop(t.signals)
 		return os.NewSyscallError("fcntl F_SETOWN", err)
 	}
@@ -244,7 +244,7 @@ func (t *trigger) fire(except int64) (when int64) {
 		t.m.log.warn("the trigger file is ignored: it does not hold one pid", "path", t.path, "content", printable(clip(word, 40)))
 		return 0
 	}
-	if int(pid) != t.m.proc.pid || !t.m.proc.isThis() {
+	if proc := t.m.home.Load().proc; int(pid) != proc.pid || !proc.isThis() {
 		t.m.log.info("the trigger file names another process", "path", t.path, "pid", pid)
 		return when
 	}

@@ -3,6 +3,7 @@
 package oneshot
 
 import (
+	"os"
 	"syscall"
 	"time"
 )
@@ -29,6 +30,7 @@ func (*listener) accept() (int, error)         { return -1, ErrUnsupported }
 func (*listener) turnAway(func(int))           {}
 func (*listener) close()                       {}
 func inodeAt(string) (inode, uint32, error)    { return inode{}, 0, ErrUnsupported }
+func ownedBy(os.FileInfo, int) bool            { return false }
 func moveSocket(_, _ string) error             { return ErrUnsupported }
 func socketInUse(string) (bool, error)         { return false, ErrUnsupported }
 func checkDirWritable(string) error            { return ErrUnsupported }

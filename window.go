@@ -29,6 +29,7 @@ func (c closedBy) Error() string { return "closed by " + signalName(c.sig) }
 // the only one that publishes and accepts; any other may extend or shut it.
 type window struct {
 	m    *Manhole
+	home *home
 	done chan struct{} // closed when nothing of it is left but its session
 	over chan struct{} // closed by shut
 	next *window       // guarded by m.mu: asked for while this one was being shut
@@ -48,7 +49,7 @@ type window struct {
 
 // newWindow makes the next window. The caller holds m.mu.
 func (m *Manhole) newWindow() *window {
-	return &window{m: m, stays: m.stays(), done: make(chan struct{}), over: make(chan struct{})}
+	return &window{m: m, home: m.home.Load(), stays: m.stays(), done: make(chan struct{}), over: make(chan struct{})}
 }
 
 // extend starts the timeout again; false if the window is shut.
@@ -89,9 +90,11 @@ func (w *window) shutLocked(reason error) bool {
 	close(w.over)
 	if w.ln != nil {
 		w.unlink()
-		w.ln.turnAway(func(client int) {
-			w.m.dismiss(client, "oneshot: too late, the window is closed: "+reason.Error()+"\n")
-		})
+		if w.home.proc.isThis() { // or the clients are the parent's
+			w.ln.turnAway(func(client int) {
+				w.m.dismiss(client, "oneshot: too late, the window is closed: "+reason.Error()+"\n")
+			})
+		}
 		w.guard.disarm() // it knows the descriptor
 		w.ln.close()
 	}
@@ -115,16 +118,16 @@ func (w *window) run() {
 	case err == nil:
 		w.admit()
 	case errors.As(err, new(closedBy)), errors.Is(err, ErrNotInstalled):
-		w.m.log.info("window closed", "path", w.m.path, "reason", err)
+		w.m.log.info("window closed", "path", w.home.path, "reason", err)
 	default:
-		w.m.log.error("no window", "path", w.m.path, "err", err)
+		w.m.log.error("no window", "path", w.home.path, "err", err)
 	}
 	w.guard.leave()
 }
 
 // delay waits for the end of ReinstallDelay; false if the window is shut by then.
 func (w *window) delay() bool {
-	if d := time.Until(w.m.notBefore); d > 0 {
+	if d := time.Until(w.home.notBefore); d > 0 {
 		w.stepAside()
 		t := time.NewTimer(d)
 		defer t.Stop()
@@ -154,7 +157,7 @@ func (w *window) admit() {
 			w.shut(closedBy{sig})
 		}
 		if why := w.why(); why != nil && err != nil {
-			m.log.info("window closed", "path", m.path, "reason", why)
+			m.log.info("window closed", "path", m.Path(), "reason", why)
 			return
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -165,7 +168,7 @@ func (w *window) admit() {
 			// Out of descriptors, as a rule; the client goes on waiting.
 			if !told {
 				told = true
-				m.log.error("cannot accept a client, trying on", "path", m.path, "err", err)
+				m.log.error("cannot accept a client, trying on", "path", m.Path(), "err", err)
 			}
 			w.pause(100 * time.Millisecond)
 			w.timeout()
@@ -218,7 +221,7 @@ func (w *window) accept() (int, error) {
 // logOpen logs the opening, once. The record has the time of that.
 func (w *window) logOpen() {
 	if !w.opened.IsZero() {
-		w.m.log.later(w.opened, slog.LevelInfo, "window open", "path", w.m.path, "timeout", w.stays)
+		w.m.log.later(w.opened, slog.LevelInfo, "window open", "path", w.home.path, "timeout", w.stays)
 		w.opened = time.Time{}
 	}
 }
@@ -252,7 +255,7 @@ func (w *window) pause(d time.Duration) {
 
 // refuse tells a client why it may not enter, and lets it go.
 func (m *Manhole) refuse(client int, cred Cred, why error) {
-	m.log.warn("client refused", "path", m.path, "pid", cred.PID, "uid", cred.UID, "gid", cred.GID, "err", why)
+	m.log.warn("client refused", "path", m.Path(), "pid", cred.PID, "uid", cred.UID, "gid", cred.GID, "err", why)
 	m.dismiss(client, fmt.Sprintf("oneshot: refused: %v\n", why))
 }
 

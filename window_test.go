@@ -199,16 +199,6 @@ func TestOnlyTheOwnInodeIsUnlinked(t *testing.T) {
 	require.Contains(t, m.log.String(), "left alone")
 }
 
-func TestAnotherProcessDoesNotUnlink(t *testing.T) {
-	m := install(t, Options{})
-	m.proc.pid++ // as seen by a child that was forked with our memory
-	go m.Oneshot(t.Context())
-	eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no window")
-	require.NoError(t, m.Uninstall())
-	_, err := os.Lstat(m.Path())
-	require.NoError(t, err)
-}
-
 func TestARefusedClientDoesNotUseTheWindowUp(t *testing.T) {
 	var mu sync.Mutex
 	asked := 0

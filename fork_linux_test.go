@@ -1,0 +1,240 @@
+package oneshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+func init() {
+	morePrograms["execs"] = func(o Options) {
+		o.SocketPath += "-%p"
+		o.ReinstallDelay = reinstallDelay
+		replace := make(chan os.Signal, 1)
+		signal.Notify(replace, syscall.SIGUSR1)
+		mustInstall(o)
+		fmt.Println("ready")
+		<-replace
+		panic(syscall.Exec("/proc/self/exe", os.Args, os.Environ()))
+	}
+	morePrograms["forks"] = fork
+	morePrograms["parent"] = func(o Options) {
+		mustInstall(o)
+		fmt.Println("ready")
+		child := exec.Command("/proc/self/exe")
+		child.Env = append(os.Environ(), programEnv+"=child")
+		child.Stdout, child.Stderr = os.Stdout, os.Stderr
+		again := make(chan os.Signal, 1)
+		signal.Notify(again, syscall.SIGUSR1)
+		for range again {
+			child := *child
+			_ = child.Run() // what it prints tells
+		}
+	}
+	morePrograms["child"] = func(o Options) {
+		m := mustInstall(o)
+		err := m.Oneshot(context.Background())
+		fmt.Println("in use:", errors.Is(err, ErrPathInUse), err)
+		_ = m.Uninstall()
+		os.Exit(0)
+	}
+}
+
+// reinstallDelay is that of the programs here: longer than what goes on before
+// takes on a busy machine, or nothing would be seen of it.
+const reinstallDelay = 500 * time.Millisecond
+
+// An image that is executed in place of the one that had a window open finds a
+// dead socket of its own pid, and waits with the next.
+func TestAnImageExecutedInPlaceWaitsWithItsWindow(t *testing.T) {
+	p := startProgram(t, "execs")
+	p.path += fmt.Sprintf("-%d", p.Process.Pid)
+	for range 3 { // each time another image
+		p.open(t)
+		first, _, err := inodeAt(p.path)
+		require.NoError(t, err)
+
+		began := time.Now()
+		p.signal(t, syscall.SIGUSR1)
+		p.ready(t)
+		_, err = net.Dial("unix", p.path)
+		require.ErrorIs(t, err, syscall.ECONNREFUSED, "the descriptor was inherited")
+		p.signal(t, syscall.SIGUSR2)
+		eventually(t, func() bool {
+			now, _, err := inodeAt(p.path)
+			require.NoError(t, err, "nobody may remove it but to put another there")
+			return now != first
+		}, "the early signal was lost")
+		require.GreaterOrEqual(t, time.Since(began), reinstallDelay)
+		connect(t, p.path).leave()
+		requireGone(t, p.path)
+	}
+}
+
+func TestTerminatedDuringTheDelay(t *testing.T) {
+	for _, around := range []string{"", " posts"} {
+		t.Run(around, func(t *testing.T) {
+			p := startProgram(t, "execs"+around)
+			p.path += fmt.Sprintf("-%d", p.Process.Pid)
+			p.open(t)
+			p.signal(t, syscall.SIGUSR1)
+			p.ready(t)
+			first, _, err := inodeAt(p.path)
+			require.NoError(t, err)
+			p.signal(t, syscall.SIGUSR2)
+			time.Sleep(reinstallDelay / 10) // any moment of the delay will do
+			p.signal(t, syscall.SIGTERM)
+			status := p.wait(t)
+			require.True(t, status.Signaled())
+			require.Equal(t, syscall.SIGTERM, status.Signal())
+			now, _, err := inodeAt(p.path)
+			require.NoError(t, err)
+			require.Equal(t, first, now, "there is another socket")
+		})
+	}
+}
+
+// A dead socket of somebody else, or at a path that is not of this pid alone,
+// tells nothing about this process.
+func TestOnlyTheOwnDeadSocketDelays(t *testing.T) {
+	dir := tempDir(t)
+	dead := func(path string) {
+		t.Helper()
+		ln, err := listenAt(path)
+		require.NoError(t, err)
+		ln.close()
+	}
+	own := filepath.Join(dir, fmt.Sprintf("s-%d", os.Getpid()))
+	for _, test := range []struct {
+		name, pattern, path string
+		delays              bool
+	}{
+		{"own", filepath.Join(dir, "s-%p"), own, true},
+		{"without pid", filepath.Join(dir, "s"), filepath.Join(dir, "s"), false},
+		{"nothing there", filepath.Join(dir, "t-%p"), "", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if test.path != "" {
+				dead(test.path)
+			}
+			h, err := newHome(test.pattern, time.Hour)
+			require.NoError(t, err)
+			require.Equal(t, test.delays, time.Until(h.notBefore) > 0)
+		})
+	}
+	t.Run("another user's", func(t *testing.T) {
+		if os.Geteuid() != 0 {
+			t.Skip("needs root, to give a file away")
+		}
+		require.NoError(t, os.Lchown(own, 65534, 65534))
+		h, err := newHome(filepath.Join(dir, "s-%p"), time.Hour)
+		require.NoError(t, err)
+		require.True(t, h.notBefore.IsZero())
+	})
+}
+
+// fork opens a window and forks without exec. The child shuts its copy of the
+// window and dies of SIGTERM; more than a few system calls Go does not support
+// there, since of all threads it has one.
+func fork(o Options) {
+	o.NoReceiver = true
+	m := mustInstall(o)
+	m.Handle(syscall.SIGUSR2)
+	for m.window().listening() == nil {
+		runtime.Gosched()
+	}
+	w := m.window()
+	pid, _, errno := syscall.RawSyscall(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0)
+	if errno != 0 {
+		panic(errno)
+	}
+	if pid == 0 {
+		if w.shut(errUninstalled) {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGTERM) // with the trap set
+		}
+		syscall.RawSyscall(unix.SYS_EXIT_GROUP, 0, 0, 0)
+	}
+	var status syscall.WaitStatus
+	_, _ = syscall.Wait4(int(pid), &status, 0, nil)
+	fmt.Println("ready")
+	fmt.Println(status.Signal() == syscall.SIGTERM)
+	select {}
+}
+
+func (w *window) listening() *listener {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.ln
+}
+
+func TestAForkedChildLeavesTheWindowAlone(t *testing.T) {
+	p := startProgram(t, "forks")
+	line, err := p.lines.ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "true\n", line, "the child did not get to where it should have")
+	connect(t, p.path).leave()
+	requireGone(t, p.path)
+}
+
+// What is asked of a manhole that a forked child has inherited is done at a path
+// of the child's own, and not at once.
+func TestAnInheritedManholeMovesIn(t *testing.T) {
+	dir := tempDir(t)
+	m := install(t, Options{OneshotOn: syscall.SIGUSR2, SocketPath: dir + "/s-%p", ReinstallDelay: reinstallDelay})
+	own := m.Path()
+	parents := *m.home.Load()
+	parents.proc.pid--
+	parents.path = fmt.Sprintf("%s/s-%d", dir, parents.proc.pid)
+	m.home.Store(&parents)
+	require.NotEqual(t, own, m.Path())
+	ln, err := listenAt(parents.path)
+	require.NoError(t, err)
+	defer ln.close()
+
+	began := time.Now()
+	kill(t, syscall.SIGUSR2)
+	connect(t, own).leave()
+	require.GreaterOrEqual(t, time.Since(began), reinstallDelay)
+	require.Equal(t, own, m.Path())
+	_, _, err = inodeAt(parents.path)
+	require.NoError(t, err)
+}
+
+func TestParentAndChildWithOnePath(t *testing.T) {
+	p := startProgram(t, "parent")
+	p.open(t)
+	stands, _, err := inodeAt(p.path)
+	require.NoError(t, err)
+	for range 3 {
+		p.signal(t, syscall.SIGUSR1)
+		line, err := p.lines.ReadString('\n')
+		require.NoError(t, err)
+		require.Contains(t, line, "in use: true")
+		require.Contains(t, line, p.path)
+	}
+	now, _, err := inodeAt(p.path)
+	require.NoError(t, err)
+	require.Equal(t, stands, now)
+	connect(t, p.path).leave()
+	requireGone(t, p.path)
+
+	// Whoever comes when the path is free has it.
+	p.signal(t, syscall.SIGUSR1)
+	connect(t, p.path).leave()
+	line, err := p.lines.ReadString('\n')
+	require.NoError(t, err)
+	require.Contains(t, line, "in use: false <nil>")
+	requireGone(t, p.path)
+}
