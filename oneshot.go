@@ -111,6 +111,9 @@ func Install(o Options) (*Manhole, error) {
 		m.startReceiver()
 	}
 	installed.m = m
+	if why := replaceable(home.path); why != "" {
+		m.log.warn("another user can put a socket in place of the manhole's", "path", home.path, "reason", why)
+	}
 	return m, nil
 }
 
@@ -185,9 +188,9 @@ func (m *Manhole) isOwn(sig os.Signal) bool {
 }
 
 // Uninstall closes the window if one is open, removes its socket, ends the
-// receiver and deactivates. Running sessions may finish; Drain waits for them. A second call returns ErrNotInstalled.
-// Call it before the program exits, as one closes a listener: os.Exit leaves no
-// time for anything.
+// receiver and deactivates. Running sessions may finish; Drain waits for them. A
+// second call returns ErrNotInstalled. Call it before the program exits, as one
+// closes a listener: os.Exit leaves no time for anything.
 func (m *Manhole) Uninstall() error {
 	installed.Lock()
 	defer installed.Unlock()

@@ -215,6 +215,24 @@ func TestUnwritableDirectory(t *testing.T) {
 	require.ErrorContains(t, err, "set SocketPath")
 }
 
+func TestADirectoryWithoutStickyBit(t *testing.T) {
+	dir := tempDir(t)
+	for _, test := range []struct {
+		mode os.FileMode
+		warn bool
+	}{
+		{0o777, true},
+		{0o777 | os.ModeSticky, false},
+		{0o700, false},
+	} {
+		require.NoError(t, os.Chmod(dir, test.mode))
+		m := install(t, Options{SocketPath: filepath.Join(dir, "s")})
+		require.NoError(t, m.Uninstall())
+		m.Manhole.log.flush(patience)
+		require.Equal(t, test.warn, strings.Contains(m.log.String(), "chmod +t "+dir), "%v: %s", test.mode, m.log)
+	}
+}
+
 func TestThePathOfExactlyTheLongestLength(t *testing.T) {
 	dir := tempDir(t)
 	longest := maxSocketPath - len(tmpSuffix(0))

@@ -43,8 +43,9 @@ type Options struct {
 	NoReceiver bool
 
 	// SocketPath is where the socket stands while a window is open; %p is the
-	// pid. A leading @ is the abstract namespace, which has no files (Linux). The default is DefaultSocketPath. A relative path is taken from the
-	// directory in which Install is called.
+	// pid. A leading @ is the abstract namespace, which has no files (Linux). A
+	// relative path is taken from the directory in which Install is called. The
+	// default is DefaultSocketPath.
 	SocketPath string
 
 	// ConnectTimeout is how long a window stays open for a client. A further
@@ -61,9 +62,11 @@ type Options struct {
 	// socket removed; its running sessions may finish.
 	Reinstall bool
 
-	// ReinstallDelay is how long after such a reinstall no socket is created.
-	// A signal that comes earlier opens the window when the delay is over. The
-	// default is half a second; a negative delay is none.
+	// ReinstallDelay is how long after such a reinstall no socket is created,
+	// nor in an image that was executed in place of one with an open window, nor
+	// in a child that was forked without an exec: it may be about to become
+	// another program. A signal that comes earlier opens the window when the
+	// delay is over. The default is half a second; a negative delay is none.
 	ReinstallDelay time.Duration
 
 	// Sigmask is the signals that are blocked on the thread that moves a
@@ -137,6 +140,19 @@ func checkSignal(option string, sig os.Signal) error {
 		return fmt.Errorf("oneshot: %s cannot be %s: %s; use syscall.SIGUSR1 or SIGUSR2", option, nameOf(s), why)
 	}
 	return nil
+}
+
+// replaceable says why a socket at path is not safe from other users; empty: it
+// is. Who may enter is not decided by that, but to whom a client talks is.
+func replaceable(path string) string {
+	if isAbstract(path) {
+		return ""
+	}
+	dir := filepath.Dir(path)
+	if info, err := os.Stat(dir); err == nil && info.Mode()&os.ModeSticky == 0 && info.Mode().Perm()&0o002 != 0 {
+		return dir + " may be written by everybody and has no sticky bit; chmod +t " + dir
+	}
+	return ""
 }
 
 // checkAbstract checks a name in the abstract namespace.

@@ -1,12 +1,18 @@
 package oneshot
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
+	"io"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/pprof"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -99,4 +105,42 @@ func TestThreadsDoNotInheritTheMask(t *testing.T) {
 	masked := threadsWith(t, ^neverBlocked)
 	close(stop)
 	require.Equal(t, before+1, masked)
+}
+
+// spin burns CPU without a function call (Load is an instruction) until it is told to stop, where only
+// the runtime's signals can interrupt it.
+//
+//go:noinline
+func spin(stop *uint32) (n int) {
+	for atomic.LoadUint32(stop) == 0 {
+		n++
+	}
+	return n
+}
+
+// TestProfilesAndPreemptionInSessions: with one CPU for Go code, a command that
+// spins lets others run, and is in the CPU profile.
+func TestProfilesAndPreemptionInSessions(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	begun := make(chan *uint32, 1)
+	_, c := startSession(t, &command{name: "spin", run: func(context.Context, *session, []string) error {
+		var stop uint32
+		begun <- &stop
+		spin(&stop)
+		return nil
+	}})
+	c.expect(prompt)
+	var profile bytes.Buffer
+	require.NoError(t, pprof.StartCPUProfile(&profile))
+	c.send("spin\n")
+	stop := <-begun
+	time.Sleep(200 * time.Millisecond) // comes back, since the command is preempted
+	atomic.StoreUint32(stop, 1)
+	c.expect(prompt)
+	pprof.StopCPUProfile()
+	unzipped, err := gzip.NewReader(&profile)
+	require.NoError(t, err)
+	text, err := io.ReadAll(unzipped)
+	require.NoError(t, err)
+	require.Contains(t, string(text), "oneshot.spin")
 }

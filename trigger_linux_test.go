@@ -6,13 +6,25 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 )
+
+func init() {
+	morePrograms["triggered"] = func(o Options) {
+		o.TriggerFile = o.SocketPath + ".trigger"
+		mustInstall(o)
+		fmt.Println("ready")
+		select {}
+	}
+}
 
 // write writes the file as echo does: truncate, write, close.
 func write(t *testing.T, file, text string) {
@@ -173,4 +185,36 @@ func TestTheTriggerFileThroughWaitAndHandle(t *testing.T) {
 	}
 	kill(t, syscall.SIGIO) // somebody else's
 	require.False(t, m.Handle(<-c))
+}
+
+// TestATriggerFileCostsNoCPU: while nothing is written into it no thread of the
+// program runs, not for a microsecond.
+func TestATriggerFileCostsNoCPU(t *testing.T) {
+	p := startProgram(t, "triggered")
+	const quiet = 3 * time.Second
+	switches := func() (n int) {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", p.Process.Pid))
+		require.NoError(t, err)
+		for _, path := range threads {
+			text, err := os.ReadFile(path)
+			require.NoError(t, err)
+			for _, m := range regexp.MustCompile(`ctxt_switches:\s+(\d+)`).FindAllStringSubmatch(string(text), -1) {
+				times, err := strconv.Atoi(m[1])
+				require.NoError(t, err)
+				n += times
+			}
+		}
+		return n
+	}
+	// The runtime has something to do every now and then, a collection every two
+	// minutes for one, so one stretch of time is enough.
+	for range 10 {
+		before := switches()
+		require.Positive(t, before)
+		time.Sleep(quiet)
+		if switches() == before {
+			return
+		}
+	}
+	require.Fail(t, "it never rests")
 }

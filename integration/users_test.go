@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -118,4 +120,58 @@ func TestADirectoryWithoutPermission(t *testing.T) {
 	require.Contains(t, string(out), dir)
 	require.Contains(t, string(out), "permission denied")
 	require.Contains(t, string(out), "set SocketPath")
+}
+
+// TestAReplacedSocketIsLeftAlone: where everybody may write, another user can
+// move the socket away. What is put there instead is not removed.
+func TestAReplacedSocketIsLeftAlone(t *testing.T) {
+	needRoot(t)
+	dir := t.TempDir()
+	require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755))
+	require.NoError(t, os.Chmod(dir, 0o777))
+	argv := as(alice, server, "-socket", dir+"/s")
+	c := start(t, exec.Command(argv[0], argv[1:]...), "nc -U")
+	c.path = dir + "/s"
+	eventually(t, func() bool { return strings.Contains(c.stderr.String(), "sticky bit") }, "no warning")
+	c.open(t)
+	argv = as(bob, "sh", "-c", "mv $0/s $0/away && echo precious >$0/s", dir)
+	out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	c.signal(t, syscall.SIGTERM)
+	require.Equal(t, 0, c.wait(t).ExitStatus())
+	text, err := os.ReadFile(c.path)
+	require.NoError(t, err)
+	require.Equal(t, "precious\n", string(text))
+}
+
+// TestAReadOnlyTmp: at the start Install says so; later, a window fails, and the
+// next one opens when the file system can be written again.
+func TestAReadOnlyTmp(t *testing.T) {
+	needRoot(t)
+	need(t, "unshare", "util-linux")
+	if out, err := exec.Command("unshare", "--mount", "true").CombinedOutput(); err != nil {
+		t.Skipf("needs mount namespaces: %v: %s", err, out)
+	}
+	// The server's binary is in the /tmp that is covered.
+	const cover = "mount --bind $(dirname $0) /mnt && mount -t tmpfs -o "
+	out, err := exec.Command("unshare", "--mount", "sh", "-c", cover+"ro none /tmp && exec /mnt/server", server).CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), "/tmp")
+	require.Contains(t, string(out), "read-only file system")
+	require.Contains(t, string(out), "set SocketPath")
+
+	c := start(t, exec.Command("unshare", "--mount", "sh", "-c", cover+"rw none /tmp && exec /mnt/server", server), "nc -U")
+	remount := func(how string) {
+		t.Helper()
+		out, err := exec.Command("nsenter", "--mount", "--target", fmt.Sprint(c.Process.Pid), "mount", "-o", "remount,"+how, "/tmp").CombinedOutput()
+		require.NoError(t, err, "%s", out)
+	}
+	c.path = fmt.Sprintf("/proc/%d/root%s", c.Process.Pid, c.path)
+	require.Contains(t, c.session(t, "exit\n"), ">>> ")
+	remount("ro")
+	c.signal(t, usr2)
+	eventually(t, func() bool { return strings.Contains(c.stderr.String(), "read-only file system") }, "not logged: %s", c.stderr)
+	require.Contains(t, c.stderr.String(), "no window")
+	remount("rw")
+	require.Contains(t, c.session(t, "exit\n"), ">>> ")
 }
