@@ -227,7 +227,7 @@ func (m *Manhole) Drain(ctx context.Context) error {
 	for {
 		m.mu.Lock()
 		left := m.left
-		inside := m.inside
+		inside := len(m.inside)
 		m.mu.Unlock()
 		if inside == 0 {
 			return nil

@@ -147,7 +147,7 @@ func TestDrainWaitsForSessions(t *testing.T) {
 
 // TestUninstallFromASessionsOwnCommand must not wait for itself.
 func TestUninstallFromASessionsOwnCommand(t *testing.T) {
-	_, c := startSession(t, &command{name: "leave", run: func(context.Context, *session, []string) error {
+	_, c := startSession(t, &Command{Name: "leave", Run: func(context.Context, *Session, []string) error {
 		return Installed().Uninstall()
 	}})
 	c.expect(prompt)

@@ -4,30 +4,73 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"strings"
+	"unicode"
 )
 
-// command is one command of the console.
-type command struct {
-	name    string
-	args    string // as the help shows them
-	summary string // one line
-	help    string // what else there is to know; may be empty
-	run     func(ctx context.Context, s *session, args []string) error
+// Command is a command of the console: a built-in one, or one of the program's
+// own (Options.Commands).
+type Command struct {
+	// Name is the word that is typed. A command of the program without a name
+	// is run for lines whose first word is no command; its one argument is the
+	// whole line, as package eval has it.
+	Name string
+
+	// Args is what follows the name, as help shows it: [-n N] [REGEXP].
+	Args string
+
+	// Summary is the line of help, Help what else there is to know. It may be
+	// empty.
+	Summary, Help string
+
+	// Run runs the command, on a goroutine of its own. Sessions may run it at
+	// the same time. The arguments are split as a shell does quotes. What it
+	// writes to s goes to the client; its error is shown, a panic is shown with
+	// its stack, and the session goes on. The context ends when the client
+	// interrupts the command or goes; a command that has not returned a second
+	// later is left running, and what it writes then is lost.
+	Run func(ctx context.Context, s *Session, args []string) error
 }
 
 // errExit is how a command ends the session.
-var errExit = errors.New("exit")
+var errExit = fmt.Errorf("exit: %w", io.EOF)
+
+// errNoCommand is for a line that is no command.
+type errNoCommand struct{ name string }
+
+func (e errNoCommand) Error() string {
+	return fmt.Sprintf("no command %q; help lists them", clip(e.name, 40))
+}
+
+// allCommands is the built-in commands and the program's own.
+func allCommands(own []Command) ([]*Command, error) {
+	all := slices.Clone(builtins)
+	for i := range own {
+		cmd := &own[i]
+		switch {
+		case cmd.Run == nil:
+			return nil, fmt.Errorf("oneshot: Commands: %q has no Run", cmd.Name)
+		case strings.ContainsFunc(cmd.Name, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }):
+			return nil, fmt.Errorf("oneshot: Commands: %q cannot be typed as one word", cmd.Name)
+		case lookup(all, cmd.Name) != nil:
+			return nil, fmt.Errorf("oneshot: Commands: there is a command %q already; choose another name", cmd.Name)
+		}
+		all = append(all, cmd)
+	}
+	return all, nil
+}
 
 // builtins is the table of the commands, in the order of help.
-var builtins = []*command{
+var builtins = []*Command{
 	{
-		name: "help", args: "[COMMAND]", summary: "list the commands, or explain one",
-		run: runHelp,
+		Name: "help", Args: "[COMMAND]", Summary: "list the commands, or explain one",
+		Run: runHelp,
 	},
 	{
-		name: "stacks", args: "[FLAGS] [REGEXP]", summary: "show what the goroutines are doing, grouped by identical stacks",
-		help: "Shows what stands out, and the largest groups: of all goroutines, or of those with a function or\n" +
+		Name: "stacks", Args: "[FLAGS] [REGEXP]", Summary: "show what the goroutines are doing, grouped by identical stacks",
+		Help: "Shows what stands out, and the largest groups: of all goroutines, or of those with a function or\n" +
 			"file:line that REGEXP matches. The program is not stopped for it: the goroutine profile needs pauses far\n" +
 			"below a millisecond. Up to 500 goroutines are looked at one by one, which stops it for a millisecond or two.\n" +
 			"  -n N       the N largest groups; 20 unless told, 0 for all\n" +
@@ -38,56 +81,56 @@ var builtins = []*command{
 			"  -pprof     the goroutine profile for go tool pprof; it is binary, so with -o\n" +
 			"  -o FILE    into a new file of mode 0600\n" +
 			"  -force     even if the program is stopped for more than a second",
-		run: runStacks,
+		Run: runStacks,
 	},
 	{
-		name: "goroutine", args: "[-force] ID", summary: "show one goroutine, by its id",
-		help: "Ids stand in the groups of small programs and in stacks -full. Finding one stops the program as long as\n" +
+		Name: "goroutine", Args: "[-force] ID", Summary: "show one goroutine, by its id",
+		Help: "Ids stand in the groups of small programs and in stacks -full. Finding one stops the program as long as\n" +
 			"stacks -go does, and wants -force where that is over a second.",
-		run: runGoroutine,
+		Run: runGoroutine,
 	},
 	{
-		name: "mem", summary: "show heap, limits and collector, from counters that stop nothing",
-		run: noArgs(runMem),
+		Name: "mem", Summary: "show heap, limits and collector, from counters that stop nothing",
+		Run: noArgs(runMem),
 	},
 	{
-		name: "gc", summary: "run the garbage collector now, and say what it freed",
-		help: "It blocks until the collection is complete (runtime.GC), with the program running beside it.",
-		run:  noArgs(runGC),
+		Name: "gc", Summary: "run the garbage collector now, and say what it freed",
+		Help: "It blocks until the collection is complete (runtime.GC), with the program running beside it.",
+		Run:  noArgs(runGC),
 	},
 	{
-		name: "build", summary: "show how the program was built, and from which modules",
-		run: noArgs(runBuild),
+		Name: "build", Summary: "show how the program was built, and from which modules",
+		Run: noArgs(runBuild),
 	},
 	{
-		name: "signals", summary: "show the signal masks of the process, and what the program listens to",
-		help: "The masks are those of /proc/PID/status (proc(5)); SigBlk is that of the main thread. The Go runtime\n" +
+		Name: "signals", Summary: "show the signal masks of the process, and what the program listens to",
+		Help: "The masks are those of /proc/PID/status (proc(5)); SigBlk is that of the main thread. The Go runtime\n" +
 			"catches nearly every signal for itself, so SigCgt says little; the last lines say who listens.",
-		run: noArgs(runSignals),
+		Run: noArgs(runSignals),
 	},
 	{
-		name: "history", summary: "list the lines of this session",
-		run: noArgs(runHistory),
+		Name: "history", Summary: "list the lines of this session",
+		Run: noArgs(runHistory),
 	},
 	{
-		name: "deactivate", summary: "end what ActivateOn or Activate has begun: no other client is waited for",
-		help: "This session goes on. A oneshot window is not concerned.",
-		run:  noArgs(runDeactivate),
+		Name: "deactivate", Summary: "end what ActivateOn or Activate has begun: no other client is waited for",
+		Help: "This session goes on. A oneshot window is not concerned.",
+		Run:  noArgs(runDeactivate),
 	},
 	{
-		name: "exit", summary: "leave; so do quit, the end of input (Ctrl-D), and closing the connection",
-		run: func(context.Context, *session, []string) error { return errExit },
+		Name: "exit", Summary: "leave; so do quit, the end of input (Ctrl-D), and closing the connection",
+		Run: func(context.Context, *Session, []string) error { return errExit },
 	},
 	{
-		name: "quit", summary: "the same as exit",
-		run: func(context.Context, *session, []string) error { return errExit },
+		Name: "quit", Summary: "the same as exit",
+		Run: func(context.Context, *Session, []string) error { return errExit },
 	},
 }
 
 // lookup returns the command of that name, nil if there is none.
-func (s *session) lookup(name string) *command {
-	for _, cmd := range s.commands {
-		if cmd.name == name {
+func lookup(commands []*Command, name string) *Command {
+	for _, cmd := range commands {
+		if cmd.Name == name {
 			return cmd
 		}
 	}
@@ -95,8 +138,8 @@ func (s *session) lookup(name string) *command {
 }
 
 // noArgs is for commands without arguments: those that come are an error.
-func noArgs(run func(context.Context, *session) error) func(context.Context, *session, []string) error {
-	return func(ctx context.Context, s *session, args []string) error {
+func noArgs(run func(context.Context, *Session) error) func(context.Context, *Session, []string) error {
+	return func(ctx context.Context, s *Session, args []string) error {
 		if len(args) > 0 {
 			return fmt.Errorf("it takes no arguments, not %q; help tells more", clip(strings.Join(args, " "), 40))
 		}
@@ -104,31 +147,31 @@ func noArgs(run func(context.Context, *session) error) func(context.Context, *se
 	}
 }
 
-func (cmd *command) usage() string { return strings.TrimSpace(cmd.name + " " + cmd.args) }
+func (cmd *Command) usage() string { return strings.TrimSpace(cmd.Name + " " + cmd.Args) }
 
-func runHelp(_ context.Context, s *session, args []string) error {
+func runHelp(_ context.Context, s *Session, args []string) error {
 	switch len(args) {
 	case 0:
 		for _, cmd := range s.commands {
-			fmt.Fprintf(s.out, "  %-24s %s\n", cmd.usage(), cmd.summary)
+			fmt.Fprintf(s.out, "  %-24s %s\n", cmd.usage(), cmd.Summary)
 		}
 		_, _ = s.out.WriteString("Ctrl-C (byte 0x03) stops a running command, where the client sends it as it is.\n")
 		return nil
 	case 1:
-		cmd := s.lookup(args[0])
+		cmd := lookup(s.commands, args[0])
 		if cmd == nil {
 			return fmt.Errorf("no command %q; help without a name lists them", clip(args[0], 40))
 		}
-		fmt.Fprintf(s.out, "%s\n%s\n", cmd.usage(), cmd.summary)
-		if cmd.help != "" {
-			fmt.Fprintln(s.out, cmd.help)
+		fmt.Fprintf(s.out, "%s\n%s\n", cmd.usage(), cmd.Summary)
+		if cmd.Help != "" {
+			fmt.Fprintln(s.out, cmd.Help)
 		}
 		return nil
 	}
 	return errors.New("help takes one command at a time: help [COMMAND]")
 }
 
-func runDeactivate(_ context.Context, s *session) error {
+func runDeactivate(_ context.Context, s *Session) error {
 	a := s.m.endActivation()
 	if a == nil {
 		return errors.New("deactivate: the manhole is not active")
@@ -138,7 +181,7 @@ func runDeactivate(_ context.Context, s *session) error {
 	return err
 }
 
-func runHistory(_ context.Context, s *session) error {
+func runHistory(_ context.Context, s *Session) error {
 	s.mu.Lock()
 	lines := append([]string(nil), s.history...)
 	s.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 
 // mem and gc read runtime/metrics: unlike runtime.ReadMemStats that stops nothing.
 
-func runMem(_ context.Context, s *session) error {
+func runMem(_ context.Context, s *Session) error {
 	m := vitals.Read()
 	fmt.Fprintf(s.out, "heap in use  %s, of which %s survived the last collection\n", vitals.Bytes(m.HeapObjects), vitals.Bytes(m.LiveHeap))
 	fmt.Fprintf(s.out, "stacks       %s\n", vitals.Bytes(m.Stacks))
@@ -33,7 +33,7 @@ func runMem(_ context.Context, s *session) error {
 	return nil
 }
 
-func runGC(_ context.Context, s *session) error {
+func runGC(_ context.Context, s *Session) error {
 	before := vitals.Read()
 	runtime.GC()
 	after := vitals.Read()

@@ -14,7 +14,7 @@ import (
 
 // The commands about the process as the system sees it.
 
-func runBuild(_ context.Context, s *session) error {
+func runBuild(_ context.Context, s *Session) error {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return errors.New("the binary has no build information; build it in module mode")
@@ -23,7 +23,7 @@ func runBuild(_ context.Context, s *session) error {
 	return err
 }
 
-func runSignals(_ context.Context, s *session) error {
+func runSignals(_ context.Context, s *Session) error {
 	status, err := procfs.ReadStatus("/proc/self")
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("the masks are read from /proc, which is not there: %w", err)

@@ -95,7 +95,7 @@ func parseStacks(args []string) (f stacksFlags, err error) {
 	return f, nil
 }
 
-func runStacks(ctx context.Context, s *session, args []string) error {
+func runStacks(ctx context.Context, s *Session, args []string) error {
 	f, err := parseStacks(args)
 	if err != nil {
 		return err
@@ -104,7 +104,7 @@ func runStacks(ctx context.Context, s *session, args []string) error {
 }
 
 // stacks runs the command; before is from when on it is just now.
-func (s *session) stacks(ctx context.Context, f stacksFlags, before vitals.Sample) error {
+func (s *Session) stacks(ctx context.Context, f stacksFlags, before vitals.Sample) error {
 	d := &dump{DumpOptions: f.DumpOptions, ctx: ctx, before: before, announce: s.announceStop}
 	if f.file != "" {
 		return s.toFile(f.file, d.write)
@@ -136,7 +136,7 @@ func (s *session) stacks(ctx context.Context, f stacksFlags, before vitals.Sampl
 }
 
 // announceStop tells the client before the program is stopped for it.
-func (s *session) announceStop(c stack.Cost) {
+func (s *Session) announceStop(c stack.Cost) {
 	fmt.Fprintf(s.out, "this stops the program for about %v, for %s of stacks\n",
 		c.Stop.Round(10*time.Microsecond), vitals.Bytes(uint64(c.Bytes)))
 	_ = s.out.Flush() // a client that is gone is noticed soon enough
@@ -144,7 +144,7 @@ func (s *session) announceStop(c stack.Cost) {
 
 // toFile has a new file written, which only the program's user can read. It is
 // made when there is something to write.
-func (s *session) toFile(name string, write func(io.Writer) error) error {
+func (s *Session) toFile(name string, write func(io.Writer) error) error {
 	if _, err := os.Lstat(name); err == nil {
 		return fmt.Errorf("%s: %w; -o wants a file that is not there yet", name, fs.ErrExist)
 	}
@@ -184,7 +184,7 @@ func (f *newFile) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-func runGoroutine(ctx context.Context, s *session, args []string) error {
+func runGoroutine(ctx context.Context, s *Session, args []string) error {
 	d := &dump{ctx: ctx, announce: s.announceStop}
 	rest, err := parseFlags("goroutine", args, func(flags *flag.FlagSet) { flags.BoolVar(&d.Force, "force", false, "") })
 	if err != nil {

@@ -1,83 +1,62 @@
 package oneshot
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
-	"strings"
 	"time"
 )
 
 const prompt = ">>> "
 
-// console is the handler for people: who this is, what every goroutine is
-// doing, then a command loop.
-type console struct{}
+// Console is the handler for people: it says who this is and what every
+// goroutine is doing, then runs the commands that are typed.
+type Console struct{}
 
-func (console) serve(s *session) error {
+// Serve implements Handler.
+func (Console) Serve(ctx context.Context, s *Session) error {
 	// The rest of the banner goes out before anything that may wait for the
 	// program, such as a look at its goroutines.
 	writeBanner(s)
-	if err := s.out.Flush(); err != nil {
+	if err := s.Flush(); err != nil {
 		return err
 	}
 	s.begun()
 	if err := s.do(&firstScreen, nil); err != nil {
-		fmt.Fprintf(s.out, "%v\n", err)
+		fmt.Fprintf(s, "%v\n", err)
 	}
 	for {
-		s.rest()
-		_, _ = s.out.WriteString(prompt)
-		if err := s.out.Flush(); err != nil {
-			return err
-		}
-		l, err := s.in.next(s.m.opts.IdleTimeout, s.ctx.Done())
+		_, _ = io.WriteString(s, prompt)
+		line, err := s.ReadLine()
 		switch {
-		case s.ctx.Err() != nil, errors.Is(err, errEnd):
+		case errors.Is(err, io.EOF):
 			return nil
+		case errors.Is(err, errTooLong):
+			fmt.Fprintf(s, "%v\n", err)
+			continue
 		case errors.Is(err, errIdle):
-			fmt.Fprintf(s.out, "\nnothing was typed for %v; the session ends\n", s.m.opts.IdleTimeout)
-			_ = s.out.Flush() // the client may be gone too
+			fmt.Fprintf(s, "\nnothing was typed for %v; the session ends\n", s.m.opts.IdleTimeout)
+			_ = s.Flush() // the client may be gone too
 			return err
 		case err != nil:
 			return err
-		case l.tooLong:
-			fmt.Fprintf(s.out, "the line has more than %d bytes and was not run\n", maxLine)
-			continue
 		}
-		words := strings.Fields(l.text)
-		if len(words) == 0 {
-			continue
-		}
-		s.note(l.text)
-		if s.command(words[0], words[1:]) {
+		switch err := s.Run(line); {
+		case errors.Is(err, errExit):
 			return nil
+		case err != nil:
+			fmt.Fprintf(s, "%v\n", err)
 		}
 	}
-}
-
-// command runs one command and shows its error; true: it ends the session.
-func (s *session) command(name string, args []string) (exit bool) {
-	cmd := s.lookup(name)
-	if cmd == nil {
-		fmt.Fprintf(s.out, "no command %q; help lists them\n", clip(name, 40))
-		return false
-	}
-	err := s.do(cmd, args)
-	if errors.Is(err, errExit) {
-		return true
-	}
-	if err != nil {
-		fmt.Fprintf(s.out, "%v\n", err)
-	}
-	return false
 }
 
 // writeBanner says since when the program runs and who looks.
-func writeBanner(s *session) {
+func writeBanner(s *Session) {
 	if up := s.m.home.Load().proc.uptime(); up > 0 {
 		fmt.Fprintf(s.out, "up %v; ", up.Round(time.Second))
 	}

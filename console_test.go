@@ -32,7 +32,7 @@ func TestHelpNamesEveryCommandAndEachHasHelp(t *testing.T) {
 	out := c.do("help")
 	for _, cmd := range builtins {
 		require.Contains(t, out, "  "+cmd.usage()+" ")
-		require.Contains(t, c.do("help "+cmd.name), cmd.summary)
+		require.Contains(t, c.do("help "+cmd.Name), cmd.Summary)
 	}
 }
 

@@ -3,6 +3,8 @@ package oneshot
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"sync"
 	"syscall"
@@ -100,6 +102,13 @@ func (in *input) roomLocked() bool {
 	return in.ahead < maxAheadBytes && len(in.lines) < maxAheadLines
 }
 
+// ended reports whether the client sends no more.
+func (in *input) ended() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.eof
+}
+
 // end notes that no more comes. What came without a line end is a line.
 func (in *input) end() {
 	in.mu.Lock()
@@ -169,10 +178,10 @@ func (in *input) signal() {
 // errIdle is the end of a session in which nothing was sent for too long.
 var errIdle = errors.New("idle for too long")
 
-// errEnd is the end of what the client had to send.
-var errEnd = errors.New("end of input")
+// errTooLong is for a line that was thrown away.
+var errTooLong = fmt.Errorf("the line has more than %d bytes and was not run", maxLine)
 
-// next returns the next line, at most after idle. It returns errEnd after the
+// next returns the next line, at most after idle. It returns io.EOF after the
 // last, and the session's own error once stop is closed.
 func (in *input) next(idle time.Duration, stop <-chan struct{}) (line, error) {
 	var timeout <-chan time.Time
@@ -194,7 +203,7 @@ func (in *input) next(idle time.Duration, stop <-chan struct{}) (line, error) {
 		eof := in.eof
 		in.mu.Unlock()
 		if eof {
-			return line{}, errEnd
+			return line{}, io.EOF
 		}
 		if timeout == nil {
 			t := time.NewTimer(idle)

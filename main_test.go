@@ -92,7 +92,7 @@ func tempDir(t *testing.T) string {
 func (m *Manhole) sessions() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.inside
+	return len(m.inside)
 }
 
 // client is a connected test client.

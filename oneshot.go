@@ -29,6 +29,7 @@ var (
 // Manhole is the installed thing. Its methods may be called from any goroutine.
 type Manhole struct {
 	opts      Options // with the defaults filled in
+	commands  []*Command
 	home      atomic.Pointer[home]
 	log       asyncLog
 	sigThread sigThread
@@ -46,7 +47,7 @@ type Manhole struct {
 	mu     sync.Mutex // guards what follows
 	undone bool
 	win    *window       // the open one, or that which is being shut
-	inside int           // sessions
+	inside []*core       // sessions
 	left   chan struct{} // closed when the last of them has ended
 	active *activation   // nil: not active
 }
@@ -70,6 +71,10 @@ func Install(o Options) (*Manhole, error) {
 		quit: make(chan struct{}),
 	}
 	if err := checkSignals(o); err != nil {
+		return nil, err
+	}
+	var err error
+	if m.commands, err = allCommands(o.Commands); err != nil {
 		return nil, err
 	}
 	home, err := newHome(m.opts.SocketPath, m.opts.ReinstallDelay)

@@ -75,6 +75,13 @@ type Options struct {
 	// that end the program never are. Commands do not run on that thread.
 	Sigmask *SignalSet
 
+	// Handler serves the clients. Nil: Console. Exec has no prompt; a program
+	// may have its own.
+	Handler Handler
+
+	// Commands are added to the built-in ones of Console and Exec.
+	Commands []Command
+
 	// Authorize decides who may enter. It is called for every client, before
 	// anything is sent, and refuses by returning an error, whose text the
 	// client and the log are given. Other clients wait meanwhile. Nil:
@@ -101,6 +108,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.IdleTimeout <= 0 {
 		o.IdleTimeout = DefaultIdleTimeout
+	}
+	if o.Handler == nil {
+		o.Handler = Console{}
 	}
 	if o.Sigmask == nil {
 		every := ^SignalSet(0)

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/gomanhole/oneshot/internal/frame"
 )
 
 // writeTimeout is how long a client may take to make room for what it is sent.
@@ -22,12 +24,20 @@ type wire struct {
 	timeout time.Duration
 	failed  func(error) // called once, when the client cannot be written to
 
-	mu  sync.Mutex // guards what follows
-	buf []byte
-	err error
+	framed bool // the client is a script
+
+	mu     sync.Mutex // guards what follows
+	buf    []byte
+	kind   byte   // of the frame in buf
+	last   byte   // that was written to buf
+	writes uint64 // how often something was
+	err    error
 }
 
-const wireBuffer = 4 << 10
+const (
+	wireBuffer   = 4 << 10
+	framedBuffer = 32 << 10
+)
 
 // output is the wire as one command sees it. The session cuts it off from a
 // command that does not end when it is told to.
@@ -43,8 +53,10 @@ func (o *output) Write(p []byte) (int, error) {
 	if o.cut {
 		return 0, errCut
 	}
-	if w.buf == nil {
-		w.buf = make([]byte, 0, wireBuffer)
+	w.prepare()
+	w.writes++
+	if len(p) > 0 {
+		w.last = p[len(p)-1]
 	}
 	written := 0
 	for w.err == nil && len(p) > 0 {
@@ -73,20 +85,81 @@ func (o *output) Flush() error {
 	return w.err
 }
 
+// frame sends what is buffered and a frame of another kind.
+func (o *output) frame(kind byte, payload string) {
+	w := o.wire
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if o.cut {
+		return
+	}
+	w.flush()
+	w.prepare()
+	w.kind = kind
+	w.buf = append(w.buf, clip(payload, frame.MaxPayload-3)...)
+	w.flush()
+	w.kind = frame.Output
+}
+
+// remark sends a line in between, if nothing was written since there had been
+// as many writes, and not in the middle of a line. It returns how many there are.
+func (o *output) remark(writes uint64, line string) uint64 {
+	w := o.wire
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !o.cut && w.writes == writes && w.last == '\n' {
+		w.prepare()
+		w.buf = append(w.buf, line...)
+		w.flush()
+	}
+	return w.writes
+}
+
+// typed notes that the cursor of a person who has ended a line is at the start
+// of one.
+func (o *output) typed() {
+	o.wire.mu.Lock()
+	defer o.wire.mu.Unlock()
+	o.wire.last = '\n'
+}
+
 func (o *output) cutOff() {
 	o.wire.mu.Lock()
 	defer o.wire.mu.Unlock()
 	o.cut = true
 }
 
+// prepare makes the buffer, with room for what stands before it in a frame.
+func (w *wire) prepare() {
+	switch {
+	case w.buf != nil:
+	case w.framed:
+		w.kind = frame.Output
+		w.buf = make([]byte, frame.HeaderSize, framedBuffer)
+	default:
+		w.buf = make([]byte, 0, wireBuffer)
+	}
+}
+
+func (w *wire) room() int {
+	if w.framed {
+		return frame.HeaderSize
+	}
+	return 0
+}
+
 // flush sends the buffer. The caller holds w.mu, and holds it until the client
 // has taken everything or the deadline has passed.
 func (w *wire) flush() {
-	if w.err != nil || len(w.buf) == 0 {
+	room := w.room()
+	if w.err != nil || len(w.buf) <= room {
 		return
 	}
+	if w.framed {
+		frame.PutHeader(w.buf, w.kind, len(w.buf)-room)
+	}
 	err := sendAll(w.conn, w.buf, w.timeout)
-	w.buf = w.buf[:0]
+	w.buf = w.buf[:room]
 	if err != nil {
 		w.err = err
 		w.failed(err)

@@ -11,9 +11,9 @@ import (
 
 // firstScreen is what a person sees who enters: the vital signs, what stands
 // out, and what the goroutines are doing. It runs as a command does.
-var firstScreen = command{
-	name: "stacks",
-	run: func(ctx context.Context, s *session, _ []string) error {
+var firstScreen = Command{
+	Name: "stacks",
+	Run: func(ctx context.Context, s *Session, _ []string) error {
 		before := vitals.Read()
 		before.Usage = s.usage // a moment earlier, when the window was opened
 		now := settle(ctx, before.Usage.At)

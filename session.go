@@ -1,11 +1,13 @@
 package oneshot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,80 +33,176 @@ var (
 	errGone        = errors.New("the client has gone")
 )
 
-// session is one authorized connection, as one command of it sees it.
-type session struct {
+// Handler serves the clients that have entered, each on a goroutine of its own.
+// Console is the usual one, Exec another; a program may have its own. The context
+// ends when the client goes, when Oneshot's does, or when the session is ended
+// otherwise; the session ends when Serve returns, with the error in the log. A
+// panic ends the session, not the program.
+type Handler interface {
+	Serve(ctx context.Context, s *Session) error
+}
+
+// Session is one authorized connection, as a Handler or one command of it has
+// it. Its methods may be called from any goroutine, ReadLine and Run from one at a
+// time.
+type Session struct {
 	*core
 	out *output
 }
 
 // core is the session itself.
 type core struct {
-	m     *Manhole
-	cred  Cred
-	start time.Time
-	conn  *os.File
-	in    *input
-	done  chan struct{} // closed when nothing of the session is left
-	usage vitals.Usage  // when the window was opened
+	m      *Manhole
+	cred   Cred
+	start  time.Time
+	conn   *os.File
+	in     *input
+	script bool          // the client wants frames, see script
+	done   chan struct{} // closed when nothing of the session is left
+	usage  vitals.Usage  // when the window was opened
 
-	commands []*command
+	commands []*Command
 
 	ctx    context.Context // ends with the session
 	cancel context.CancelCauseFunc
 
-	mu      sync.Mutex // guards what follows
-	busy    bool       // a line has been taken and is not done with
-	stopped bool       // an interrupt came since
-	stop    func()     // stops the running command; nil: none runs
-	history []string
-	// snapshot is that of the last dump.
-	snapshot *stack.Snapshot
+	mu       sync.Mutex // guards what follows
+	busy     bool       // a line has been taken and is not done with
+	stopped  bool       // an interrupt came since
+	stop     func()     // stops the running command; nil: none runs
+	progress func(time.Duration) string
+	running  string    // the line that is being run
+	since    time.Time // of running
+	history  []string
+	snapshot *stack.Snapshot // that of the last dump
+	kept     map[string]any  // what SetLocal has kept
 }
 
 // newSession makes a session for the client that will come.
-func (m *Manhole) newSession() *session {
-	c := &core{m: m, done: make(chan struct{}), commands: builtins}
+func (m *Manhole) newSession() *Session {
+	c := &core{m: m, done: make(chan struct{}), commands: m.commands}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.in = newInput(c.interrupt, c.begun, func() { c.abort(errGone) })
 	w := &wire{timeout: writeTimeout, failed: c.abort}
-	return &session{core: c, out: &output{wire: w}}
+	return &Session{core: c, out: &output{wire: w}}
 }
 
 // enter takes one of the places for a client that may enter.
-func (m *Manhole) enter(s *session, cred Cred) error {
+func (m *Manhole) enter(s *Session, cred Cred) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.inside >= maxSessions {
-		return fmt.Errorf("%d sessions are open already, the most there can be; leave one and try again", m.inside)
+	if len(m.inside) >= maxSessions {
+		return fmt.Errorf("%d sessions are open already, the most there can be; leave one and try again", len(m.inside))
 	}
-	if m.inside == 0 {
+	if len(m.inside) == 0 {
 		m.left = make(chan struct{})
 	}
-	m.inside++
 	s.cred, s.start = cred, time.Now()
+	m.inside = append(m.inside, s.core)
 	return nil
 }
 
-// begin greets the client, and hands its socket to the poller only then.
-func (s *session) begin(client int) {
-	_, _ = writeSocket(uintptr(client), s.m.home.Load().greeting) // a new socket has room for it
+// begin greets a client that a person has, and hands the socket to the poller
+// only then.
+func (s *Session) begin(client int) {
+	s.script = isScript(client)
+	s.out.wire.framed = s.script
+	if _, ok := s.handler().(Console); ok {
+		_, _ = writeSocket(uintptr(client), s.m.home.Load().greeting) // a new socket has room for it
+	}
 	s.conn = os.NewFile(uintptr(client), "manhole client")
 	s.in.conn, s.out.wire.conn = s.conn, s.conn
 }
 
+// handler is who serves the session.
+func (c *core) handler() Handler {
+	if c.script {
+		return script{}
+	}
+	return c.m.opts.Handler
+}
+
+// Cred returns who the client is.
+func (s *Session) Cred() Cred { return s.cred }
+
+// Write writes to the client: into a buffer, which ReadLine and Flush send. A
+// client that does not make room for 30 seconds is dropped.
+func (s *Session) Write(p []byte) (int, error) { return s.out.Write(p) }
+
+// Flush sends what was written.
+func (s *Session) Flush() error { return s.out.Flush() }
+
+// Binary reports whether the client takes any bytes as they are: it is a
+// script, not a terminal.
+func (s *Session) Binary() bool { return s.script }
+
+// ReadLine sends what was written and waits for the next line, which it returns
+// without its end and notes in the history and the log. The error is io.EOF when
+// there is no more, and any other if the session is to end: but for a line of more
+// than 64 KiB, which is an error of its own, after which there may be more.
+func (s *Session) ReadLine() (string, error) {
+	s.rest()
+	if err := s.Flush(); err != nil {
+		return "", err
+	}
+	l, err := s.in.next(s.m.opts.IdleTimeout, s.ctx.Done())
+	switch {
+	case s.ctx.Err() != nil:
+		return "", context.Cause(s.ctx)
+	case err != nil:
+		return "", err
+	case l.tooLong:
+		return "", errTooLong
+	}
+	s.out.typed()
+	if strings.TrimSpace(l.text) != "" {
+		s.note(l.text)
+	}
+	return l.text, nil
+}
+
+// Run runs a line as the console does, and returns the error of the command,
+// io.EOF if it was exit. Nothing happens on a blank line.
+func (s *Session) Run(line string) error {
+	name := firstWord(line)
+	if name == "" {
+		return nil
+	}
+	s.setRunning(line)
+	defer s.setRunning("")
+	if cmd := lookup(s.commands, name); cmd != nil {
+		words, err := splitWords(line)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		return s.do(cmd, words[1:])
+	}
+	if other := lookup(s.commands, ""); other != nil {
+		return s.do(other, []string{line})
+	}
+	return errNoCommand{name}
+}
+
+func (c *core) setRunning(line string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.running, c.since = printable(line), time.Now()
+}
+
 // forget gives the place back.
-func (m *Manhole) forget(s *session) {
+func (m *Manhole) forget(s *Session) {
 	s.cancel(nil)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.inside--; m.inside == 0 {
+	m.inside = slices.DeleteFunc(m.inside, func(c *core) bool { return c == s.core })
+	if len(m.inside) == 0 {
 		close(m.left)
 	}
 }
 
 // run serves the client and ends with everything of the session gone, but for
 // a command that does not stop.
-func (s *session) run() {
+func (s *Session) run() {
 	m := s.m
 	m.log.info("session open", "pid", s.cred.PID, "uid", s.cred.UID, "gid", s.cred.GID)
 	defer blockSignals(*m.opts.Sigmask)()
@@ -130,7 +228,7 @@ func (s *session) run() {
 }
 
 // read is the goroutine that reads from the client.
-func (s *session) read(ended chan<- struct{}) {
+func (s *Session) read(ended chan<- struct{}) {
 	defer close(ended)
 	s.in.run()
 }
@@ -141,33 +239,32 @@ func (c *core) abort(why error) {
 	_ = c.conn.Close()
 }
 
-// serve runs the console. A fault of our own ends the session, not the program.
-func (s *session) serve() (err error) {
+// serve runs the handler. Its fault ends the session, not the program.
+func (s *Session) serve() (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("panic: %v", v)
 			s.m.log.error("the session failed", "err", err, "stack", string(debug.Stack()))
 		}
 	}()
-	return console{}.serve(s)
+	return s.handler().Serve(s.ctx, s)
 }
 
 // do runs one command on a goroutine of its own, where it may panic, block or
 // call runtime.Goexit, and returns its error when it has ended or was given up.
-func (s *session) do(cmd *command, args []string) error {
+func (s *Session) do(cmd *Command, args []string) error {
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	defer cancel(nil)
 	s.setStop(func() { cancel(errInterrupted) })
 	defer s.setStop(nil)
+	s.setProgress(nil)
 
-	view := &session{core: s.core, out: &output{wire: s.out.wire}}
+	view := &Session{core: s.core, out: &output{wire: s.out.wire}}
 	ended := make(chan error, 1)
 	go func() { view.perform(ctx, cmd, args, ended) }()
 
-	select {
-	case err := <-ended:
+	if err, over := view.await(ctx, cmd, ended); over {
 		return err
-	case <-ctx.Done():
 	}
 	t := time.NewTimer(stopGrace)
 	defer t.Stop()
@@ -179,21 +276,68 @@ func (s *session) do(cmd *command, args []string) error {
 		return err
 	case <-t.C:
 		view.out.cutOff()
-		s.m.log.warn("a command does not stop and was left behind", "command", cmd.name, "pid", s.cred.PID)
-		return fmt.Errorf("%s: %w, but it does not stop; it was left running", cmd.name, context.Cause(ctx))
+		s.m.log.warn("a command does not stop and was left behind", "command", cmd.Name, "pid", s.cred.PID)
+		return fmt.Errorf("%s: %w, but it does not stop; it was left running", cmd.Name, context.Cause(ctx))
 	}
 }
 
+// await waits for the end of a command, or of its context. To a person it tells
+// every now and then that it is still running.
+func (s *Session) await(ctx context.Context, cmd *Command, ended <-chan error) (err error, over bool) {
+	began := time.Now()
+	tick := time.NewTimer(time.Second)
+	defer tick.Stop()
+	writes := s.out.remark(0, "")
+	for {
+		select {
+		case err := <-ended:
+			return err, true
+		case <-ctx.Done():
+			return nil, false
+		case <-tick.C:
+		}
+		so := time.Since(began).Round(time.Second)
+		if s.tells() {
+			writes = s.out.remark(writes, s.progressAfter(cmd, so))
+		}
+		tick.Reset(max(time.Second, (so / 10).Round(time.Second))) // 10 s, 11 s, ... 20 s, 22 s
+	}
+}
+
+// tells reports whether progress is of interest: there is a person who may type.
+func (s *Session) tells() bool {
+	_, console := s.handler().(Console)
+	return console && !s.in.ended()
+}
+
+// progressAfter is what there is to say after such a time.
+func (s *Session) progressAfter(cmd *Command, so time.Duration) string {
+	s.mu.Lock()
+	progress := s.progress
+	s.mu.Unlock()
+	if progress != nil {
+		return progress(so) + "\n"
+	}
+	return fmt.Sprintf("%s: running for %v\n", cmp.Or(cmd.Name, "it is"), so)
+}
+
+// setProgress sets what is said of the running command after a time.
+func (c *core) setProgress(progress func(so time.Duration) string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.progress = progress
+}
+
 // perform is the goroutine of one command.
-func (s *session) perform(ctx context.Context, cmd *command, args []string, ended chan<- error) {
-	err := fmt.Errorf("%s ended its goroutine (runtime.Goexit)", cmd.name)
+func (s *Session) perform(ctx context.Context, cmd *Command, args []string, ended chan<- error) {
+	err := fmt.Errorf("%s ended its goroutine (runtime.Goexit)", cmd.Name)
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("%s panicked: %v\n%s", cmd.name, v, debug.Stack())
+			err = fmt.Errorf("%s panicked: %v\n%s", cmd.Name, v, debug.Stack())
 		}
 		ended <- err
 	}()
-	err = cmd.run(ctx, s, args)
+	err = cmd.Run(ctx, s, args)
 }
 
 // setStop sets how the command that begins, or has ended, can be stopped.

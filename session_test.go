@@ -99,7 +99,7 @@ func TestTheFirstScreenReachesAClientThatSendsNothing(t *testing.T) {
 }
 
 // startSession runs a session with further commands, over a pair of sockets.
-func startSession(t *testing.T, extra ...*command) (*session, client) {
+func startSession(t *testing.T, extra ...*Command) (*Session, client) {
 	t.Helper()
 	m := install(t, Options{})
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
@@ -115,7 +115,7 @@ func startSession(t *testing.T, extra ...*command) (*session, client) {
 	require.NoError(t, conn.SetDeadline(time.Now().Add(2*patience)))
 
 	s := m.newSession()
-	s.commands = append(append([]*command{}, s.commands...), extra...)
+	s.commands = append(append([]*Command{}, s.commands...), extra...)
 	require.NoError(t, m.Manhole.enter(s, Cred{}))
 	s.begin(fds[0])
 	go s.run()
@@ -123,8 +123,8 @@ func startSession(t *testing.T, extra ...*command) (*session, client) {
 }
 
 // slow is a command that runs until it is stopped.
-func slow(started, stopped chan struct{}) *command {
-	return &command{name: "slow", run: func(ctx context.Context, s *session, _ []string) error {
+func slow(started, stopped chan struct{}) *Command {
+	return &Command{Name: "slow", Run: func(ctx context.Context, s *Session, _ []string) error {
 		close(started)
 		<-ctx.Done()
 		close(stopped)
@@ -184,7 +184,7 @@ func TestDisconnectIsSeenBehindATypedAheadFlood(t *testing.T) {
 func TestACommandThatDoesNotStopIsLeftBehind(t *testing.T) {
 	started, release := make(chan struct{}), make(chan struct{})
 	wrote := make(chan error, 1)
-	deaf := &command{name: "deaf", run: func(_ context.Context, s *session, _ []string) error {
+	deaf := &Command{Name: "deaf", Run: func(_ context.Context, s *Session, _ []string) error {
 		close(started)
 		<-release
 		_, err := s.out.WriteString("late")
@@ -204,13 +204,13 @@ func TestACommandThatDoesNotStopIsLeftBehind(t *testing.T) {
 }
 
 func TestACommandThatFailsKeepsTheSession(t *testing.T) {
-	run := func(f func() error) func(context.Context, *session, []string) error {
-		return func(context.Context, *session, []string) error { return f() }
+	run := func(f func() error) func(context.Context, *Session, []string) error {
+		return func(context.Context, *Session, []string) error { return f() }
 	}
 	_, c := startSession(t,
-		&command{name: "panics", run: run(func() error { panic("ouch") })},
-		&command{name: "exits", run: run(func() error { runtime.Goexit(); return nil })},
-		&command{name: "fails", run: run(func() error { return errors.New("no luck") })},
+		&Command{Name: "panics", Run: run(func() error { panic("ouch") })},
+		&Command{Name: "exits", Run: run(func() error { runtime.Goexit(); return nil })},
+		&Command{Name: "fails", Run: run(func() error { return errors.New("no luck") })},
 	)
 	c.expect(prompt)
 	out := c.do("panics")
@@ -221,7 +221,7 @@ func TestACommandThatFailsKeepsTheSession(t *testing.T) {
 }
 
 func TestAClientThatStopsReadingIsDropped(t *testing.T) {
-	flood := &command{name: "flood", run: func(ctx context.Context, s *session, _ []string) error {
+	flood := &Command{Name: "flood", Run: func(ctx context.Context, s *Session, _ []string) error {
 		for {
 			if _, err := s.out.Write(make([]byte, 1<<16)); err != nil {
 				return err
@@ -283,7 +283,7 @@ func TestTypedAheadIsBounded(t *testing.T) {
 // TestAnInterruptRightBehindALineIsNotLost: it may come between the line's
 // arrival and the begin of its command.
 func TestAnInterruptRightBehindALineIsNotLost(t *testing.T) {
-	stuck := &command{name: "stuck", run: func(ctx context.Context, _ *session, _ []string) error {
+	stuck := &Command{Name: "stuck", Run: func(ctx context.Context, _ *Session, _ []string) error {
 		<-ctx.Done()
 		return ctx.Err()
 	}}

@@ -73,7 +73,7 @@ func TestChildrenDoNotInheritTheMask(t *testing.T) {
 		require.NoError(t, err)
 		return string(out)
 	}
-	_, c := startSession(t, &command{name: "child", run: func(_ context.Context, s *session, _ []string) error {
+	_, c := startSession(t, &Command{Name: "child", Run: func(_ context.Context, s *Session, _ []string) error {
 		_, err := s.out.WriteString(child())
 		return err
 	}})
@@ -123,7 +123,7 @@ func spin(stop *uint32) (n int) {
 func TestProfilesAndPreemptionInSessions(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	begun := make(chan *uint32, 1)
-	_, c := startSession(t, &command{name: "spin", run: func(context.Context, *session, []string) error {
+	_, c := startSession(t, &Command{Name: "spin", Run: func(context.Context, *Session, []string) error {
 		var stop uint32
 		begun <- &stop
 		spin(&stop)

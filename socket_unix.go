@@ -168,6 +168,16 @@ func hungUp(fd uintptr) bool {
 	return err == nil && n > 0 && fds[0].Revents&(unix.POLLHUP|unix.POLLERR) != 0
 }
 
+// peerName is the name that a client has bound its socket to; empty: it has not.
+func peerName(client int) string {
+	if addr, err := unix.Getpeername(client); err == nil {
+		if unix, ok := addr.(*unix.SockaddrUnix); ok {
+			return unix.Name
+		}
+	}
+	return ""
+}
+
 func shutdownWriting(fd int) error { return unix.Shutdown(fd, unix.SHUT_WR) }
 
 func readSocket(fd uintptr, p []byte) (int, error) { return unix.Read(int(fd), p) }

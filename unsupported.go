@@ -34,6 +34,7 @@ func ownedBy(os.FileInfo, int) bool            { return false }
 func moveSocket(_, _ string) error             { return ErrUnsupported }
 func socketInUse(string) (bool, error)         { return false, ErrUnsupported }
 func checkDirWritable(string) error            { return ErrUnsupported }
+func peerName(int) string                      { return "" }
 func shutdownWriting(int) error                { return ErrUnsupported }
 func hungUp(uintptr) bool                      { return true }
 func readSocket(uintptr, []byte) (int, error)  { return 0, ErrUnsupported }

@@ -37,7 +37,7 @@ type window struct {
 	replace func() // starts a new receiver, where the window runs on the goroutine of one
 	guard   *guard
 	opened  time.Time // when the socket came to its path; zero once that is logged
-	session *session  // who entered; for others to read once done is closed
+	session *Session  // who entered; for others to read once done is closed
 
 	mu       sync.Mutex    // guards what follows
 	stays    time.Duration // how long it waits for a client
