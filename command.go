@@ -2,7 +2,6 @@ package oneshot
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -62,70 +61,8 @@ func allCommands(own []Command) ([]*Command, error) {
 	return all, nil
 }
 
-// builtins is the table of the commands, in the order of help.
-var builtins = []*Command{
-	{
-		Name: "help", Args: "[COMMAND]", Summary: "list the commands, or explain one",
-		Run: runHelp,
-	},
-	{
-		Name: "stacks", Args: "[FLAGS] [REGEXP]", Summary: "show what the goroutines are doing, grouped by identical stacks",
-		Help: "Shows what stands out, and the largest groups: of all goroutines, or of those with a function or\n" +
-			"file:line that REGEXP matches. The program is not stopped for it: the goroutine profile needs pauses far\n" +
-			"below a millisecond. Up to 500 goroutines are looked at one by one, which stops it for a millisecond or two.\n" +
-			"  -n N       the N largest groups; 20 unless told, 0 for all\n" +
-			"  -state S   those that wait for S, such as chan or sync.Mutex.Lock; runnable is what runs or could\n" +
-			"  -diff      what grew and shrank since this session's dump before, largest growth first\n" +
-			"  -full      ids, minutes waited and what started them in large programs too; stops the program once\n" +
-			"  -go        the runtime's own text, as a panic has it; stops the program once\n" +
-			"  -pprof     the goroutine profile for go tool pprof; it is binary, so with -o\n" +
-			"  -o FILE    into a new file of mode 0600\n" +
-			"  -force     even if the program is stopped for more than a second",
-		Run: runStacks,
-	},
-	{
-		Name: "goroutine", Args: "[-force] ID", Summary: "show one goroutine, by its id",
-		Help: "Ids stand in the groups of small programs and in stacks -full. Finding one stops the program as long as\n" +
-			"stacks -go does, and wants -force where that is over a second.",
-		Run: runGoroutine,
-	},
-	{
-		Name: "mem", Summary: "show heap, limits and collector, from counters that stop nothing",
-		Run: noArgs(runMem),
-	},
-	{
-		Name: "gc", Summary: "run the garbage collector now, and say what it freed",
-		Help: "It blocks until the collection is complete (runtime.GC), with the program running beside it.",
-		Run:  noArgs(runGC),
-	},
-	{
-		Name: "build", Summary: "show how the program was built, and from which modules",
-		Run: noArgs(runBuild),
-	},
-	{
-		Name: "signals", Summary: "show the signal masks of the process, and what the program listens to",
-		Help: "The masks are those of /proc/PID/status (proc(5)); SigBlk is that of the main thread. The Go runtime\n" +
-			"catches nearly every signal for itself, so SigCgt says little; the last lines say who listens.",
-		Run: noArgs(runSignals),
-	},
-	{
-		Name: "history", Summary: "list the lines of this session",
-		Run: noArgs(runHistory),
-	},
-	{
-		Name: "deactivate", Summary: "end what ActivateOn or Activate has begun: no other client is waited for",
-		Help: "This session goes on. A oneshot window is not concerned.",
-		Run:  noArgs(runDeactivate),
-	},
-	{
-		Name: "exit", Summary: "leave; so do quit, the end of input (Ctrl-D), and closing the connection",
-		Run: func(context.Context, *Session, []string) error { return errExit },
-	},
-	{
-		Name: "quit", Summary: "the same as exit",
-		Run: func(context.Context, *Session, []string) error { return errExit },
-	},
-}
+// builtins are the commands that every console has, in the order of help.
+var builtins = slices.Concat(stackCommands, memoryCommands, processCommands, consoleCommands)
 
 // lookup returns the command of that name, nil if there is none.
 func lookup(commands []*Command, name string) *Command {
@@ -148,45 +85,3 @@ func noArgs(run func(context.Context, *Session) error) func(context.Context, *Se
 }
 
 func (cmd *Command) usage() string { return strings.TrimSpace(cmd.Name + " " + cmd.Args) }
-
-func runHelp(_ context.Context, s *Session, args []string) error {
-	switch len(args) {
-	case 0:
-		for _, cmd := range s.commands {
-			fmt.Fprintf(s.out, "  %-24s %s\n", cmd.usage(), cmd.Summary)
-		}
-		_, _ = s.out.WriteString("Ctrl-C (byte 0x03) stops a running command, where the client sends it as it is.\n")
-		return nil
-	case 1:
-		cmd := lookup(s.commands, args[0])
-		if cmd == nil {
-			return fmt.Errorf("no command %q; help without a name lists them", clip(args[0], 40))
-		}
-		fmt.Fprintf(s.out, "%s\n%s\n", cmd.usage(), cmd.Summary)
-		if cmd.Help != "" {
-			fmt.Fprintln(s.out, cmd.Help)
-		}
-		return nil
-	}
-	return errors.New("help takes one command at a time: help [COMMAND]")
-}
-
-func runDeactivate(_ context.Context, s *Session) error {
-	a := s.m.endActivation()
-	if a == nil {
-		return errors.New("deactivate: the manhole is not active")
-	}
-	<-a.ended
-	_, err := s.out.WriteString("deactivated; this session may go on\n")
-	return err
-}
-
-func runHistory(_ context.Context, s *Session) error {
-	s.mu.Lock()
-	lines := append([]string(nil), s.history...)
-	s.mu.Unlock()
-	for i, text := range lines {
-		fmt.Fprintf(s.out, "%4d  %s\n", i+1, text)
-	}
-	return nil
-}

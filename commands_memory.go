@@ -11,7 +11,19 @@ import (
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
-// mem and gc read runtime/metrics: unlike runtime.ReadMemStats that stops nothing.
+// memoryCommands are those about the heap and its collector. They read
+// runtime/metrics: unlike runtime.ReadMemStats that stops nothing.
+var memoryCommands = []*Command{
+	{
+		Name: "mem", Summary: "show heap, limits and collector, from counters that stop nothing",
+		Run: noArgs(runMem),
+	},
+	{
+		Name: "gc", Summary: "run the garbage collector now, and say what it freed",
+		Help: "It blocks until the collection is complete (runtime.GC), with the program running beside it.",
+		Run:  noArgs(runGC),
+	},
+}
 
 func runMem(_ context.Context, s *Session) error {
 	m := vitals.Read()

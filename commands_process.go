@@ -12,7 +12,19 @@ import (
 	"github.com/gomanhole/oneshot/internal/procfs"
 )
 
-// The commands about the process as the system sees it.
+// processCommands are those about the process as the system sees it.
+var processCommands = []*Command{
+	{
+		Name: "build", Summary: "show how the program was built, and from which modules",
+		Run: noArgs(runBuild),
+	},
+	{
+		Name: "signals", Summary: "show the signal masks of the process, and what the program listens to",
+		Help: "The masks are those of /proc/PID/status (proc(5)); SigBlk is that of the main thread. The Go runtime\n" +
+			"catches nearly every signal for itself, so SigCgt says little; the last lines say who listens.",
+		Run: noArgs(runSignals),
+	},
+}
 
 func runBuild(_ context.Context, s *Session) error {
 	info, ok := debug.ReadBuildInfo()

@@ -19,6 +19,31 @@ import (
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
+// stackCommands are those about goroutines.
+var stackCommands = []*Command{
+	{
+		Name: "stacks", Args: "[FLAGS] [REGEXP]", Summary: "show what the goroutines are doing, grouped by identical stacks",
+		Help: "Shows what stands out, and the largest groups: of all goroutines, or of those with a function or\n" +
+			"file:line that REGEXP matches. The program is not stopped for it: the goroutine profile needs pauses far\n" +
+			"below a millisecond. Up to 500 goroutines are looked at one by one, which stops it for a millisecond or two.\n" +
+			"  -n N       the N largest groups; 20 unless told, 0 for all\n" +
+			"  -state S   those that wait for S, such as chan or sync.Mutex.Lock; runnable is what runs or could\n" +
+			"  -diff      what grew and shrank since this session's dump before, largest growth first\n" +
+			"  -full      ids, minutes waited and what started them in large programs too; stops the program once\n" +
+			"  -go        the runtime's own text, as a panic has it; stops the program once\n" +
+			"  -pprof     the goroutine profile for go tool pprof; it is binary, so with -o\n" +
+			"  -o FILE    into a new file of mode 0600\n" +
+			"  -force     even if the program is stopped for more than a second",
+		Run: runStacks,
+	},
+	{
+		Name: "goroutine", Args: "[-force] ID", Summary: "show one goroutine, by its id",
+		Help: "Ids stand in the groups of small programs and in stacks -full. Finding one stops the program as long as\n" +
+			"stacks -go does, and wants -force where that is over a second.",
+		Run: runGoroutine,
+	},
+}
+
 // parseFlags parses the flags of a command wherever they stand, and returns the
 // other arguments.
 func parseFlags(cmd string, args []string, define func(*flag.FlagSet)) ([]string, error) {
