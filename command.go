@@ -62,7 +62,7 @@ func allCommands(own []Command) ([]*Command, error) {
 }
 
 // builtins are the commands that every console has, in the order of help.
-var builtins = slices.Concat(stackCommands, memoryCommands, processCommands, consoleCommands)
+var builtins = slices.Concat(stackCommands, memoryCommands, processCommands, valueCommands, consoleCommands)
 
 // lookup returns the command of that name, nil if there is none.
 func lookup(commands []*Command, name string) *Command {

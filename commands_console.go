@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
+
+	"github.com/gomanhole/oneshot/internal/procfs"
 )
 
 // consoleCommands are those about the session itself.
@@ -15,6 +19,18 @@ var consoleCommands = []*Command{
 	{
 		Name: "history", Summary: "list the lines of this session",
 		Run: noArgs(runHistory),
+	},
+	{
+		Name: "sessions", Summary: "show who is inside, since when, and what runs there",
+		Run: noArgs(runSessions),
+	},
+	{
+		Name: "stderr", Args: "[on|off]", Summary: "show here what the program writes to its standard error",
+		Help: "Descriptor 2 of the whole process is a pipe to this session until off, or the end of the session. What\n" +
+			"is written faster than you read is lost, for you and for the log; the program never waits. A crash\n" +
+			"meanwhile is written to the old descriptor too (debug.SetCrashOutput, which a program that uses it has to\n" +
+			"set again). Children that are started meanwhile inherit the pipe, which goes on to the old descriptor.",
+		Run: runStderr,
 	},
 	{
 		Name: "deactivate", Summary: "end what ActivateOn or Activate has begun: no other client is waited for",
@@ -71,4 +87,58 @@ func runHistory(_ context.Context, s *Session) error {
 		fmt.Fprintf(s.out, "%4d  %s\n", i+1, text)
 	}
 	return nil
+}
+
+func runSessions(_ context.Context, s *Session) error {
+	s.m.mu.Lock()
+	inside := slices.Clone(s.m.inside)
+	s.m.mu.Unlock()
+	for _, c := range inside {
+		c.mu.Lock()
+		running, since := c.running, c.since
+		c.mu.Unlock()
+		who := fmt.Sprintf("pid %d, uid %d", c.cred.PID, c.cred.UID)
+		if name := procfs.Name(c.cred.PID); name != "" {
+			who += ", " + printable(name)
+		}
+		doing := fmt.Sprintf("at the prompt for %v", rounded(time.Since(since)))
+		if running != "" {
+			doing = fmt.Sprintf("runs for %v: %s", rounded(time.Since(since)), clip(running, 200))
+		}
+		mark := " "
+		if c == s.core {
+			mark = "*" // this session
+		}
+		fmt.Fprintf(s, "%s %s, since %s (%v), %s\n", mark, who,
+			c.start.Format(time.DateTime), time.Since(c.start).Round(time.Second), doing)
+	}
+	return nil
+}
+
+func runStderr(_ context.Context, s *Session, args []string) error {
+	switch {
+	case len(args) == 1 && args[0] == "on":
+		if err := s.redirectStderr(); err != nil {
+			return fmt.Errorf("stderr: %w", err)
+		}
+		fmt.Fprintln(s, "standard error comes here until stderr off, or the end of the session")
+		return nil
+	case len(args) == 1 && args[0] == "off":
+		if !s.restoreStderr() {
+			return errors.New("stderr: this session does not have it; stderr on takes it")
+		}
+		fmt.Fprintln(s, "standard error goes where it went before")
+		return nil
+	case len(args) == 0:
+		switch owner := stderrOwner(); owner {
+		case nil:
+			fmt.Fprintln(s, "standard error goes where the program sends it; stderr on has it come here")
+		case s.core:
+			fmt.Fprintln(s, "standard error comes here")
+		default:
+			fmt.Fprintf(s, "standard error goes to the session of pid %d\n", owner.cred.PID)
+		}
+		return nil
+	}
+	return errors.New("stderr: say on or off")
 }

@@ -3,7 +3,6 @@ package oneshot
 import (
 	"context"
 	"fmt"
-	"math"
 	"runtime"
 	"time"
 
@@ -34,14 +33,11 @@ func runMem(_ context.Context, s *Session) error {
 		fmt.Fprintf(s.out, "resident     %s\n", vitals.Bytes(resident))
 	}
 	fmt.Fprintf(s.out, "collector    %d cycles, the next at a heap of %s\n", m.Cycles, vitals.Bytes(m.HeapGoal))
-	gogc, limit := fmt.Sprint(m.GOGC), "none"
-	if m.GOGC > math.MaxInt32 { // what the runtime shows for GOGC=off
-		gogc = "off"
-	}
+	limit := "none"
 	if m.Limit < vitals.NoLimit {
 		limit = vitals.Bytes(m.Limit)
 	}
-	fmt.Fprintf(s.out, "settings     GOGC %s, memory limit %s\n", gogc, limit)
+	fmt.Fprintf(s.out, "settings     GOGC %s, memory limit %s\n", gogcText(m.GOGC), limit)
 	return nil
 }
 

@@ -73,6 +73,9 @@ func Install(o Options) (*Manhole, error) {
 	if err := checkSignals(o); err != nil {
 		return nil, err
 	}
+	if err := checkLocals(o.Locals); err != nil {
+		return nil, err
+	}
 	var err error
 	if m.commands, err = allCommands(o.Commands); err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 )
 
 // Defaults of Options.
@@ -81,6 +82,18 @@ type Options struct {
 
 	// Commands are added to the built-in ones of Console and Exec.
 	Commands []Command
+
+	// Locals are values that the console can show (locals, print) and that
+	// expressions can use (package eval), by name. They are read while the program
+	// runs: what it changes meanwhile should be given as a func() any, which is
+	// called each time, takes the program's lock, and returns a copy. (A map that
+	// is written while it is read ends the program.)
+	Locals map[string]any
+
+	// RedirectStderr has what the program writes to its descriptor 2 go to the
+	// client while a session lasts, as the command stderr on does, whose help
+	// tells the price. One session at a time can have it.
+	RedirectStderr bool
 
 	// Authorize decides who may enter. It is called for every client, before
 	// anything is sent, and refuses by returning an error, whose text the
@@ -163,6 +176,16 @@ func replaceable(path string) string {
 		return dir + " may be written by everybody and has no sticky bit; chmod +t " + dir
 	}
 	return ""
+}
+
+// checkLocals refuses names that nobody could type.
+func checkLocals(locals map[string]any) error {
+	for name := range locals {
+		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }) {
+			return fmt.Errorf("oneshot: Locals: %q cannot be typed as one word; name it otherwise", name)
+		}
+	}
+	return nil
 }
 
 // checkAbstract checks a name in the abstract namespace.

@@ -178,6 +178,13 @@ func start(t *testing.T, spec string, argv ...string) *program {
 	t.Helper()
 	p := &program{Cmd: exec.Command(argv[0], argv[1:]...), path: tempDir(t) + "/s"}
 	p.Env = append(os.Environ(), programEnv+"="+spec, "ONESHOT_TEST_PATH="+p.path)
+	p.started(t)
+	return p
+}
+
+// started starts the program and waits until it is ready.
+func (p *program) started(t *testing.T) {
+	t.Helper()
 	out, err := p.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, p.Start())
@@ -187,7 +194,6 @@ func start(t *testing.T, spec string, argv ...string) *program {
 	})
 	p.lines = bufio.NewReader(out)
 	p.ready(t)
-	return p
 }
 
 func (p *program) ready(t *testing.T) {

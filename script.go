@@ -50,17 +50,17 @@ func (script) Serve(ctx context.Context, s *Session) error {
 }
 
 func (s *Session) runScript() error {
-	switch s.m.opts.Handler.(type) {
-	case Console, Exec:
-	default:
-		return errors.New("the program serves its clients itself (Options.Handler); there are no commands for scripts")
-	}
 	line, err := s.ReadLine()
 	if errors.Is(err, io.EOF) || err == nil && strings.TrimSpace(line) == "" {
 		return errNoCommand{""}
 	}
 	if err != nil {
 		return err
+	}
+	switch s.m.opts.Handler.(type) {
+	case Console, Exec:
+	default:
+		return errors.New("the program serves its clients itself (Options.Handler); there are no commands for scripts")
 	}
 	return s.Run(line)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -62,6 +63,7 @@ type core struct {
 	usage  vitals.Usage  // when the window was opened
 
 	commands []*Command
+	ended    bool // it takes the standard error no more; guarded by stderrNow
 
 	ctx    context.Context // ends with the session
 	cancel context.CancelCauseFunc
@@ -183,6 +185,45 @@ func (s *Session) Run(line string) error {
 	return errNoCommand{name}
 }
 
+// Locals returns the program's Locals and what SetLocal has kept, which hides one
+// of the program's by the same name.
+func (s *Session) Locals() map[string]any {
+	all := maps.Clone(s.m.opts.Locals)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if all == nil {
+		all = make(map[string]any, len(s.kept))
+	}
+	maps.Copy(all, s.kept)
+	return all
+}
+
+// Local returns the value of one of Locals. A func() any of the program's is
+// called for it, and may panic or take its time.
+func (s *Session) Local(name string) (value any, ok bool) {
+	s.mu.Lock()
+	value, ok = s.kept[name]
+	s.mu.Unlock()
+	if ok {
+		return value, true
+	}
+	value, ok = s.m.opts.Locals[name]
+	if f, isFunc := value.(func() any); isFunc && f != nil {
+		value = f()
+	}
+	return value, ok
+}
+
+// SetLocal keeps a value by a name for the rest of the session.
+func (s *Session) SetLocal(name string, value any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.kept == nil {
+		s.kept = make(map[string]any)
+	}
+	s.kept[name] = value
+}
+
 func (c *core) setRunning(line string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -209,6 +250,7 @@ func (s *Session) run() {
 	read := make(chan struct{})
 	go func() { s.read(read) }()
 	err := s.serve()
+	s.endStderr()
 	if err == nil {
 		err = s.out.Flush()
 	}
@@ -247,6 +289,11 @@ func (s *Session) serve() (err error) {
 			s.m.log.error("the session failed", "err", err, "stack", string(debug.Stack()))
 		}
 	}()
+	if s.m.opts.RedirectStderr && !s.script {
+		if err := s.redirectStderr(); err != nil {
+			fmt.Fprintf(s, "the standard error is not shown here: %v\n", err)
+		}
+	}
 	return s.handler().Serve(s.ctx, s)
 }
 

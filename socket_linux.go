@@ -82,3 +82,8 @@ func systemNotForUse(sig syscall.Signal) string {
 	}
 	return ""
 }
+
+func dup2(from, to int) error { return unix.Dup3(from, to, 0) }
+
+// growPipe asks for a larger pipe.
+func growPipe(fd, size int) { _, _ = unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, size) }

@@ -75,6 +75,16 @@ func parseStartTime(text []byte) (uint64, error) {
 	return ticks, nil
 }
 
+// Name is the name of a process, of at most 15 bytes (/proc/PID/comm); empty
+// where it cannot be read.
+func Name(pid int) string {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/comm")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSuffix(string(text), "\n")
+}
+
 // ResidentBytes is the memory of the process in dir that is in RAM: the second
 // field of its statm file.
 func ResidentBytes(dir string) (uint64, error) {

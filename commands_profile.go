@@ -1,0 +1,367 @@
+package oneshot
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/pprof"
+	"runtime/trace"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gomanhole/oneshot/internal/frame"
+	"github.com/gomanhole/oneshot/internal/pprofdelta"
+	"github.com/gomanhole/oneshot/internal/vitals"
+)
+
+// profileCommands are those whose answer is a file for go tool pprof or go tool
+// trace. It is collected in memory and sent when it is complete, so that neither
+// a slow client nor a slow disk holds up the profiler.
+var profileCommands = []*Command{
+	{
+		Name: "profile", Args: "[NAME] [-seconds N] [-o FILE]", Summary: "take a profile for go tool pprof; without NAME, list them",
+		Help: "cpu is taken for 30 seconds unless told; heap, allocs, block and mutex with -seconds are what changed in\n" +
+			"that time. heap is as of the last collection: gc before it makes it new. The file is binary: into FILE, or\n" +
+			"oneshot PID profile NAME > FILE from a shell. block and mutex are empty unless their rates are set.\n" +
+			"  -seconds N  for how long, up to a day; it may be a fraction\n" +
+			"  -o FILE     into a new file of mode 0600",
+		Run: runProfile,
+	},
+	{
+		Name: "trace", Args: "[-seconds N] [-o FILE]", Summary: "record for go tool trace what every goroutine and the runtime do",
+		Help: "It takes 5 seconds unless told, and slows the program down by some percent. The file is binary: into FILE,\n" +
+			"or oneshot PID trace > FILE from a shell. It ends early when it has 256 MiB, which it needs as memory meanwhile.\n" +
+			"  -seconds N  for how long, up to 600; it may be a fraction\n" +
+			"  -o FILE     into a new file of mode 0600",
+		Run: runTrace,
+	},
+}
+
+const (
+	cpuTime        = 30 * time.Second
+	maxProfileTime = 24 * time.Hour
+	traceTime      = 5 * time.Second
+	maxTraceTime   = 10 * time.Minute
+
+	// traceMemory is how large a trace may become until it is stopped, and
+	// traceRest how much there may still come from then on: what is in the
+	// buffers of the runtime's threads, and the stacks of all events.
+	traceMemory = 256 << 20
+	traceRest   = 64 << 20
+)
+
+// recording is what is asked for.
+type recording struct {
+	name string
+	time time.Duration // 0: not given
+	file string        // empty: to the client
+}
+
+// parseRecording parses the arguments of profile and trace, all but the name.
+func parseRecording(cmd string, args []string, most time.Duration) (r recording, rest []string, err error) {
+	rest, err = parseFlags(cmd, args, func(flags *flag.FlagSet) {
+		flags.Func("seconds", "", func(value string) error {
+			n, err := strconv.ParseFloat(value, 64)
+			if err != nil || !(n > 0 && n <= most.Seconds()) { // NaN is neither
+				return fmt.Errorf("give a number above 0 and not above %v", most.Seconds())
+			}
+			r.time = max(1, time.Duration(n*float64(time.Second)))
+			return nil
+		})
+		flags.StringVar(&r.file, "o", "", "")
+	})
+	return r, rest, err
+}
+
+// checkTarget finds out before the recording whether its result has a place.
+func (r *recording) checkTarget(s *Session, what string) error {
+	if r.file != "" {
+		return checkNewFile(r.file)
+	}
+	if !s.Binary() {
+		return fmt.Errorf("the answer is binary: %s -o FILE here, or oneshot PID %s > FILE from a shell", what, what)
+	}
+	return nil
+}
+
+// checkNewFile returns the error that making a new file of that name would.
+func checkNewFile(name string) error {
+	_, err := os.Lstat(name)
+	switch {
+	case err == nil:
+		return fmt.Errorf("%s: %w; -o wants a file that is not there yet", name, fs.ErrExist)
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w; -o wants a file that is not there yet", err)
+	case os.IsPathSeparator(name[len(name)-1]):
+		return fmt.Errorf("%s is the name of a folder; -o wants a file in it", name)
+	}
+	// Only the attempt tells: there are permissions, read-only file systems, full
+	// ones. It has another name, for which nobody waits.
+	f, err := os.CreateTemp(filepath.Dir(name), ".oneshot-*")
+	if err != nil {
+		return fmt.Errorf("no file can be made in %s: %w; name another folder", filepath.Dir(name), err)
+	}
+	_ = f.Close()
+	return os.Remove(f.Name())
+}
+
+// deliver writes the result. A file gets all of it whatever happens meanwhile.
+func (r *recording) deliver(ctx context.Context, s *Session, pieces [][]byte) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if r.file != "" {
+		return s.toFile(r.file, func(w io.Writer) error { return copyOut(context.Background(), w, pieces) })
+	}
+	return copyOut(ctx, s, pieces)
+}
+
+// copyOut writes in small pieces, to end soon after ctx has.
+func copyOut(ctx context.Context, w io.Writer, pieces [][]byte) error {
+	for _, piece := range pieces {
+		for p := range slices.Chunk(piece, 64<<10) {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if _, err := w.Write(p); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// remind tells a client something beside the answer.
+func remind(s *Session, text string) {
+	if s.Binary() {
+		s.out.frame(frame.Error, text+"\n")
+		return
+	}
+	fmt.Fprintln(s, text)
+	_ = s.Flush() // a client that is gone is noticed soon enough
+}
+
+// sleep waits, and tells how far it is, until the time is over, something is
+// sent to early, or ctx ends.
+func sleep(ctx context.Context, s *Session, what string, d time.Duration, early <-chan struct{}) error {
+	s.setProgress(func(so time.Duration) string {
+		return fmt.Sprintf("%s: %.0f of %v s", what, min(so, d).Seconds(), d.Seconds())
+	})
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-early:
+	case <-t.C:
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+func runProfile(ctx context.Context, s *Session, args []string) error {
+	r, rest, err := parseRecording("profile", args, maxProfileTime)
+	switch {
+	case err != nil:
+		return err
+	case len(rest) > 1:
+		return fmt.Errorf("profile: one profile at a time, not %q", rest)
+	case len(rest) == 0 && (r.file != "" || r.time != 0):
+		return errors.New("profile: which one? profile without arguments lists them")
+	case len(rest) == 0:
+		return listProfiles(s)
+	}
+	r.name = rest[0]
+	timed := r.name == "cpu" || pprofdelta.Has(r.name)
+	switch {
+	case !timed && pprof.Lookup(r.name) == nil:
+		return fmt.Errorf("profile: no profile %q; profile lists them", clip(r.name, 40))
+	case !timed && r.time != 0:
+		return fmt.Errorf("profile: %s is taken at once; leave -seconds to cpu, heap, allocs, block and mutex", r.name)
+	}
+	if err := r.checkTarget(s, "profile "+r.name); err != nil {
+		return fmt.Errorf("profile: %w", err)
+	}
+	if off := profileOff(r.name); off != "" {
+		remind(s, "warning: "+off)
+	}
+	var data bytes.Buffer
+	switch {
+	case r.name == "cpu":
+		if r.time == 0 {
+			r.time = cpuTime
+		}
+		err = cpuProfile(ctx, s, &data, r.time)
+	case r.time != 0:
+		err = deltaProfile(ctx, s, &data, r.name, r.time)
+	default:
+		err = pprof.Lookup(r.name).WriteTo(&data, 0)
+	}
+	if err != nil {
+		return err
+	}
+	return r.deliver(ctx, s, [][]byte{data.Bytes()})
+}
+
+func cpuProfile(ctx context.Context, s *Session, w io.Writer, d time.Duration) error {
+	if err := pprof.StartCPUProfile(w); err != nil {
+		return fmt.Errorf("profile: %w, by another session or by the program itself; try again when it has ended", err)
+	}
+	defer pprof.StopCPUProfile() // it returns when w has everything
+	return sleep(ctx, s, "cpu profile", d, nil)
+}
+
+func deltaProfile(ctx context.Context, s *Session, w io.Writer, name string, d time.Duration) error {
+	before, err := pprofdelta.Take(name)
+	if err != nil {
+		return fmt.Errorf("profile: %w", err)
+	}
+	if err := sleep(ctx, s, name+" profile", d, nil); err != nil {
+		return err
+	}
+	after, err := pprofdelta.Take(name)
+	if err != nil {
+		return fmt.Errorf("profile: %w", err)
+	}
+	return pprofdelta.Write(w, before, after)
+}
+
+// profileTexts say what is in the runtime's profiles.
+var profileTexts = map[string]string{
+	"allocs":       "what was allocated since the start, by place",
+	"block":        "where goroutines waited for each other",
+	"goroutine":    "the stacks of all goroutines",
+	"heap":         "what was in use at the last collection, by place",
+	"mutex":        "where locks were held that others waited for",
+	"threadcreate": "what has made new threads",
+}
+
+func listProfiles(s *Session) error {
+	fmt.Fprintf(s, "%-14s %8s  where the program computes, for %v unless told\n", "cpu", "", cpuTime)
+	for _, p := range pprof.Profiles() {
+		text := profileTexts[p.Name()]
+		if text == "" {
+			text = "the program's own"
+		}
+		if off := profileOff(p.Name()); off != "" {
+			text += "; " + off
+		}
+		fmt.Fprintf(s, "%-14s %8d  %s\n", printable(p.Name()), p.Count(), text)
+	}
+	_, err := io.WriteString(s, "take one with profile NAME -o FILE\n")
+	return err
+}
+
+// profileOff says that nothing is recorded for a profile, and what changes that;
+// empty: something is, or it needs nothing.
+func profileOff(name string) string {
+	switch name {
+	case "heap", "allocs":
+		if runtime.MemProfileRate == 0 {
+			return "memory profiling is off; only the program can turn it on, where it starts (runtime.MemProfileRate)"
+		}
+	case "mutex":
+		if runtime.SetMutexProfileFraction(-1) == 0 {
+			return "mutex profiling is off; mutexfraction N turns it on, 1 for all"
+		}
+	case "block":
+		blockRate.mu.Lock()
+		defer blockRate.mu.Unlock()
+		switch {
+		case blockRate.known && blockRate.rate == 0:
+			return "block profiling is off; blockrate N turns it on, 1 for all"
+		case !blockRate.known && pprof.Lookup("block").Count() == 0:
+			return "block profiling is off, as it seems, for nothing was recorded; blockrate N turns it on, 1 for all"
+		}
+	}
+	return ""
+}
+
+func runTrace(ctx context.Context, s *Session, args []string) error {
+	r, rest, err := parseRecording("trace", args, maxTraceTime)
+	if err != nil {
+		return err
+	}
+	if len(rest) > 0 {
+		return fmt.Errorf("trace: it takes flags only, not %q; help trace tells more", clip(strings.Join(rest, " "), 40))
+	}
+	if err := r.checkTarget(s, "trace"); err != nil {
+		return fmt.Errorf("trace: %w", err)
+	}
+	if r.time == 0 {
+		r.time = traceTime
+	}
+	pieces, err := takeTrace(ctx, s, r.time, traceMemory)
+	if err != nil {
+		return err
+	}
+	return r.deliver(ctx, s, pieces)
+}
+
+// takeTrace traces the program until the time is over or there are so many bytes.
+func takeTrace(ctx context.Context, s *Session, d time.Duration, most int) ([][]byte, error) {
+	b := &traceBuffer{most: most, full: make(chan struct{})}
+	began := time.Now()
+	if err := b.fill(ctx, s, d); err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.lost {
+		return nil, fmt.Errorf("trace: there was more than %s in %v; try fewer -seconds",
+			vitals.Bytes(uint64(most+traceRest)), time.Since(began).Round(time.Millisecond))
+	}
+	if b.n >= most {
+		remind(s, fmt.Sprintf("warning: the trace was ended after %v, for it had %s; it is complete until then",
+			time.Since(began).Round(time.Millisecond), vitals.Bytes(uint64(b.n))))
+	}
+	return b.pieces, nil
+}
+
+// traceBuffer keeps a trace. The runtime takes no notice of a writer's error
+// (startLocked in runtime/trace), and a trace that is cut off anywhere cannot be
+// read, so it asks to be stopped in good time.
+type traceBuffer struct {
+	most int
+	full chan struct{} // closed when there are so many bytes
+
+	mu     sync.Mutex // guards what follows
+	pieces [][]byte
+	n      int
+	lost   bool // even more has come
+}
+
+// fill traces until it is over. The trace is stopped when it returns.
+func (b *traceBuffer) fill(ctx context.Context, s *Session, d time.Duration) error {
+	if err := trace.Start(b); err != nil {
+		return fmt.Errorf("trace: %w, by another session or by the program itself; try again when it has ended", err)
+	}
+	defer trace.Stop()
+	return sleep(ctx, s, "trace", d, b.full)
+}
+
+func (b *traceBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.lost = b.lost || b.n+len(p) > b.most+traceRest; b.lost {
+		return len(p), nil
+	}
+	below := b.n < b.most
+	b.pieces = append(b.pieces, bytes.Clone(p))
+	b.n += len(p)
+	if below && b.n >= b.most {
+		close(b.full)
+	}
+	return len(p), nil
+}

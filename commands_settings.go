@@ -1,0 +1,277 @@
+package oneshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/big"
+	"regexp"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gomanhole/oneshot/internal/procfs"
+	"github.com/gomanhole/oneshot/internal/vitals"
+)
+
+// settingCommands are those that turn the runtime's knobs. Each says what the
+// value was, so that it can be put back, and what it is.
+var settingCommands = []*Command{
+	{
+		Name: "setgc", Args: "[N|off]", Summary: "show or set GOGC: how much the heap may grow until it is collected",
+		Help: "N is in percent of what the last collection left (debug.SetGCPercent); 100 unless the program or its\n" +
+			"environment says otherwise. Less is more work for less memory. With off only a memory limit starts the\n" +
+			"collector, and nothing does if there is none.",
+		Run: setting{"setgc", "GOGC", readGOGC, setGOGC, noteGOGC}.run,
+	},
+	{
+		Name: "memlimit", Args: "[BYTES|off]", Summary: "show or set the soft memory limit of the runtime (GOMEMLIMIT)",
+		Help: "BYTES has a unit: memlimit 1.5GiB. There are B, KB, MB, GB, TB, and KiB, MiB, GiB, TiB. What counts is the\n" +
+			"\"from system\" of mem (debug.SetMemoryLimit). A limit below what is live makes the collector run all the time,\n" +
+			"on up to half of the processors, and is exceeded all the same; memlimit off ends that.",
+		Run: setting{"memlimit", "memory limit", readLimit, setLimit, noteLimit}.run,
+	},
+	{
+		Name: "maxprocs", Args: "[N|default]", Summary: "show or set GOMAXPROCS: how many threads run Go code at a time",
+		Help: "A change waits for the end of a running collection, and stops the program for a moment. A number that is set\n" +
+			"stays; default is what the machine and the process's cgroup allow, and follows them from then on.",
+		Run: setting{"maxprocs", "GOMAXPROCS", readProcs, setProcs, nil}.run,
+	},
+	{
+		Name: "freeosmem", Summary: "collect garbage and give the system all memory that is free",
+		Help: "debug.FreeOSMemory: a collection as by gc, and then more than the runtime gives back by itself. What the\n" +
+			"program needs again it has to ask the system for, and it is slower meanwhile.",
+		Run: noArgs(runFreeOSMem),
+	},
+	{
+		Name: "blockrate", Args: "[N]", Summary: "show or set how much waiting is recorded for profile block",
+		Help: "One event is recorded for every N nanoseconds spent waiting, on average (runtime.SetBlockProfileRate);\n" +
+			"1 is all, 0 is off. 10000 is a good beginning, 1 can slow a program down. The runtime does not tell the rate:\n" +
+			"what is shown is what was set here.",
+		Run: setting{"blockrate", "block profile rate", readBlockRate, setBlockRate, nil}.run,
+	},
+	{
+		Name: "mutexfraction", Args: "[N]", Summary: "show or set how much waiting for locks is recorded for profile mutex",
+		Help: "One of N times that a lock was waited for is recorded (runtime.SetMutexProfileFraction); 1 is all, 0 is off.",
+		Run:  setting{"mutexfraction", "mutex profile fraction", readMutexFraction, setMutexFraction, nil}.run,
+	},
+}
+
+// A setting can be read and set by a command with one optional argument.
+type setting struct {
+	command string
+	what    string // as the answer names it
+	read    func() string
+	set     func(value string) error // its error says which values there are
+	note    func() string            // what there is to say of a value just set; may be nil
+}
+
+func (x setting) run(_ context.Context, s *Session, args []string) error {
+	was := x.read()
+	if len(args) == 0 {
+		_, err := fmt.Fprintf(s, "%s is %s\n", x.what, was)
+		return err
+	}
+	if err := x.set(strings.Join(args, " ")); err != nil {
+		return fmt.Errorf("%s: %w", x.command, err)
+	}
+	_, err := fmt.Fprintf(s, "%s was %s, is %s\n", x.what, was, x.read())
+	if x.note != nil {
+		if note := x.note(); note != "" {
+			_, err = fmt.Fprintf(s, "%s\n", note)
+		}
+	}
+	return err
+}
+
+// number parses a number within bounds; others are the values besides.
+func number(value string, least, most int, others string) (int, error) {
+	n, err := strconv.Atoi(value)
+	if err != nil || n < least || n > most {
+		return 0, fmt.Errorf("%q: give a number from %d to %d%s", clip(value, 40), least, most, others)
+	}
+	return n, nil
+}
+
+const maxGOGC = 1_000_000
+
+func readGOGC() string { return gogcText(vitals.Read().GOGC) }
+
+func gogcText(gogc uint64) string {
+	if gogc > math.MaxInt32 { // what the runtime shows for GOGC=off
+		return "off"
+	}
+	return fmt.Sprint(gogc)
+}
+
+func setGOGC(value string) error {
+	n := -1
+	switch value {
+	case "off":
+	case "0": // is off elsewhere
+		return errors.New("0 would have the collector run all the time; setgc off lets it rest")
+	default:
+		var err error
+		if n, err = number(value, 1, maxGOGC, ", or off"); err != nil {
+			return err
+		}
+	}
+	debug.SetGCPercent(n)
+	return nil
+}
+
+func noteGOGC() string {
+	m := vitals.Read()
+	if m.GOGC <= math.MaxInt32 || m.Limit < vitals.NoLimit {
+		return ""
+	}
+	return "nothing collects garbage now, for there is no memory limit: memlimit BYTES sets one, setgc 100 is the usual"
+}
+
+// Bounds of a memory limit: below the least no Go program can be.
+const (
+	leastLimit = 1 << 20
+	mostLimit  = 1 << 50
+)
+
+func readLimit() string {
+	limit := debug.SetMemoryLimit(-1)
+	if limit == math.MaxInt64 {
+		return "off"
+	}
+	return fmt.Sprintf("%s (%dB)", vitals.Bytes(uint64(limit)), limit)
+}
+
+func setLimit(value string) error {
+	limit := int64(math.MaxInt64)
+	if value != "off" {
+		var err error
+		if limit, err = parseLimit(value); err != nil {
+			return err
+		}
+	}
+	debug.SetMemoryLimit(limit)
+	return nil
+}
+
+func noteLimit() string {
+	m := vitals.Read()
+	if m.Limit >= m.InUse() {
+		return ""
+	}
+	return fmt.Sprintf("the program has %s, of which %s is live: the collector may run all the time; memlimit off ends that",
+		vitals.Bytes(m.InUse()), vitals.Bytes(m.LiveHeap))
+}
+
+var byteUnits = map[string]int64{
+	"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12,
+	"kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40,
+}
+
+// byteCount is short enough for big.Rat to be quick with it.
+var byteCount = regexp.MustCompile(`^([0-9]{1,20}(?:\.[0-9]{1,20})?) ?([A-Za-z]*)$`)
+
+// parseLimit parses a number of bytes within the bounds of a limit.
+func parseLimit(value string) (int64, error) {
+	m := byteCount.FindStringSubmatch(value)
+	if m == nil {
+		return 0, fmt.Errorf("%q: give a number and a unit, such as 1.5GiB, or off", clip(value, 40))
+	}
+	unit, known := byteUnits[strings.ToLower(m[2])]
+	if !known {
+		return 0, fmt.Errorf("%q: there is no unit %q; give B, KB, MB, GB, TB, KiB, MiB, GiB or TiB", clip(value, 40), clip(m[2], 40))
+	}
+	r, _ := new(big.Rat).SetString(m[1])
+	r.Mul(r, new(big.Rat).SetInt64(unit))
+	n := new(big.Int).Quo(r.Num(), r.Denom())
+	if !n.IsInt64() || n.Int64() < leastLimit || n.Int64() > mostLimit {
+		return 0, fmt.Errorf("%q: give a limit from 1MiB to 1024TiB, or off", clip(value, 40))
+	}
+	return n.Int64(), nil
+}
+
+func readProcs() string { return fmt.Sprint(runtime.GOMAXPROCS(0)) }
+
+func setProcs(value string) error {
+	if value == "default" {
+		runtime.SetDefaultGOMAXPROCS()
+		return nil
+	}
+	n, err := number(value, 1, 4096, ", or default")
+	if err == nil {
+		runtime.GOMAXPROCS(n)
+	}
+	return err
+}
+
+func runFreeOSMem(_ context.Context, s *Session) error {
+	resident := func() string {
+		n, err := procfs.ResidentBytes("/proc/self")
+		if err != nil {
+			return "not known"
+		}
+		return vitals.Bytes(n)
+	}
+	before, residentBefore := vitals.Read(), resident()
+	debug.FreeOSMemory()
+	after := vitals.Read()
+	_, err := fmt.Fprintf(s, "it took %v\nheap in use  was %s, is %s\nfrom system  was %s, is %s\nresident     was %s, is %s\n",
+		after.At.Sub(before.At).Round(10*time.Microsecond),
+		vitals.Bytes(before.HeapObjects), vitals.Bytes(after.HeapObjects),
+		vitals.Bytes(before.InUse()), vitals.Bytes(after.InUse()),
+		residentBefore, resident())
+	return err
+}
+
+// maxRate is beyond what makes sense: a second for blockrate.
+const maxRate = 1_000_000_000
+
+// blockRate is what was set by blockrate, which the runtime does not tell. It
+// belongs to the process as the rate itself does, not to one manhole.
+var blockRate struct {
+	mu    sync.Mutex // guards what follows, and the setting itself
+	known bool
+	rate  int
+}
+
+func readBlockRate() string {
+	blockRate.mu.Lock()
+	defer blockRate.mu.Unlock()
+	if !blockRate.known {
+		return "not known"
+	}
+	return rateText(blockRate.rate)
+}
+
+func rateText(rate int) string {
+	if rate <= 0 {
+		return "0 (off)"
+	}
+	return fmt.Sprint(rate)
+}
+
+func setBlockRate(value string) error {
+	n, err := number(value, 0, maxRate, " (nanoseconds; 0 is off)")
+	if err != nil {
+		return err
+	}
+	blockRate.mu.Lock()
+	defer blockRate.mu.Unlock()
+	runtime.SetBlockProfileRate(n)
+	blockRate.known, blockRate.rate = true, n
+	return nil
+}
+
+func readMutexFraction() string { return rateText(runtime.SetMutexProfileFraction(-1)) }
+
+func setMutexFraction(value string) error {
+	n, err := number(value, 0, maxRate, " (0 is off)")
+	if err == nil {
+		runtime.SetMutexProfileFraction(n)
+	}
+	return err
+}

@@ -1,0 +1,282 @@
+//go:build linux || darwin || freebsd
+
+package oneshot
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gomanhole/oneshot/internal/frame"
+)
+
+// dialScript opens a window and connects as a script does, by a socket whose
+// name says so.
+func (m testManhole) dialScript(t *testing.T) *net.UnixConn {
+	t.Helper()
+	done := make(chan error, 1)
+	go func() { done <- m.Oneshot(context.Background()) }()
+	local := &net.UnixAddr{Name: filepath.Join(tempDir(t), frame.SocketPrefix+"1"), Net: "unix"}
+	eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no window")
+	conn, err := net.DialUnix("unix", local, &net.UnixAddr{Name: m.Path(), Net: "unix"})
+	require.NoError(t, err)
+	require.NoError(t, conn.SetDeadline(time.Now().Add(2*patience)))
+	t.Cleanup(func() {
+		conn.Close()
+		require.NoError(t, <-done)
+	})
+	return conn
+}
+
+// answer reads the frames of an answer.
+func answer(t *testing.T, r io.Reader) (output, errors, status string) {
+	t.Helper()
+	frames := frame.NewReader(r)
+	for {
+		kind, payload, err := frames.Next()
+		require.NoError(t, err)
+		switch kind {
+		case frame.Output:
+			output += string(payload)
+		case frame.Error:
+			errors += string(payload)
+		case frame.End:
+			n, err := r.Read(make([]byte, 1))
+			require.Zero(t, n)
+			require.ErrorIs(t, err, io.EOF)
+			return output, errors, string(payload)
+		}
+	}
+}
+
+func (m testManhole) script(t *testing.T, line string) (output, errors, status string) {
+	t.Helper()
+	conn := m.dialScript(t)
+	_, err := io.WriteString(conn, line)
+	require.NoError(t, err)
+	require.NoError(t, conn.CloseWrite())
+	return answer(t, conn)
+}
+
+func TestAScriptHasItsAnswerInFrames(t *testing.T) {
+	var every []byte
+	for range 1000 {
+		for b := range 256 {
+			every = append(every, byte(b))
+		}
+	}
+	m := install(t, Options{Commands: []Command{
+		{Name: "bytes", Run: func(_ context.Context, s *Session, _ []string) error {
+			require.True(t, s.Binary())
+			_, err := s.Write(every)
+			return err
+		}},
+		{Name: "fails", Run: func(_ context.Context, s *Session, args []string) error {
+			fmt.Fprint(s, "so far")
+			return errors.New("it failed with " + fmt.Sprint(args))
+		}},
+		{Name: "panics", Run: func(context.Context, *Session, []string) error { panic("oops") }},
+	}})
+	for _, test := range []struct {
+		line           string
+		output, errors string // they begin so
+		status         string
+	}{
+		{"bytes\n", string(every), "", "0"},
+		{"fails 'a b' c\n", "so far", "it failed with [a b c]\n", "1"},
+		{"panics\n", "", "panics panicked: oops", "1"},
+		{"nosuch\n", "", `no command "nosuch"; help lists them`, "2"},
+		{"\n", "", `no command ""`, "2"},
+		{"", "", `no command ""`, "2"},
+		{"exit\n", "", "", "0"},
+		{"build", "go\tgo", "", "0"},
+		{"stacks -n 'x'\n", "", "stacks: invalid value", "1"},
+		{"stderr on\n", "", "stderr: a script's output is that of its command", "1"},
+	} {
+		t.Run(test.line, func(t *testing.T) {
+			output, errors, status := m.script(t, test.line)
+			require.Equal(t, test.status, status)
+			require.True(t, bytes.HasPrefix([]byte(output), []byte(test.output)), "%.100q", output)
+			require.Contains(t, errors, test.errors)
+			if test.errors == "" {
+				require.Empty(t, errors)
+			}
+			require.NotContains(t, output, prompt)
+		})
+	}
+	require.Contains(t, m.log.String(), `"fails 'a b' c"`)
+}
+
+func TestAScriptCanInterrupt(t *testing.T) {
+	started, stopped := make(chan struct{}), make(chan struct{})
+	m := install(t, Options{Commands: []Command{*slow(started, stopped)}})
+	conn := m.dialScript(t)
+	_, err := io.WriteString(conn, "slow\n")
+	require.NoError(t, err)
+	<-started
+	_, err = conn.Write([]byte{interruptByte})
+	require.NoError(t, err)
+	<-stopped
+	_, _, status := answer(t, conn)
+	require.Equal(t, "130", status)
+}
+
+func TestExecHasNoPrompt(t *testing.T) {
+	m := install(t, Options{Handler: Exec{}, Commands: []Command{
+		{Name: "echo", Run: func(_ context.Context, s *Session, args []string) error {
+			_, err := fmt.Fprintln(s, args)
+			return err
+		}},
+		{Name: "fails", Run: func(context.Context, *Session, []string) error { return errors.New("two\nlines") }},
+	}})
+	done := make(chan error, 1)
+	go func() { done <- m.Oneshot(context.Background()) }()
+	c := connect(t, m.Path())
+	c.send("echo 1 '2 3'\nfails\nnosuch\n\necho 4\n")
+	c.expect("[1 2 3]\ntwo; lines\nno command \"nosuch\"; help lists them\n[4]\n")
+	c.send("exit\n")
+	require.Empty(t, c.rest())
+	require.NoError(t, <-done)
+
+	output, _, status := m.script(t, "echo x")
+	require.Equal(t, "[x]\n0", output+status)
+}
+
+// echoes is a program's own handler.
+type echoes struct{ ended chan error }
+
+func (h echoes) Serve(ctx context.Context, s *Session) error {
+	fmt.Fprintf(s, "uid %d\n", s.Cred().UID)
+	for {
+		line, err := s.ReadLine()
+		if err != nil {
+			h.ended <- ctx.Err()
+			return nil
+		}
+		if line == "panic" {
+			panic("oops")
+		}
+		fmt.Fprintf(s, "you said %q\n", line)
+	}
+}
+
+func TestAProgramsOwnHandler(t *testing.T) {
+	h := echoes{make(chan error, 1)}
+	m := install(t, Options{Handler: h})
+	done := make(chan error, 2)
+	go func() { done <- m.Oneshot(context.Background()) }()
+	c := connect(t, m.Path())
+	c.expect("uid ")
+	c.send("help\n")
+	c.expect("you said \"help\"\n")
+	c.Close()
+	require.Error(t, <-h.ended)
+	require.NoError(t, <-done)
+
+	go func() { done <- m.Oneshot(context.Background()) }()
+	c = connect(t, m.Path())
+	c.send("panic\n")
+	c.expect("\n")
+	c.rest()
+	require.NoError(t, <-done)
+	eventually(t, func() bool { return m.sessions() == 0 }, "the session does not end")
+	require.Contains(t, m.log.String(), "panic: oops")
+
+	_, errors, status := m.script(t, "help")
+	require.Contains(t, errors, "serves its clients itself")
+	require.Equal(t, "1", status)
+}
+
+func TestCommandsOfTheProgram(t *testing.T) {
+	run := func(context.Context, *Session, []string) error { return nil }
+	for _, test := range []struct {
+		commands []Command
+		says     string
+	}{
+		{[]Command{{Name: "help", Run: run}}, `a command "help" already`},
+		{[]Command{{Name: "x", Run: run}, {Name: "x", Run: run}}, `a command "x" already`},
+		{[]Command{{Name: "two words", Run: run}}, `"two words" cannot be typed as one word`},
+		{[]Command{{Name: "x"}}, `"x" has no Run`},
+	} {
+		_, err := Install(Options{Commands: test.commands, SocketPath: tempDir(t) + "/s"})
+		require.ErrorContains(t, err, test.says)
+		require.Nil(t, Installed())
+	}
+
+	m := install(t, Options{Commands: []Command{
+		{Name: "flush", Args: "[NAME...]", Summary: "empty caches", Help: "All of them, or those named.",
+			Run: func(_ context.Context, s *Session, args []string) error {
+				_, err := fmt.Fprintf(s, "flushed %q\n", args)
+				return err
+			}},
+		{Args: "WORDS", Summary: "say it again", Run: func(_ context.Context, s *Session, args []string) error {
+			_, err := fmt.Fprintf(s, "again: %q\n", args)
+			return err
+		}},
+	}})
+	c := m.enter(t)
+	require.Contains(t, c.do("help"), "  flush [NAME...]          empty caches\n  WORDS ")
+	require.Equal(t, "flush [NAME...]\nempty caches\nAll of them, or those named.\n", c.do("help flush"))
+	require.Equal(t, "flushed [\"a b\" \"c\"]\n", c.do(`flush "a b" c`))
+	require.Equal(t, "flush: the ' has no other end; write it within double quotes if it is meant literally\n", c.do(`flush 'a`))
+	require.Equal(t, "again: [\"don't  panic\"]\n", c.do(`don't  panic`))
+}
+
+func TestProgressIsToldToPeople(t *testing.T) {
+	wait := Command{Name: "wait", Run: func(ctx context.Context, s *Session, args []string) error {
+		if len(args) > 0 {
+			s.setProgress(func(so time.Duration) string { return fmt.Sprintf("%v of 30 s", so.Seconds()) })
+		}
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}}
+	m := install(t, Options{Commands: []Command{wait}})
+	c := m.enter(t)
+	c.send("wait\n")
+	c.expect("wait: running for 1s\n")
+	c.send(string(rune(interruptByte)))
+	c.expect("interrupted\n" + prompt)
+	c.send("wait x\n")
+	c.expect("1 of 30 s\n2 of 30 s\n")
+	c.send(string(rune(interruptByte)))
+	c.expect("interrupted\n" + prompt)
+
+	conn := m.dialScript(t) // a script is not told
+	_, err := io.WriteString(conn, "wait\n")
+	require.NoError(t, err)
+	time.Sleep(1200 * time.Millisecond)
+	_, err = conn.Write([]byte{interruptByte})
+	require.NoError(t, err)
+	output, errors, _ := answer(t, conn)
+	require.Equal(t, "interrupted\n", output+errors)
+}
+
+func TestSessionsShowsWhoIsInside(t *testing.T) {
+	started, stopped := make(chan struct{}), make(chan struct{})
+	m := install(t, Options{Commands: []Command{*slow(started, stopped)}})
+	one := m.enter(t)
+	two := m.enter(t)
+	two.send("slow\n")
+	<-started
+	m.mu.Lock()
+	inside := slices.Clone(m.inside)
+	m.mu.Unlock()
+	text := one.do("sessions")
+	me := fmt.Sprintf("pid %d, uid %d", inside[0].cred.PID, os.Geteuid())
+	require.Regexp(t, `^\* `+me+`.*, since \S+ \S+ \(\d+s\), runs for \S+: sessions\n`, text)
+	require.Regexp(t, `\n  `+me+`.*, runs for \S+: slow\n$`, text)
+	two.Close()
+	<-stopped
+	eventually(t, func() bool { return m.sessions() == 1 }, "the session does not end")
+	require.NotContains(t, one.do("sessions"), "slow")
+}

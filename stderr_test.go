@@ -1,0 +1,167 @@
+//go:build linux || darwin || freebsd
+
+package oneshot
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func init() {
+	// writes to its standard error on SIGUSR1, crashes on SIGHUP, and starts a
+	// child with its standard error on SIGALRM.
+	morePrograms["stderr"] = func(o Options) {
+		c := make(chan os.Signal, 8)
+		signal.Notify(c, syscall.SIGUSR1, syscall.SIGHUP, syscall.SIGALRM)
+		o.RedirectStderr = os.Getenv("REDIRECT") != ""
+		mustInstall(o)
+		fmt.Println("ready")
+		for sig := range c {
+			switch sig {
+			case syscall.SIGUSR1:
+				fmt.Fprintln(os.Stderr, "something is wrong")
+			case syscall.SIGHUP:
+				panic("it crashed")
+			case syscall.SIGALRM:
+				child := exec.Command("sh", "-c", "sleep 0.5; echo from the child >&2")
+				child.Stderr = os.Stderr
+				err := child.Start()
+				fmt.Println("started", err)
+				go func() { fmt.Println("ended", child.Wait()) }()
+			}
+		}
+	}
+	// floods its standard error, and says how far it is.
+	morePrograms["floods"] = func(o Options) {
+		mustInstall(o)
+		fmt.Println("ready")
+		line := strings.Repeat("x", 1000) + "\n"
+		for n := 0; ; n++ {
+			_, _ = io.WriteString(os.Stderr, line)
+			if n%100_000 == 0 {
+				fmt.Println("written", n)
+			}
+		}
+	}
+}
+
+// startWithStderr starts a program whose standard error is the result.
+func startWithStderr(t *testing.T, spec string, env ...string) (*program, *syncBuffer) {
+	t.Helper()
+	stderr := &syncBuffer{}
+	p := &program{Cmd: exec.Command(os.Args[0]), path: tempDir(t) + "/s"}
+	p.Env = append(append(os.Environ(), env...), programEnv+"="+spec, "ONESHOT_TEST_PATH="+p.path)
+	p.Stderr = stderr
+	p.started(t)
+	return p, stderr
+}
+
+func TestStandardErrorComesToTheSession(t *testing.T) {
+	p, stderr := startWithStderr(t, "stderr")
+	p.signal(t, syscall.SIGUSR2)
+	c := connect(t, p.path)
+	c.expect(prompt)
+	require.Equal(t, "standard error goes where the program sends it; stderr on has it come here\n", c.do("stderr"))
+	require.Contains(t, c.do("stderr off"), "this session does not have it")
+	require.Contains(t, c.do("stderr on"), "until stderr off")
+	require.Contains(t, c.do("stderr on"), "until stderr off")
+	require.Equal(t, "standard error comes here\n", c.do("stderr"))
+	before := stderr.String()
+	p.signal(t, syscall.SIGUSR1)
+	c.expect("something is wrong\n")
+	require.Equal(t, before, stderr.String())
+
+	p.signal(t, syscall.SIGUSR2)
+	other := connect(t, p.path)
+	other.expect(prompt)
+	require.Contains(t, other.do("stderr on"), "the session of pid")
+	require.Contains(t, other.do("stderr"), "the session of pid")
+
+	c.send("stderr off\n")
+	c.expect("goes where it went before\n")
+	p.signal(t, syscall.SIGUSR1)
+	eventually(t, func() bool { return strings.Contains(stderr.String(), "something is wrong") }, "it is lost")
+	require.Contains(t, other.do("stderr on"), "until stderr off")
+	p.signal(t, syscall.SIGUSR1)
+	other.expect("something is wrong\n")
+
+	// It comes back whatever ends the session.
+	other.Close()
+	eventually(t, func() bool {
+		p.signal(t, syscall.SIGUSR1)
+		time.Sleep(10 * time.Millisecond)
+		return strings.Count(stderr.String(), "something is wrong") > 1
+	}, "it does not come back")
+}
+
+func TestRedirectStderrDoesSoFromTheStart(t *testing.T) {
+	p, _ := startWithStderr(t, "stderr", "REDIRECT=1")
+	p.signal(t, syscall.SIGUSR2)
+	c := connect(t, p.path)
+	c.expect(prompt)
+	p.signal(t, syscall.SIGUSR1)
+	c.expect("something is wrong\n")
+}
+
+func TestACrashIsPrintedWhereItAlwaysWas(t *testing.T) {
+	p, stderr := startWithStderr(t, "stderr", "REDIRECT=1")
+	p.signal(t, syscall.SIGUSR2)
+	c := connect(t, p.path)
+	c.expect(prompt)
+	p.signal(t, syscall.SIGHUP)
+	c.rest()
+	require.Equal(t, 2, p.wait(t).ExitStatus())
+	require.Contains(t, stderr.String(), "panic: it crashed")
+	require.Contains(t, stderr.String(), "goroutine 1 [running]")
+}
+
+// A child that has inherited the pipe outlives the session, and is not killed by
+// SIGPIPE.
+func TestAChildKeepsTheStandardErrorItWasGiven(t *testing.T) {
+	p, stderr := startWithStderr(t, "stderr", "REDIRECT=1")
+	p.signal(t, syscall.SIGUSR2)
+	c := connect(t, p.path)
+	c.expect(prompt)
+	p.signal(t, syscall.SIGALRM)
+	line, err := p.lines.ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "started <nil>\n", line)
+	c.Close()
+	line, err = p.lines.ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "ended <nil>\n", line)
+	eventually(t, func() bool { return strings.Contains(stderr.String(), "from the child") }, "it is lost")
+}
+
+// TestAFloodOfStandardErrorWaitsForNobody: the client does not read.
+func TestAFloodOfStandardErrorWaitsForNobody(t *testing.T) {
+	p := &program{Cmd: exec.Command(os.Args[0]), path: tempDir(t) + "/s"}
+	p.Env = append(os.Environ(), programEnv+"=floods", "ONESHOT_TEST_PATH="+p.path)
+	p.started(t) // standard error is /dev/null
+	p.signal(t, syscall.SIGUSR2)
+	c := connect(t, p.path)
+	c.expect(prompt)
+	c.send("stderr on\n")
+	c.expect("session\n")
+	c.expect(strings.Repeat("x", 1000) + "\n")
+	for seen := 0; seen < 10; { // it goes on and on
+		line, err := p.lines.ReadString('\n')
+		require.NoError(t, err)
+		if strings.HasPrefix(line, "written") {
+			seen++
+		}
+	}
+	var b bytes.Buffer
+	_, _ = io.CopyN(&b, c, 1<<20)
+	require.Contains(t, b.String(), "xxx")
+}
