@@ -62,7 +62,9 @@ func allCommands(own []Command) ([]*Command, error) {
 }
 
 // builtins are the commands that every console has, in the order of help.
-var builtins = slices.Concat(stackCommands, memoryCommands, processCommands, valueCommands, consoleCommands)
+var builtins = slices.Concat(
+	stackCommands, memoryCommands, settingCommands, profileCommands,
+	processCommands, descriptorCommands, threadCommands, lookCommands, valueCommands, consoleCommands)
 
 // lookup returns the command of that name, nil if there is none.
 func lookup(commands []*Command, name string) *Command {

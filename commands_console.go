@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gomanhole/oneshot/internal/procfs"
@@ -51,7 +52,7 @@ func runHelp(_ context.Context, s *Session, args []string) error {
 	switch len(args) {
 	case 0:
 		for _, cmd := range s.commands {
-			fmt.Fprintf(s.out, "  %-24s %s\n", cmd.usage(), cmd.Summary)
+			fmt.Fprintf(s, "  %s\n", inTwo(cmd.usage(), cmd.Summary))
 		}
 		_, _ = s.out.WriteString("Ctrl-C (byte 0x03) stops a running command, where the client sends it as it is.\n")
 		return nil
@@ -67,6 +68,15 @@ func runHelp(_ context.Context, s *Session, args []string) error {
 		return nil
 	}
 	return errors.New("help takes one command at a time: help [COMMAND]")
+}
+
+// inTwo is two columns, the second on a line of its own if the first is too wide.
+func inTwo(left, right string) string {
+	const width = 24
+	if len(left) > width {
+		left += "\n  " + strings.Repeat(" ", width)
+	}
+	return fmt.Sprintf("%-*s %s", width, left, right)
 }
 
 func runDeactivate(_ context.Context, s *Session) error {

@@ -243,6 +243,7 @@ const packagePath = "github.com/gomanhole/oneshot"
 var ownFunctions = []string{
 	"(*Manhole).receive", "(*Manhole).startReceiver", "(*Manhole).open", "(*Manhole).dismiss",
 	"(*Manhole).Activate", "(*Manhole).stayActive", "(*Manhole).windows", "(*trigger).drain", "(*trigger).look",
-	"(*window).live", "(*session).run", "(*session).read", "(*session).do", "(*session).perform",
+	"(*window).live", "(*Session).run", "(*Session).read", "(*Session).do", "(*Session).perform",
+	"(*Session).redirectStderr", "(*redirect).forward",
 	"(*asyncLog).start", "(*asyncLog).drain", "(*guard).post",
 }

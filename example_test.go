@@ -166,3 +166,15 @@ func ExampleDump() {
 	fmt.Println(strings.Contains(text.String(), "1 goroutine (of "))
 	// Output: true
 }
+
+func ExampleLevelCommand() {
+	level := new(slog.LevelVar)
+	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	options := oneshot.Options{
+		OneshotOn: syscall.SIGUSR2,
+		Logger:    logger,
+		Commands:  []oneshot.Command{oneshot.LevelCommand(level)},
+	}
+	fmt.Println(options.Commands[0].Name, options.Commands[0].Args)
+	// Output: loglevel [LEVEL]
+}

@@ -214,14 +214,22 @@ func (s *Session) Local(name string) (value any, ok bool) {
 	return value, ok
 }
 
-// SetLocal keeps a value by a name for the rest of the session.
-func (s *Session) SetLocal(name string, value any) {
+// maxKept is how many names a session keeps.
+const maxKept = 100
+
+// SetLocal keeps a value by a name for the rest of the session, of which there
+// may be 100; one more is an error.
+func (s *Session) SetLocal(name string, value any) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if _, ok := s.kept[name]; !ok && len(s.kept) >= maxKept {
+		return fmt.Errorf("%d names are kept already; use one of them for another value", maxKept)
+	}
 	if s.kept == nil {
 		s.kept = make(map[string]any)
 	}
 	s.kept[name] = value
+	return nil
 }
 
 func (c *core) setRunning(line string) {

@@ -1,0 +1,60 @@
+package oneshot
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+)
+
+// lookCommands are those that show what the process has at hand anyway.
+var lookCommands = []*Command{
+	procCommand,
+	{
+		Name: "env", Args: "[NAME]", Summary: "show the program's environment as it is now",
+		Help: "Values may be secret: passwords and tokens are often handed over in the environment. With NAME the\n" +
+			"value of one is shown, in full. The environment that the program was started with is proc environ.\n" +
+			"What a terminal cannot show is quoted as in Go.",
+		Run: runEnv,
+	},
+	metricsCommand,
+}
+
+// maxEnvValue is how much of a value the list shows.
+const maxEnvValue = 1 << 10
+
+func runEnv(ctx context.Context, s *Session, args []string) error {
+	switch len(args) {
+	case 0:
+	case 1:
+		value, ok := os.LookupEnv(args[0])
+		if !ok {
+			return fmt.Errorf("env: %s is not set; env without a name shows what is", printable(clip(args[0], 40)))
+		}
+		_, err := s.out.WriteString(printable(value) + "\n")
+		return err
+	default:
+		return fmt.Errorf("env: one name at a time, not %d: env %s", len(args), printable(clip(args[0], 40)))
+	}
+	t := &text{ctx: ctx, w: s.out}
+	for _, entry := range slices.Sorted(slices.Values(os.Environ())) {
+		if t.ended() {
+			break
+		}
+		name, value := cutEntry(entry)
+		t.printf("%s=%s\n", printable(name), printable(clip(value, maxEnvValue)))
+		if len(value) > maxEnvValue {
+			t.printf("  (%d bytes; in full: env %s)\n", len(value), printable(name))
+		}
+	}
+	return t.err
+}
+
+// cutEntry cuts NAME=value. On Windows a name may begin with = (=C:).
+func cutEntry(entry string) (name, value string) {
+	if i := strings.IndexByte(entry[min(1, len(entry)):], '='); i >= 0 {
+		return entry[:i+1], entry[i+2:]
+	}
+	return entry, ""
+}

@@ -1,0 +1,158 @@
+package oneshot
+
+import (
+	"cmp"
+	"context"
+	"flag"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gomanhole/oneshot/internal/procfs"
+)
+
+// descriptorCommands are those about open files.
+var descriptorCommands = []*Command{
+	{
+		Name: "fds", Args: "[-n N] [REGEXP]", Summary: "show the open files, sockets and other descriptors",
+		Help: "Shows number, kind, access (ro, wo, rw; path for O_PATH), socket state, target and flags of those whose\n" +
+			"row REGEXP matches: fds 'tcp.*LISTEN', fds deleted. Nothing is read from a descriptor or written to it.\n" +
+			"\"inherited by children\" is what lacks close-on-exec, but for 0 to 2, which os/exec replaces.\n" +
+			"The program goes on meanwhile: what it has closed is left out.\n" +
+			"  -n N   at most N rows; 100 unless told, 0 for all",
+		Run: runFDs,
+	},
+}
+
+// maxDescriptors is how many are looked at, which takes some 20 us each.
+const maxDescriptors = 1 << 16
+
+func runFDs(ctx context.Context, s *Session, args []string) error {
+	n := 100
+	rest, err := parseFlags("fds", args, func(flags *flag.FlagSet) { flags.IntVar(&n, "n", n, "") })
+	switch {
+	case err != nil:
+		return err
+	case n < 0:
+		return fmt.Errorf("fds: -n %d: give the number of rows, 0 for all", n)
+	case len(rest) > 1:
+		return fmt.Errorf("fds: one regular expression at a time, not %q; use a|b for several", rest)
+	}
+	match := regexp.MustCompile("")
+	if len(rest) == 1 {
+		if match, err = regexp.Compile(rest[0]); err != nil {
+			return fmt.Errorf("fds: %w", err)
+		}
+	}
+	if n == 0 {
+		n = maxDescriptors
+	}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("fds: the limit of descriptors: %w", err)
+	}
+	numbers, err := procfs.Numbers(ctx, maxDescriptors)
+	if err != nil {
+		return fmt.Errorf("fds: %w", err)
+	}
+	return s.fds(ctx, numbers, limit.Cur, match, n)
+}
+
+// fds shows those of the descriptors whose row matches, at most n.
+func (s *Session) fds(ctx context.Context, numbers []int, limit uint64, match *regexp.Regexp, n int) error {
+	unseen := max(0, len(numbers)-maxDescriptors)
+	var rows []string
+	found, matched, kinds := 0, 0, make(map[string]int)
+	for _, fd := range numbers[:len(numbers)-unseen] {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		d, ok := procfs.ReadDescriptor(fd)
+		if !ok {
+			continue
+		}
+		found++
+		kinds[d.Kind]++
+		row := descriptorRow(&d)
+		if !match.MatchString(strings.TrimSpace(row)) {
+			continue
+		}
+		if matched++; len(rows) < n {
+			rows = append(rows, row)
+		}
+	}
+
+	t := &text{ctx: ctx, w: s.out}
+	t.printf("%d of %d: %s\n", found+unseen, limit, countsText(kinds, " "))
+	if unseen > 0 {
+		t.printf("the first %d of them were looked at\n", found)
+	}
+	for _, row := range rows {
+		if t.ended() {
+			return t.err
+		}
+		t.printf("%s\n", row)
+	}
+	switch more := matched - len(rows); {
+	case more > 0:
+		t.printf("%d more: fds -n 0\n", more)
+	case matched == 0:
+		t.printf("no row matches %s\n", printable(match.String()))
+	}
+	return t.err
+}
+
+// countsText is 180 tcp, 12 file: the most frequent first.
+func countsText(counts map[string]int, between string) string {
+	names := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), strings.Compare(a, b))
+	})
+	for i, name := range names {
+		names[i] = fmt.Sprint(counts[name], between, name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// descriptorRow is the line of one descriptor.
+func descriptorRow(d *procfs.Descriptor) string {
+	var parts []string
+	add := func(ok bool, part string) {
+		if ok {
+			parts = append(parts, part)
+		}
+	}
+	target := strings.TrimSpace(d.State + " " + printable(clip(d.Target, 4096)))
+	add(target != "", target)
+	add(d.Detail != "", d.Detail)
+	add(d.Blocked != 0, compactSet(SignalSet(d.Blocked)))
+	add(d.Flags&unix.O_APPEND != 0, "append")
+	add(d.Flags&unix.O_NONBLOCK != 0, "nonblock")
+	add(d.Flags&unix.O_DIRECT != 0, "direct")
+	add(d.Flags&unix.O_DSYNC != 0, "sync")
+	switch {
+	case d.Regular && d.Position >= 0:
+		parts = append(parts, fmt.Sprintf("at %d of %d bytes", d.Position, d.Size))
+	case d.Regular:
+		parts = append(parts, fmt.Sprintf("%d bytes", d.Size))
+	}
+	add(d.Deleted, "deleted")
+	add(!d.CloseOnExec && d.FD > 2, "inherited by children")
+	add(d.Changed, "became another while it was looked at")
+	return strings.TrimRight(fmt.Sprintf("%5d  %-9s %-4s  %s", d.FD, d.Kind, accessText(d.Flags), strings.Join(parts, ", ")), " ")
+}
+
+func accessText(flags int) string {
+	switch {
+	case flags&unix.O_PATH != 0:
+		return "path"
+	case flags&unix.O_ACCMODE == unix.O_RDONLY:
+		return "ro"
+	case flags&unix.O_ACCMODE == unix.O_WRONLY:
+		return "wo"
+	}
+	return "rw"
+}

@@ -1,0 +1,24 @@
+//go:build !linux
+
+package oneshot
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+)
+
+var descriptorCommands = []*Command{
+	{
+		Name: "fds", Args: "[-n N] [REGEXP]", Summary: "show the open files and sockets (Linux only)",
+		Help: "It is read from /proc, as Linux has it.",
+		Run:  linuxOnly("fds"),
+	},
+}
+
+// linuxOnly is for a command that reads what only Linux has.
+func linuxOnly(name string) func(context.Context, *Session, []string) error {
+	return func(context.Context, *Session, []string) error {
+		return fmt.Errorf("%s: it is read from /proc, as only Linux has it, and this is %s", name, runtime.GOOS)
+	}
+}

@@ -1,0 +1,175 @@
+package oneshot
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"runtime/metrics"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gomanhole/oneshot/internal/vitals"
+)
+
+var metricsCommand = &Command{
+	Name: "metrics", Args: "[PREFIX]", Summary: "show the runtime's metrics, or explain one",
+	Help: "All of runtime/metrics whose name begins with or has PREFIX in it: metrics /sched, metrics pauses. Of one\n" +
+		"alone the description too, and how its values are spread. In a spread p50 and p99 are the values that 50\n" +
+		"and 99 of 100 do not exceed, since the program began. Reading them stops nothing.",
+	Run: runMetrics,
+}
+
+// maxBuckets is how many rows of a histogram are shown.
+const maxBuckets = 64
+
+func runMetrics(ctx context.Context, s *Session, args []string) error {
+	part := ""
+	switch len(args) {
+	case 0:
+	case 1:
+		part = args[0]
+	default:
+		return fmt.Errorf("metrics: one name or part of it at a time, not %q", clip(strings.Join(args, " "), 80))
+	}
+	chosen := chooseMetrics(metrics.All(), part)
+	if len(chosen) == 0 {
+		return fmt.Errorf("metrics: no name has %q in it; metrics alone lists them all", clip(part, 80))
+	}
+	samples := make([]metrics.Sample, len(chosen))
+	width := 0
+	for i, d := range chosen {
+		samples[i].Name = d.Name
+		width = max(width, len(d.Name))
+	}
+	metrics.Read(samples)
+
+	t := &text{ctx: ctx, w: s.out}
+	quiet := 0
+	for _, sample := range samples {
+		if t.ended() {
+			return t.err
+		}
+		if part == "" && strings.HasPrefix(sample.Name, "/godebug/") && sample.Value.Uint64() == 0 {
+			quiet++
+			continue
+		}
+		t.printf("%-*s  %s\n", width, sample.Name, valueText(sample))
+	}
+	if quiet > 0 {
+		t.printf("%s at 0 left out: metrics /godebug\n", plural(quiet, "counter"))
+	}
+	if len(chosen) == 1 {
+		t.printf("%s\n", chosen[0].Description)
+		if samples[0].Value.Kind() == metrics.KindFloat64Histogram {
+			t.buckets(samples[0].Value.Float64Histogram(), unitOf(samples[0].Name))
+		}
+	}
+	return t.err
+}
+
+// chooseMetrics returns those with part in their name. With its unit no name is
+// part of another.
+func chooseMetrics(all []metrics.Description, part string) (chosen []metrics.Description) {
+	for _, d := range all {
+		if strings.Contains(d.Name, part) && d.Kind != metrics.KindBad {
+			chosen = append(chosen, d)
+		}
+	}
+	return chosen
+}
+
+// unitOf is what stands behind the colon: /gc/heap/allocs:bytes.
+func unitOf(name string) string { return name[strings.LastIndexByte(name, ':')+1:] }
+
+func valueText(sample metrics.Sample) string {
+	unit := unitOf(sample.Name)
+	switch sample.Value.Kind() {
+	case metrics.KindUint64:
+		return countText(sample.Value.Uint64(), unit)
+	case metrics.KindFloat64:
+		return quantity(sample.Value.Float64(), unit)
+	case metrics.KindFloat64Histogram:
+		return spreadText(sample.Value.Float64Histogram(), unit)
+	}
+	return "of a kind that is not known here"
+}
+
+func countText(n uint64, unit string) string {
+	switch {
+	case unit == "bytes" && n >= vitals.NoLimit:
+		return "none" // of a limit
+	case unit == "bytes":
+		return vitals.Bytes(n)
+	case unit == "percent" && n > math.MaxInt32: // what the runtime shows for GOGC=off
+		return "off"
+	}
+	return strconv.FormatUint(n, 10)
+}
+
+// quantity is a number in a unit, for people.
+func quantity(v float64, unit string) string {
+	switch {
+	case math.IsInf(v, 0) || math.IsNaN(v):
+		return strconv.FormatFloat(v, 'g', -1, 64)
+	case unit == "bytes" && v >= 0:
+		return vitals.Bytes(uint64(v))
+	case strings.HasSuffix(unit, "seconds") && math.Abs(v) < math.MaxInt64/1e9:
+		return roundTo3(time.Duration(v * 1e9)).String()
+	}
+	return strconv.FormatFloat(v, 'g', 6, 64)
+}
+
+// roundTo3 leaves about three digits of a duration.
+func roundTo3(d time.Duration) time.Duration {
+	unit := time.Duration(1)
+	for d/unit >= 1000 && unit < time.Second/100 {
+		unit *= 10
+	}
+	return d.Round(unit)
+}
+
+// spreadText is how many values a histogram has, and how large they are.
+func spreadText(h *metrics.Float64Histogram, unit string) string {
+	total := uint64(0)
+	for _, n := range h.Counts {
+		total += n
+	}
+	if total == 0 {
+		return "none yet"
+	}
+	return fmt.Sprintf("%d: p50 %s, p99 %s, max %s", total,
+		bound(h, total, 0.5, unit), bound(h, total, 0.99, unit), bound(h, total, 1, unit))
+}
+
+// bound is the end of the bucket in which the p-th part of the values is
+// complete; the start, if that has no end.
+func bound(h *metrics.Float64Histogram, total uint64, p float64, unit string) string {
+	want := max(1, uint64(math.Ceil(p*float64(total))))
+	i, sum := 0, h.Counts[0]
+	for ; sum < want && i+1 < len(h.Counts); sum += h.Counts[i] {
+		i++
+	}
+	if end := h.Buckets[i+1]; !math.IsInf(end, 1) {
+		return "<= " + quantity(end, unit)
+	}
+	return "> " + quantity(h.Buckets[i], unit)
+}
+
+// buckets writes those that are not empty, at most maxBuckets.
+func (t *text) buckets(h *metrics.Float64Histogram, unit string) {
+	shown, more := 0, 0
+	for i, n := range h.Counts {
+		switch {
+		case n == 0:
+		case shown == maxBuckets:
+			more++
+		default:
+			shown++
+			t.printf("%12d  from %s to %s\n", n, quantity(h.Buckets[i], unit), quantity(h.Buckets[i+1], unit))
+		}
+	}
+	if more > 0 {
+		t.printf("%s more\n", plural(more, "bucket"))
+	}
+}

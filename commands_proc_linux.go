@@ -1,0 +1,265 @@
+package oneshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gomanhole/oneshot/internal/vitals"
+)
+
+var procCommand = &Command{
+	Name: "proc", Args: "[FILE]", Summary: "show a file of /proc/self, such as status, limits, maps or net/sockstat",
+	Help: "proc(5) explains them. Without FILE it lists what there is; of a folder the entries, of a link the target.\n" +
+		"No link is followed, at most 1 MiB is read, and the files of memory are refused. For what a terminal cannot\n" +
+		"show stands \\x and its code; in cmdline and environ, which may hold secrets, each NUL ends a line.\n" +
+		"smaps, smaps_rollup, numa_maps and maps hold the lock of the address space while they are being made, smaps\n" +
+		"of a large program for many milliseconds: page faults and mmap, hence allocations, may wait so long.",
+	Run: runProc,
+}
+
+// What proc shows at most.
+const (
+	maxProcFile    = 1 << 20
+	maxProcEntries = 1000
+	maxProcDepth   = 4
+)
+
+func runProc(ctx context.Context, s *Session, args []string) error {
+	if len(args) > 1 {
+		return fmt.Errorf("proc: one file at a time, not %d: proc %s", len(args), printable(clip(args[0], 40)))
+	}
+	var path []string
+	if len(args) == 1 {
+		var err error
+		if path, err = procPath(args[0]); err != nil {
+			return fmt.Errorf("proc: %w", err)
+		}
+	}
+	name := strings.Join(path, "/")
+	at, err := openProc(path)
+	if errors.Is(err, fs.ErrNotExist) && name != "" {
+		return fmt.Errorf("proc: there is no %s; proc without a name lists what there is", printable(clip(name, 80)))
+	}
+	if err == nil {
+		defer unix.Close(at.fd)
+		t := &text{ctx: ctx, w: s.out}
+		switch at.mode & unix.S_IFMT {
+		case unix.S_IFREG:
+			err = at.showFile(t)
+		case unix.S_IFDIR:
+			err = at.list(t)
+		case unix.S_IFLNK:
+			var target string
+			if target, err = linkAt(at.fd, ""); err == nil {
+				t.printf("%s -> %s\n", name, printable(target))
+			}
+		default:
+			err = fmt.Errorf("%s is neither a file nor a folder nor a link", printable(name))
+		}
+		if err == nil {
+			err = t.err
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("proc: %w", err)
+	}
+	return nil
+}
+
+// procPath checks a name and splits it.
+func procPath(name string) ([]string, error) {
+	if strings.HasPrefix(name, "/") {
+		return nil, fmt.Errorf("%s: name it as it stands in /proc/self: proc status", printable(clip(name, 80)))
+	}
+	path := strings.Split(strings.TrimSuffix(name, "/"), "/")
+	for _, part := range path {
+		if part == "" || part == "." || part == ".." || strings.ContainsRune(part, 0) {
+			return nil, fmt.Errorf("%s: no name may be empty, . or .. here", printable(clip(name, 80)))
+		}
+	}
+	if len(path) > maxProcDepth {
+		return nil, fmt.Errorf("%s: at most %d names with / between: proc task/1/net/dev", printable(clip(name, 80)), maxProcDepth)
+	}
+	switch last := path[len(path)-1]; {
+	case last == "mem":
+		return nil, errors.New("mem is the memory itself, not a text; maps and smaps_rollup tell about it")
+	case last == "pagemap" || strings.HasPrefix(last, "kpage"):
+		return nil, fmt.Errorf("%s is a table of 8 bytes for every page, not a text; smaps_rollup has the sums", last)
+	case last == "clear_refs":
+		return nil, errors.New("clear_refs is there to be written to, which would change the process")
+	case last == "channel":
+		return nil, errors.New("reading a channel takes a request away from the daemon that it is for")
+	}
+	return path, nil
+}
+
+// procEntry is an entry of /proc/self, opened with O_PATH: that has no effect on
+// a file, and on a link it is about the link.
+type procEntry struct {
+	fd   int
+	mode uint32
+	name string // for errors
+}
+
+// openProc goes down from /proc/self step by step. No step follows a link, and
+// none may leave procfs through a mount.
+func openProc(path []string) (procEntry, error) {
+	at, err := openEntry(unix.AT_FDCWD, "/proc/self", unix.O_DIRECTORY|unix.O_PATH) // the one link that it follows
+	for _, name := range path {
+		if err != nil {
+			break
+		}
+		var next procEntry
+		next, err = openEntry(at.fd, name, unix.O_NOFOLLOW|unix.O_PATH)
+		unix.Close(at.fd)
+		at = next // nothing is open if that has failed
+	}
+	return at, err
+}
+
+// openEntry opens what is of procfs, and says so of what is not.
+func openEntry(dir int, name string, flags int) (procEntry, error) {
+	e := procEntry{name: name}
+	failed := func(err error) (procEntry, error) {
+		return procEntry{}, &fs.PathError{Op: "open", Path: printable(name), Err: err}
+	}
+	var err error
+	if e.fd, err = unix.Openat(dir, name, flags|unix.O_CLOEXEC, 0); err != nil {
+		return failed(err)
+	}
+	var where unix.Statfs_t
+	var what unix.Stat_t
+	err = unix.Fstatfs(e.fd, &where)
+	switch {
+	case err != nil:
+	case where.Type != unix.PROC_SUPER_MAGIC:
+		err = errors.New("it is not of procfs; something else is mounted there")
+	default:
+		err = unix.Fstat(e.fd, &what)
+	}
+	if err != nil {
+		unix.Close(e.fd)
+		return failed(err)
+	}
+	e.mode = what.Mode
+	return e, nil
+}
+
+// reopen opens the same entry to be read: /proc/self/fd/N leads to what O_PATH
+// has found and to nothing else.
+func (e procEntry) reopen() (*os.File, error) {
+	again, err := openEntry(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", e.fd), unix.O_RDONLY)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: printable(e.name), Err: errors.Unwrap(err)}
+	}
+	return os.NewFile(uintptr(again.fd), printable(e.name)), nil
+}
+
+func (e procEntry) showFile(t *text) error {
+	f, err := e.reopen()
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	data := make([]byte, 0, 64<<10)
+	for len(data) <= maxProcFile && !t.ended() {
+		if len(data) == cap(data) {
+			data = append(data, 0)[:len(data)]
+		}
+		n, err := f.Read(data[len(data):min(cap(data), maxProcFile+1)])
+		data = data[:len(data)+n]
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+	}
+	whole := len(data) <= maxProcFile
+	data = data[:min(len(data), maxProcFile)]
+	showSafely(t, data, e.name == "cmdline" || e.name == "environ")
+	if !whole {
+		t.printf("(cut off after %s; there is more)\n", vitals.Bytes(maxProcFile))
+	}
+	return nil
+}
+
+// showSafely writes text with the codes of what could do harm to a terminal,
+// and an end to the last line.
+func showSafely(t *text, data []byte, nulEndsLine bool) {
+	const piece = 16 << 10
+	var b []byte
+	last := byte('\n')
+	for len(data) > 0 && !t.ended() {
+		b = b[:0]
+		for len(data) > 0 && len(b) < piece {
+			r, size := utf8.DecodeRune(data)
+			switch {
+			case r == 0 && nulEndsLine:
+				b = append(b, '\n')
+			case r == '\n' || r == '\t' || r != utf8.RuneError && unicode.IsPrint(r):
+				b = append(b, data[:size]...)
+			default:
+				for _, c := range data[:size] {
+					b = fmt.Appendf(b, `\x%02x`, c)
+				}
+			}
+			data = data[size:]
+		}
+		last = b[len(b)-1]
+		t.printf("%s", b)
+	}
+	if last != '\n' {
+		t.printf("\n")
+	}
+}
+
+func (e procEntry) list(t *text) error {
+	dir, err := e.reopen()
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	entries, err := dir.ReadDir(maxProcEntries + 1)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	for _, entry := range entries[:min(len(entries), maxProcEntries)] {
+		if t.ended() {
+			return nil
+		}
+		after := ""
+		switch entry.Type() {
+		case fs.ModeDir:
+			after = "/"
+		case fs.ModeSymlink:
+			if target, err := linkAt(e.fd, entry.Name()); err == nil {
+				after = " -> " + printable(target)
+			}
+		}
+		t.printf("%s%s\n", printable(entry.Name()), after)
+	}
+	if len(entries) > maxProcEntries {
+		t.printf("(cut off after %d; there are more)\n", maxProcEntries)
+	}
+	return nil
+}
+
+// linkAt is the target of a link in a folder, or of the link itself for "".
+func linkAt(dir int, name string) (string, error) {
+	buf := make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(dir, name, buf)
+	if err != nil {
+		return "", err
+	}
+	return string(buf[:n]), nil
+}

@@ -1,0 +1,9 @@
+//go:build !linux
+
+package oneshot
+
+var procCommand = &Command{
+	Name: "proc", Args: "[FILE]", Summary: "show a file of /proc/self (Linux only)",
+	Help: "Only Linux has such files.",
+	Run:  linuxOnly("proc"),
+}

@@ -1,0 +1,470 @@
+//go:build linux || darwin || freebsd
+
+package oneshot
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"runtime/pprof"
+	"runtime/trace"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gomanhole/oneshot/internal/frame"
+)
+
+// goTool runs go tool, which must be content with the files.
+func goTool(t *testing.T, args ...string) string {
+	t.Helper()
+	if _, err := exec.LookPath("go"); err != nil {
+		t.Skip("go is not in PATH; install Go to see whether its tools read the files")
+	}
+	cmd := exec.Command("go", append([]string{"tool"}, args...)...)
+	var complaints bytes.Buffer
+	cmd.Stderr = &complaints
+	out, err := cmd.Output()
+	require.NoError(t, err, "%s", complaints.Bytes())
+	return string(out)
+}
+
+func pprofTop(t *testing.T, file string, args ...string) string {
+	t.Helper()
+	return goTool(t, slices.Concat([]string{"pprof"}, args, []string{"-top", "-nodecount=100000", "-nodefraction=0", file})...)
+}
+
+// startProfiles begins a session with the commands of profiles and settings.
+func startProfiles(t *testing.T) (*Session, client) {
+	t.Helper()
+	s, c := startSession(t, slices.Concat(profileCommands, settingCommands)...)
+	c.expect(prompt)
+	return s, c
+}
+
+// answerOf runs a line as a script does, interrupts it where it is told to, and
+// returns what came in frames of each kind.
+func answerOf(t *testing.T, line string, interruptedIn ...string) map[byte]string {
+	t.Helper()
+	var own []Command
+	for _, cmd := range slices.Concat(profileCommands, settingCommands) {
+		if lookup(builtins, cmd.Name) == nil {
+			own = append(own, *cmd)
+		}
+	}
+	m := install(t, Options{Commands: own})
+	done := make(chan error, 1)
+	go func() { done <- m.Oneshot(context.Background()) }()
+	eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no socket")
+	local := &net.UnixAddr{Name: filepath.Join(tempDir(t), frame.SocketPrefix+"1"), Net: "unix"}
+	conn, err := net.DialUnix("unix", local, &net.UnixAddr{Name: m.Path(), Net: "unix"})
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(2*patience)))
+	_, err = conn.Write([]byte(line + "\n"))
+	require.NoError(t, err)
+	for _, in := range interruptedIn {
+		awaitIn(t, in)
+		_, err = conn.Write([]byte{interruptByte})
+		require.NoError(t, err)
+	}
+	require.NoError(t, conn.CloseWrite())
+	answer, frames := make(map[byte]string), frame.NewReader(conn)
+	for answer[frame.End] == "" {
+		kind, payload, err := frames.Next()
+		require.NoError(t, err)
+		answer[kind] += string(payload)
+	}
+	require.NoError(t, <-done)
+	require.NoError(t, m.Uninstall()) // there may be further ones in the test
+	return answer
+}
+
+// computeHere is to be found in profiles.
+//
+//go:noinline
+func computeHere(stop *atomic.Bool) (n uint64) {
+	for !stop.Load() {
+		for i := range uint64(1 << 16) {
+			n = n*31 + i
+		}
+	}
+	return n
+}
+
+// compute keeps a processor busy for as long as the test runs.
+func compute(t *testing.T) {
+	var stop atomic.Bool
+	var wg sync.WaitGroup
+	wg.Go(func() { computeHere(&stop) })
+	t.Cleanup(func() { stop.Store(true); wg.Wait() })
+}
+
+//go:noinline
+func receiveHere(c chan struct{}) { <-c }
+
+//go:noinline
+func unlockHere(mu *sync.Mutex) { mu.Unlock() }
+
+// contendForAWhile makes one goroutine wait for a channel, another for a lock.
+func contendForAWhile(t *testing.T) {
+	c := make(chan struct{})
+	var mu sync.Mutex
+	mu.Lock()
+	var wg sync.WaitGroup
+	wg.Go(func() { receiveHere(c) })
+	wg.Go(func() { mu.Lock(); defer mu.Unlock() })
+	for _, text := range []string{"oneshot.receiveHere(", "sync.(*Mutex).Lock("} {
+		eventually(t, func() bool {
+			b := make([]byte, 1<<20)
+			return strings.Contains(string(b[:runtime.Stack(b, true)]), text)
+		}, "nobody waits in %s", text)
+	}
+	time.Sleep(20 * time.Millisecond) // the time is the subject
+	close(c)
+	unlockHere(&mu)
+	wg.Wait()
+}
+
+var allocated []byte
+
+//go:noinline
+func allocateHere() { allocated = make([]byte, 32<<20) }
+
+// ownProfile has a profile of the program's own with one entry. There is no way
+// to end it.
+func ownProfile(t *testing.T, name string) {
+	own := pprof.Lookup(name)
+	if own == nil {
+		own = pprof.NewProfile(name)
+	}
+	own.Add(t, 0)
+	t.Cleanup(func() { own.Remove(t) })
+}
+
+func target(t *testing.T) string { return filepath.Join(t.TempDir(), "out") }
+
+func TestACPUProfileNamesWhoComputes(t *testing.T) {
+	compute(t)
+	_, c := startProfiles(t)
+	file := target(t)
+	require.Regexp(t, `^[\d.]+ K?i?B written to `+file+`\n$`, c.do("profile cpu -seconds 0.3 -o "+file))
+	require.Contains(t, pprofTop(t, file), "oneshot.computeHere")
+	info, err := os.Stat(file)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode())
+}
+
+func TestEveryProfileOpens(t *testing.T) {
+	keepSettings(t)
+	_, c := startProfiles(t)
+	c.do("blockrate 1")
+	c.do("mutexfraction 1")
+	contendForAWhile(t)
+	allocateHere()
+	defer func() { allocated = nil }()
+	runtime.GC()
+	ownProfile(t, t.Name())
+	for name, holds := range map[string]string{
+		"heap": "oneshot.allocateHere", "allocs": "oneshot.allocateHere", "goroutine": "(*Session).perform",
+		"block": "oneshot.receiveHere", "mutex": "oneshot.unlockHere", "threadcreate": "", t.Name(): "testing.tRunner",
+	} {
+		file := target(t)
+		require.Regexp(t, `^[\d.]+ K?i?B written to `+file+`\n$`, c.do("profile "+name+" -o "+file))
+		require.Contains(t, pprofTop(t, file), holds)
+	}
+}
+
+func TestADeltaHasWhatHappenedMeanwhile(t *testing.T) {
+	keepSettings(t)
+	_, c := startProfiles(t)
+	c.do("blockrate 1")
+	c.do("mutexfraction 1")
+	for _, test := range []struct {
+		name, holds string
+		meanwhile   func()
+	}{
+		{"heap", "oneshot.allocateHere", func() { allocateHere(); runtime.GC(); runtime.GC() }},
+		{"allocs", "oneshot.allocateHere", func() { allocateHere(); runtime.GC(); runtime.GC() }},
+		{"block", "oneshot.receiveHere", func() { contendForAWhile(t) }},
+		{"mutex", "oneshot.unlockHere", func() { contendForAWhile(t) }},
+	} {
+		allocated = nil
+		runtime.GC()
+		runtime.GC()
+		quiet, busy := target(t), target(t)
+		require.Contains(t, c.do("profile "+test.name+" -seconds 0.01 -o "+quiet), "written to")
+		require.NotContains(t, pprofTop(t, quiet), test.holds, test.name)
+
+		c.send("profile " + test.name + " -seconds 1 -o " + busy + "\n")
+		awaitIn(t, "oneshot.deltaProfile(")
+		test.meanwhile()
+		require.Contains(t, c.expect(prompt), "written to")
+		require.Contains(t, pprofTop(t, busy), test.holds, test.name)
+	}
+	allocated = nil
+}
+
+// awaitIn waits until a command waits for the end of its time in the function.
+func awaitIn(t *testing.T, function string) {
+	t.Helper()
+	eventually(t, func() bool {
+		b := make([]byte, 1<<20)
+		for g := range strings.SplitSeq(string(b[:runtime.Stack(b, true)]), "\n\n") {
+			if strings.Contains(g, function) && strings.Contains(g, "oneshot.sleep(") && strings.Contains(g, "[select") {
+				return true
+			}
+		}
+		return false
+	}, "nobody waits in %s", function)
+}
+
+func TestATraceOpens(t *testing.T) {
+	compute(t)
+	_, c := startProfiles(t)
+	file := target(t)
+	require.Regexp(t, `^[\d.]+ [KM]iB written to `+file+`\n$`, c.do("trace -seconds 0.2 -o "+file))
+	require.Contains(t, goTool(t, "trace", "-d=parsed", file), "oneshot.computeHere")
+}
+
+// TestATraceThatIsTooLargeEndsEarly: cut off anywhere it could not be read.
+func TestATraceThatIsTooLargeEndsEarly(t *testing.T) {
+	file := target(t)
+	small := &Command{Name: "small", Run: func(ctx context.Context, s *Session, _ []string) error {
+		pieces, err := takeTrace(ctx, s, time.Hour, 1<<20)
+		if err != nil {
+			return err
+		}
+		r := recording{file: file}
+		return r.deliver(ctx, s, pieces)
+	}}
+	_, c := startSession(t, small)
+	c.expect(prompt)
+	var stop atomic.Bool
+	var wg sync.WaitGroup
+	wg.Go(func() { makeEvents(&stop) })
+	defer wg.Wait()
+	defer stop.Store(true)
+	require.Regexp(t, `^(trace: \d+ of 3600 s\n)*warning: the trace was ended after [\d.]+m?s, for it had [\d.]+ [KM]iB; it is complete until then\n`+
+		`[\d.]+ [KM]iB written to `, c.do("small"))
+	require.False(t, trace.IsEnabled())
+	stop.Store(true)
+	require.Contains(t, goTool(t, "trace", "-d=parsed", file), "oneshot.makeEvents")
+
+	whole, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(file, whole[:len(whole)/2], 0o600))
+	require.Error(t, exec.Command("go", "tool", "trace", "-d=parsed", file).Run(), "what is cut off cannot be read")
+}
+
+func makeEvents(stop *atomic.Bool) {
+	for !stop.Load() {
+		trace.Log(context.Background(), "key", "value")
+	}
+}
+
+func TestATraceThatCannotBeEndedInTimeIsNone(t *testing.T) {
+	b := &traceBuffer{most: 10, full: make(chan struct{})}
+	for range 3 {
+		_, _ = b.Write(make([]byte, 6))
+	}
+	<-b.full
+	_, _ = b.Write(make([]byte, traceRest))
+	require.True(t, b.lost)
+	require.Equal(t, 18, b.n)
+}
+
+// TestATraceBesideAFlightRecorder: both have the runtime's one trace.
+func TestATraceBesideAFlightRecorder(t *testing.T) {
+	recorder := trace.NewFlightRecorder(trace.FlightRecorderConfig{})
+	require.NoError(t, recorder.Start())
+	defer recorder.Stop()
+	compute(t)
+	_, c := startProfiles(t)
+	file := target(t)
+	require.Contains(t, c.do("trace -seconds 0.2 -o "+file), "written to")
+	require.Contains(t, goTool(t, "trace", "-d=parsed", file), "oneshot.computeHere")
+	require.True(t, recorder.Enabled())
+}
+
+func TestAnInterruptEndsTheRecordingAndLeavesNothing(t *testing.T) {
+	_, c := startProfiles(t)
+	for _, test := range []struct{ long, in, short string }{
+		{"profile cpu -seconds 30", "oneshot.cpuProfile(", "profile cpu -seconds 0.01"},
+		{"profile heap -seconds 30", "oneshot.deltaProfile(", "profile heap -seconds 0.01"},
+		{"trace -seconds 30", "oneshot.(*traceBuffer).fill(", "trace -seconds 0.01"},
+	} {
+		file := target(t)
+		c.send(test.long + " -o " + file + "\n")
+		awaitIn(t, test.in)
+		c.send("\x03")
+		require.Equal(t, "interrupted\n", c.expect(prompt))
+		requireEmpty(t, filepath.Dir(file))
+		require.Contains(t, c.do(test.short+" -o "+file), "written to", "it is free at once")
+	}
+}
+
+func requireEmpty(t *testing.T, dir string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Empty(t, entries)
+}
+
+func TestADisconnectEndsTheRecording(t *testing.T) {
+	for _, test := range []struct{ line, in string }{
+		{"profile cpu -seconds 30", "oneshot.cpuProfile("},
+		{"trace -seconds 30", "oneshot.(*traceBuffer).fill("},
+	} {
+		s, c := startProfiles(t)
+		file := target(t)
+		c.send(test.line + " -o " + file + "\n")
+		awaitIn(t, test.in)
+		c.Close()
+		<-s.done
+		require.NoError(t, pprof.StartCPUProfile(&bytes.Buffer{}))
+		pprof.StopCPUProfile()
+		require.NoError(t, trace.Start(&bytes.Buffer{}))
+		trace.Stop()
+		requireEmpty(t, filepath.Dir(file))
+		require.NoError(t, s.m.Uninstall())
+	}
+}
+
+func TestARecordingOfTheProgramsOwnIsLeftAlone(t *testing.T) {
+	_, c := startProfiles(t)
+	var profile, tracing syncBuffer
+	require.NoError(t, pprof.StartCPUProfile(&profile))
+	require.NoError(t, trace.Start(&tracing))
+	file := target(t)
+	require.Equal(t, "profile: cpu profiling already in use, by another session or by the program itself; try again when it has ended\n",
+		c.do("profile cpu -o "+file))
+	require.Equal(t, "trace: execution tracer already enabled, by another session or by the program itself; try again when it has ended\n",
+		c.do("trace -o "+file))
+	require.Empty(t, profile.String(), "it goes on")
+	require.True(t, trace.IsEnabled(), "it goes on")
+	pprof.StopCPUProfile()
+	trace.Stop()
+	require.NotEmpty(t, profile.String())
+	requireEmpty(t, filepath.Dir(file))
+}
+
+func TestProgressIsTold(t *testing.T) {
+	_, c := startProfiles(t)
+	require.Regexp(t, `^cpu profile: 1 of 1\.2 s\n[\d.]+ K?i?B written to`, c.do("profile cpu -seconds 1.2 -o "+target(t)))
+}
+
+func TestProfilesAreListed(t *testing.T) {
+	keepSettings(t)
+	_, c := startProfiles(t)
+	ownProfile(t, t.Name()+"\x1b[31m")
+	out := c.do("profile")
+	for _, text := range []string{
+		`(?m)^cpu  .* for 30s unless told$`, `(?m)^heap +\d+  what was in use`, `(?m)^goroutine +[1-9]\d*  the stacks`,
+		`(?m)^mutex .*; mutex profiling is off; mutexfraction N turns it on, 1 for all$`,
+		`(?m)^"TestProfilesAreListed\\x1b\[31m" +1  the program's own$`, `profile NAME -o FILE`,
+	} {
+		require.Regexp(t, text, out)
+	}
+	require.NotContains(t, out, "memory profiling is off")
+	c.do("blockrate 0")
+	require.Regexp(t, `(?m)^block .*; block profiling is off; blockrate N turns it on, 1 for all$`, c.do("profile"))
+	c.do("blockrate 1000000")
+	c.do("mutexfraction 1000000")
+	require.NotContains(t, c.do("profile"), " is off")
+}
+
+func TestRecordingsRefuseWhatCannotBe(t *testing.T) {
+	_, c := startProfiles(t)
+	dir := t.TempDir()
+	there := filepath.Join(dir, "there")
+	require.NoError(t, os.WriteFile(there, []byte("mine"), 0o644))
+	dangling := filepath.Join(dir, "link")
+	require.NoError(t, os.Symlink("nowhere", dangling))
+	const day = `profile: invalid value "%s" for flag -seconds: give a number above 0 and not above 86400; help profile tells more` + "\n"
+	for _, test := range []struct{ line, answer string }{
+		{"profile heap", "profile: the answer is binary: profile heap -o FILE here, or oneshot PID profile heap > FILE from a shell\n"},
+		{"profile cpu -seconds 30", "profile: the answer is binary: profile cpu -o FILE here, or oneshot PID profile cpu > FILE from a shell\n"},
+		{"trace", "trace: the answer is binary: trace -o FILE here, or oneshot PID trace > FILE from a shell\n"},
+		{"profile -o x", "profile: which one? profile without arguments lists them\n"},
+		{"profile nothing -o x", "profile: no profile \"nothing\"; profile lists them\n"},
+		{"profile heap allocs -o x", "profile: one profile at a time, not [\"heap\" \"allocs\"]\n"},
+		{"profile goroutine -seconds 1 -o x", "profile: goroutine is taken at once; leave -seconds to cpu, heap, allocs, block and mutex\n"},
+		{"profile threadcreate -seconds 1 -o x", "profile: threadcreate is taken at once; leave -seconds to cpu, heap, allocs, block and mutex\n"},
+		{"profile cpu -seconds 0", fmt.Sprintf(day, "0")},
+		{"profile cpu -seconds -1", fmt.Sprintf(day, "-1")},
+		{"profile cpu -seconds NaN", fmt.Sprintf(day, "NaN")},
+		{"profile cpu -seconds 86400.5", fmt.Sprintf(day, "86400.5")},
+		{"profile cpu -seconds 30s", fmt.Sprintf(day, "30s")},
+		{"profile cpu -n 3", "profile: flag provided but not defined: -n; help profile tells more\n"},
+		{"trace -seconds 601", "trace: invalid value \"601\" for flag -seconds: give a number above 0 and not above 600; help trace tells more\n"},
+		{"trace 5", "trace: it takes flags only, not \"5\"; help trace tells more\n"},
+		{"profile cpu -o " + there, "profile: " + there + ": file already exists; -o wants a file that is not there yet\n"},
+		{"profile heap -o " + there, "profile: " + there + ": file already exists; -o wants a file that is not there yet\n"},
+		{"trace -o " + there, "trace: " + there + ": file already exists; -o wants a file that is not there yet\n"},
+		{"profile cpu -o " + dangling, "profile: " + dangling + ": file already exists; -o wants a file that is not there yet\n"},
+		{"profile cpu -o " + dir, "profile: " + dir + ": file already exists; -o wants a file that is not there yet\n"},
+		{"profile cpu -o " + dir + "/new/", "profile: " + dir + "/new/ is the name of a folder; -o wants a file in it\n"},
+		{"profile cpu -o " + there + "/x", "profile: lstat " + there + "/x: not a directory; -o wants a file that is not there yet\n"},
+	} {
+		require.Equal(t, test.answer, c.do(test.line), test.line)
+	}
+	require.Regexp(t, `^profile: no file can be made in .*/no: open .*: no such file or directory; name another folder\n$`,
+		c.do("profile cpu -o "+dir+"/no/x"))
+	text, err := os.ReadFile(there)
+	require.NoError(t, err)
+	require.Equal(t, "mine", string(text))
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, entries, 2)
+}
+
+func TestAProfileThatIsOffIsWarnedOf(t *testing.T) {
+	keepSettings(t)
+	_, c := startProfiles(t)
+	c.do("blockrate 0")
+	require.Regexp(t, `^warning: block profiling is off; blockrate N turns it on, 1 for all\n[\d.]+ K?i?B written to`, c.do("profile block -o "+target(t)))
+	file := target(t)
+	require.Regexp(t, `^warning: mutex profiling is off; mutexfraction N turns it on, 1 for all\n[\d.]+ K?i?B written to`, c.do("profile mutex -seconds 0.01 -o "+file))
+	pprofTop(t, file)
+}
+
+func TestAScriptGetsTheFileItself(t *testing.T) {
+	keepSettings(t)
+	compute(t)
+	for _, test := range []struct{ line, holds, warning string }{
+		{"profile cpu -seconds 0.3", "oneshot.computeHere", ""},
+		{"profile goroutine", "(*Session).perform", ""},
+		{"profile allocs -seconds 0.1", "", ""},
+		{"profile mutex", "", "warning: mutex profiling is off; mutexfraction N turns it on, 1 for all\n"},
+	} {
+		answer := answerOf(t, test.line)
+		require.Equal(t, "0", answer[frame.End], test.line)
+		require.Equal(t, test.warning, answer[frame.Error], test.line)
+		file := target(t)
+		require.NoError(t, os.WriteFile(file, []byte(answer[frame.Output]), 0o600))
+		require.Contains(t, pprofTop(t, file), test.holds, test.line)
+	}
+	file := target(t)
+	require.NoError(t, os.WriteFile(file, []byte(answerOf(t, "trace -seconds 0.2")[frame.Output]), 0o600))
+	require.Contains(t, goTool(t, "trace", "-d=parsed", file), "oneshot.computeHere")
+
+	answer := answerOf(t, "profile cpu -seconds 0")
+	require.Equal(t, "1", answer[frame.End])
+	require.Contains(t, answer[frame.Error], "give a number above 0")
+	require.Empty(t, answer[frame.Output])
+	answer = answerOf(t, "profile heap -o "+filepath.Join(t.TempDir(), "x"))
+	require.Regexp(t, `^[\d.]+ K?i?B written to`, answer[frame.Output])
+	answer = answerOf(t, "profile cpu", "oneshot.cpuProfile(")
+	require.Equal(t, map[byte]string{frame.Error: "interrupted\n", frame.End: "130"}, answer)
+}

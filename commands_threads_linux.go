@@ -1,0 +1,200 @@
+package oneshot
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/bits"
+	"os"
+	"slices"
+	"strconv"
+	"syscall"
+
+	"github.com/gomanhole/oneshot/internal/procfs"
+)
+
+// threadCommands are those about threads of the system.
+var threadCommands = []*Command{
+	{
+		Name: "threads", Args: "[-n N]", Summary: "show the threads, those with the most CPU time first",
+		Help: "Each with its state, CPU time in the program and in the system, the CPU it ran on last, the function of\n" +
+			"the kernel it waits in (wchan; - if it runs, or if the kernel does not tell), its name, and the signals\n" +
+			"it blocks if most threads block others. Many in D, or in one function, are a finding; one in a futex\n" +
+			"is mostly an idle thread of the runtime. Which goroutine a thread runs is not known.\n" +
+			"  -n N   the first N; 50 unless told, 0 for all",
+		Run: runThreads,
+	},
+}
+
+// maxThreads is how many are looked at; the runtime's own limit is 10,000
+// (debug.SetMaxThreads).
+const maxThreads = 20_000
+
+// thread is one thread of the process.
+type thread struct {
+	procfs.Thread
+	tid   int
+	wchan string
+}
+
+func taskDir(tid int) string { return "/proc/self/task/" + strconv.Itoa(tid) }
+
+func runThreads(ctx context.Context, s *Session, args []string) error {
+	n := 50
+	rest, err := parseFlags("threads", args, func(flags *flag.FlagSet) { flags.IntVar(&n, "n", n, "") })
+	switch {
+	case err != nil:
+		return err
+	case n < 0:
+		return fmt.Errorf("threads: -n %d: give the number of threads, 0 for all", n)
+	case len(rest) > 0:
+		return fmt.Errorf("threads: it takes no %q; threads -n 0 shows all", clip(rest[0], 40))
+	}
+	if n == 0 {
+		n = maxThreads
+	}
+	threads, err := readThreads(ctx)
+	if err != nil {
+		return fmt.Errorf("threads: %w", err)
+	}
+
+	states, waits := make(map[string]int), make(map[string]int)
+	for _, th := range threads {
+		states[stateWord(th.State)]++
+		if th.wchan != "" {
+			waits[th.wchan]++
+		}
+	}
+	t := &text{ctx: ctx, w: s.out}
+	t.printf("%s: %s\n", plural(len(threads), "thread"), countsText(states, " "))
+	if len(waits) > 0 {
+		t.printf("they wait in: %s\n", countsText(waits, " "))
+	}
+	shown := threads[:min(n, len(threads))]
+	masks := blockedByEach(ctx, threads[:min(max(n, 256), len(threads))]) // few would not tell what is usual
+	usual := mostFrequent(masks)
+	if usual != 0 {
+		t.printf("most block: %s\n", compactSet(usual))
+	}
+	t.printf("%7s  %-15s %9s %9s  %3s  %-22s %s\n", "tid", "state", "user", "system", "cpu", "wchan", "name")
+	for _, th := range shown {
+		if t.ended() {
+			return t.err
+		}
+		notes := ""
+		if blocked, ok := masks[th.tid]; ok && blocked != usual {
+			notes = ", blocks " + compactSet(blocked)
+		}
+		if s.m.sigThread.dir == taskDir(th.tid) {
+			notes += ", the runtime's thread for signals"
+		}
+		t.printf("%7d  %c %-13s %8.2fs %8.2fs  %3d  %-22s %s%s\n", th.tid, th.State, stateWord(th.State),
+			th.User.Seconds(), th.System.Seconds(), th.CPU, cmp.Or(th.wchan, "-"), printable(th.Name), notes)
+	}
+	if more := len(threads) - n; more > 0 {
+		t.printf("%d more: threads -n 0\n", more)
+	}
+	return t.err
+}
+
+// readThreads looks at the threads. One may end meanwhile, and is left out.
+func readThreads(ctx context.Context) ([]thread, error) {
+	dir, err := os.Open("/proc/self/task")
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(maxThreads)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	var threads []thread
+	for _, name := range names {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		tid, err := strconv.Atoi(name)
+		if err != nil {
+			continue
+		}
+		if th, err := procfs.ReadThread(taskDir(tid)); err == nil {
+			threads = append(threads, thread{th, tid, procfs.WaitChannel(taskDir(tid))})
+		}
+	}
+	slices.SortFunc(threads, func(a, b thread) int {
+		return cmp.Or(cmp.Compare(b.User+b.System, a.User+a.System), cmp.Compare(a.tid, b.tid))
+	})
+	return threads, nil
+}
+
+// blockedByEach is what the threads block, by their ids. The main thread is no
+// measure for the others: it may be the runtime's thread for signals, which blocks
+// nearly all.
+func blockedByEach(ctx context.Context, threads []thread) map[int]SignalSet {
+	masks := make(map[int]SignalSet)
+	for _, th := range threads {
+		if ctx.Err() != nil {
+			break
+		}
+		if blocked, err := blockedBy(taskDir(th.tid)); err == nil {
+			masks[th.tid] = blocked
+		}
+	}
+	return masks
+}
+
+// mostFrequent is the set that most threads block, of equal ones the smaller.
+func mostFrequent(masks map[int]SignalSet) (usual SignalSet) {
+	counts := make(map[SignalSet]int)
+	for _, set := range masks {
+		counts[set]++
+	}
+	for set, n := range counts {
+		if n > counts[usual] || n == counts[usual] && set < usual {
+			usual = set
+		}
+	}
+	return usual
+}
+
+// neverBlockable are the signals that the kernel takes out of every mask.
+var neverBlockable = signalSet(syscall.SIGKILL, syscall.SIGSTOP)
+
+// compactSet is the names in the set, or of those missing if they are fewer.
+func compactSet(set SignalSet) string {
+	if bits.OnesCount64(uint64(set)) <= 32 {
+		return set.String()
+	}
+	missing := ^set &^ neverBlockable
+	if missing == 0 {
+		return "all"
+	}
+	return "all but " + missing.String()
+}
+
+func stateWord(state byte) string {
+	switch state {
+	case 'R':
+		return "running"
+	case 'S':
+		return "sleeping"
+	case 'D':
+		return "in disk sleep" // so does status call it, whatever it waits for
+	case 'T':
+		return "stopped"
+	case 't':
+		return "traced"
+	case 'Z':
+		return "zombie"
+	case 'X', 'x':
+		return "dead"
+	case 'P':
+		return "parked"
+	case 'I':
+		return "idle"
+	}
+	return "state " + strconv.QuoteRune(rune(state))
+}

@@ -1,0 +1,102 @@
+package oneshot
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"runtime/trace"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gomanhole/oneshot/internal/vitals"
+)
+
+const (
+	traceTime    = 5 * time.Second
+	maxTraceTime = 10 * time.Minute
+
+	// traceMemory is how large a trace may become until it is stopped, and
+	// traceRest how much there may still come from then on: what is in the
+	// buffers of the runtime's threads, and the stacks of all events.
+	traceMemory = 256 << 20
+	traceRest   = 64 << 20
+)
+
+func runTrace(ctx context.Context, s *Session, args []string) error {
+	r, rest, err := parseRecording("trace", args, maxTraceTime)
+	if err != nil {
+		return err
+	}
+	if len(rest) > 0 {
+		return fmt.Errorf("trace: it takes flags only, not %q; help trace tells more", clip(strings.Join(rest, " "), 40))
+	}
+	if err := r.checkTarget(s, "trace"); err != nil {
+		return fmt.Errorf("trace: %w", err)
+	}
+	if r.time == 0 {
+		r.time = traceTime
+	}
+	pieces, err := takeTrace(ctx, s, r.time, traceMemory)
+	if err != nil {
+		return err
+	}
+	return r.deliver(ctx, s, pieces)
+}
+
+// takeTrace traces the program until the time is over or there are so many bytes.
+func takeTrace(ctx context.Context, s *Session, d time.Duration, most int) ([][]byte, error) {
+	b := &traceBuffer{most: most, full: make(chan struct{})}
+	began := time.Now()
+	if err := b.fill(ctx, s, d); err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.lost {
+		return nil, fmt.Errorf("trace: there was more than %s in %v; try fewer -seconds",
+			vitals.Bytes(uint64(most+traceRest)), time.Since(began).Round(time.Millisecond))
+	}
+	if b.n >= most {
+		remind(s, fmt.Sprintf("warning: the trace was ended after %v, for it had %s; it is complete until then",
+			time.Since(began).Round(time.Millisecond), vitals.Bytes(uint64(b.n))))
+	}
+	return b.pieces, nil
+}
+
+// traceBuffer keeps a trace. The runtime takes no notice of a writer's error
+// (startLocked in runtime/trace), and a trace that is cut off anywhere cannot be
+// read, so it asks to be stopped in good time.
+type traceBuffer struct {
+	most int
+	full chan struct{} // closed when there are so many bytes
+
+	mu     sync.Mutex // guards what follows
+	pieces [][]byte
+	n      int
+	lost   bool // even more has come
+}
+
+// fill traces until it is over. The trace is stopped when it returns.
+func (b *traceBuffer) fill(ctx context.Context, s *Session, d time.Duration) error {
+	if err := trace.Start(b); err != nil {
+		return fmt.Errorf("trace: %w, by another session or by the program itself; try again when it has ended", err)
+	}
+	defer trace.Stop()
+	return sleep(ctx, s, "trace", d, b.full)
+}
+
+func (b *traceBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.lost = b.lost || b.n+len(p) > b.most+traceRest; b.lost {
+		return len(p), nil
+	}
+	below := b.n < b.most
+	b.pieces = append(b.pieces, bytes.Clone(p))
+	b.n += len(p)
+	if below && b.n >= b.most {
+		close(b.full)
+	}
+	return len(p), nil
+}

@@ -1,0 +1,107 @@
+//go:build linux || darwin || freebsd
+
+package oneshot
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+type account struct {
+	Name    string
+	balance int
+	Friends map[string]int
+	self    *account
+}
+
+func TestLocalsAndPrint(t *testing.T) {
+	a := &account{Name: "ada", balance: 7, Friends: map[string]int{"bob": 1}}
+	a.self = a
+	var mu sync.Mutex
+	calls := 0
+	m := install(t, Options{Locals: map[string]any{
+		"account": a,
+		"calls": func() any {
+			mu.Lock()
+			defer mu.Unlock()
+			calls++
+			return calls
+		},
+		"broken": func() any { panic("not today") },
+		"none":   nil,
+		"text":   "a\x1b[31mb\n",
+	}, Commands: []Command{{Name: "keep", Run: func(_ context.Context, s *Session, args []string) error {
+		v, ok := s.Local(args[0])
+		if !ok {
+			return fmt.Errorf("no %s", args[0])
+		}
+		return s.SetLocal(args[1], v)
+	}}}})
+	c := m.enter(t)
+	text := c.do("locals")
+	require.Regexp(t, `(?m)^account +\*oneshot\.account +\{Name: "ada"`, text)
+	require.Regexp(t, `(?m)^broken +!panic: not today$`, text)
+	require.Regexp(t, `(?m)^calls +int +1$`, text)
+	require.Regexp(t, `(?m)^none +nil +nil$`, text)
+	require.Regexp(t, `(?m)^text +string +"a\\x1b\[31mb\\n"$`, text)
+	require.Equal(t, "2\n", c.do("print calls"), "it is called each time")
+	text = c.do("print account")
+	require.Contains(t, text, `Name: "ada"`)
+	require.Contains(t, text, "balance: 7")
+	require.Contains(t, text, `"bob": 1`)
+	require.Contains(t, text, "cycle")
+	require.Equal(t, "print: broken: !panic: not today\n", c.do("print broken"))
+	require.Equal(t, `print: there is no local "nosuch"; there are account, broken, calls, none, text`+"\n", c.do("print nosuch"))
+	require.Equal(t, "print: give one name; locals lists them\n", c.do("print"))
+
+	// What a session keeps is its own.
+	require.Empty(t, c.do("keep account mine"))
+	require.Contains(t, c.do("print mine"), "balance: 7")
+	require.Empty(t, c.do("keep calls account"), "it hides the program's")
+	require.Equal(t, "3\n", c.do("print account"))
+	other := m.enter(t)
+	require.Contains(t, other.do("print mine"), "no local")
+	require.Contains(t, other.do("print account"), "balance: 7")
+}
+
+func TestASessionKeepsSoManyNames(t *testing.T) {
+	s := install(t, Options{}).newSession()
+	for n := range maxKept {
+		require.NoError(t, s.SetLocal(fmt.Sprint(n), n))
+	}
+	require.ErrorContains(t, s.SetLocal("another", 1), "100 names are kept already")
+	require.NoError(t, s.SetLocal("1", "another value"))
+}
+
+// A func that does not return is left behind, and what was shown before it stays.
+func TestALocalThatBlocks(t *testing.T) {
+	block := make(chan struct{})
+	entered := make(chan struct{}, 1)
+	m := install(t, Options{Locals: map[string]any{
+		"a": 1,
+		"b": func() any { entered <- struct{}{}; <-block; return 2 },
+	}})
+	c := m.enter(t)
+	c.send("locals\n")
+	<-entered
+	c.send("\x03")
+	text := c.expect(prompt)
+	close(block)
+	require.Regexp(t, `^a +int +1\n`, text)
+	require.Contains(t, text, "interrupted, but it does not stop")
+	require.Contains(t, c.do("print a"), "1")
+	time.Sleep(10 * time.Millisecond) // what the command writes now is lost
+	require.Equal(t, "1\n", c.do("print a"))
+}
+
+func TestLocalsThatCannotBeTyped(t *testing.T) {
+	for _, name := range []string{"", "a b", "a\n"} {
+		_, err := Install(Options{Locals: map[string]any{name: 1}, SocketPath: tempDir(t) + "/s"})
+		require.ErrorContains(t, err, "cannot be typed as one word")
+	}
+}

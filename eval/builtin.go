@@ -1,0 +1,193 @@
+package eval
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/expr-lang/expr/builtin"
+	"github.com/expr-lang/expr/vm/runtime"
+)
+
+// builtinSite calls one of expr's own functions after its cost is paid.
+type builtinSite struct {
+	m    *meter
+	f    *builtin.Function
+	cost func(m *meter, args []any) uint64
+}
+
+// newBuiltinSite returns nil for a function that costs nothing.
+func newBuiltinSite(m *meter, f *builtin.Function) *builtinSite {
+	cost, ok := costs[f.Name]
+	if !ok {
+		return nil
+	}
+	return &builtinSite{m, f, cost}
+}
+
+// check is expr's check. Where a function has several types, expr would visit
+// the arguments once for each of them: sort(sort(sort(...))) takes 5^n.
+func (s *builtinSite) check(args []reflect.Type) (reflect.Type, error) {
+	if s.f.Validate != nil {
+		return s.f.Validate(args)
+	}
+	err := fmt.Errorf("not enough arguments to call %s", s.f.Name)
+	for _, t := range s.f.Types {
+		site := callSite{name: s.f.Name}
+		if n := site.count(t, 0, len(args)); n != nil {
+			err = n
+			continue
+		}
+		wrong := -1
+		for i, arg := range args {
+			if !mayFit(arg, t.In(i)) {
+				wrong = i
+				break
+			}
+		}
+		if wrong < 0 {
+			return t.Out(0), nil
+		}
+		err = site.wrong(args[wrong], t.In(wrong))
+	}
+	return nil, err
+}
+
+func (s *builtinSite) do(args ...any) (any, error) {
+	for i, arg := range args {
+		v := reflect.ValueOf(arg)
+		for v.Kind() == reflect.Pointer && !v.IsNil() {
+			v = v.Elem()
+			args[i] = v.Interface()
+		}
+		if s.f.Name != "string" && s.f.Name != "toJSON" { // these write names
+			args[i] = plain(args[i])
+		}
+	}
+	if err := s.m.charge(s.cost(s.m, args)); err != nil {
+		return nil, err
+	}
+	switch {
+	case s.f.Name == "uniq":
+		return s.uniq(args[0])
+	case s.f.Fast != nil:
+		return s.f.Fast(args[0]), nil
+	case s.f.Safe != nil:
+		v, _, err := s.f.Safe(args...)
+		return v, err
+	}
+	return s.f.Func(args...)
+}
+
+// uniq is expr's, which takes the square of its argument and cannot be ended.
+func (s *builtinSite) uniq(list any) (any, error) {
+	v := reflect.ValueOf(list)
+	if !v.IsValid() || !isList(v.Type()) {
+		return nil, fmt.Errorf("cannot uniq %s", v.Kind())
+	}
+	unique := []any{}
+next:
+	for i := range v.Len() {
+		if err := s.m.ended(); err != nil {
+			return nil, err
+		}
+		elem := v.Index(i).Interface()
+		for _, other := range unique {
+			if runtime.Equal(elem, other) {
+				continue next
+			}
+		}
+		unique = append(unique, elem)
+	}
+	return unique, nil
+}
+
+// costs says for each function of expr that allocates, or that takes time which
+// grows faster than its arguments, what is paid before it is called. The rest
+// allocates nothing to speak of.
+var costs = map[string]func(m *meter, args []any) uint64{
+	"repeat":     func(_ *meter, args []any) uint64 { return times(length(args[0]), integer(args[1])) },
+	"replace":    replaceCost,
+	"join":       joinCost,
+	"split":      splitCost,
+	"splitAfter": splitCost,
+	"upper":      linear(2),
+	"lower":      linear(2),
+	"toBase64":   linear(2),
+	"fromBase64": linear(2),
+	"fromJSON":   linear(elementSize),
+	"keys":       linear(2 * elementSize),
+	"values":     linear(2 * elementSize),
+	"toPairs":    linear(4 * elementSize),
+	"fromPairs":  linear(4 * elementSize),
+	"reverse":    linear(elementSize),
+	"sort":       linear(2 * elementSize),
+	"uniq":       linear(elementSize),
+	"concat":     concatCost,
+	"flatten":    deepCost,
+	"min":        deepCost,
+	"max":        deepCost,
+	"mean":       deepCost,
+	"median":     deepCost,
+	"string":     deepCost,
+	"toJSON":     jsonCost,
+	"trim":       linear(0), // these for their overloads
+	"trimPrefix": linear(0),
+	"trimSuffix": linear(0),
+}
+
+func linear(factor int) func(*meter, []any) uint64 {
+	return func(_ *meter, args []any) uint64 { return times(length(args[0]), factor) }
+}
+
+// length is that of anything that has one.
+func length(v any) int {
+	switch r := reflect.ValueOf(v); r.Kind() {
+	case reflect.String, reflect.Slice, reflect.Array, reflect.Map:
+		return r.Len()
+	}
+	return 0
+}
+
+func integer(v any) int {
+	if r := reflect.ValueOf(v); r.IsValid() && isNumber(r.Type()) {
+		return runtime.ToInt(plain(v))
+	}
+	return 0
+}
+
+func replaceCost(_ *meter, args []any) uint64 {
+	if len(args) < 3 {
+		return 0
+	}
+	s, _ := args[0].(string)
+	old, _ := args[1].(string)
+	return uint64(len(s)) + times(strings.Count(s, old), length(args[2]))
+}
+
+func splitCost(_ *meter, args []any) uint64 {
+	s, _ := args[0].(string)
+	separator, _ := args[1].(string)
+	n := utf8.RuneCountInString(s)
+	if separator != "" {
+		n = strings.Count(s, separator)
+	}
+	return times(n+1, elementSize)
+}
+
+func joinCost(m *meter, args []any) uint64 {
+	glue := 0
+	if len(args) > 1 {
+		glue = length(args[1])
+	}
+	return times(length(args[0]), glue+elementSize) + deepCost(m, args[:1])
+}
+
+func concatCost(_ *meter, args []any) uint64 {
+	n := uint64(0)
+	for _, arg := range args {
+		n += times(length(arg), 2*elementSize)
+	}
+	return n
+}

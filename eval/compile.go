@@ -1,0 +1,275 @@
+package eval
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/builtin"
+	"github.com/expr-lang/expr/checker"
+	"github.com/expr-lang/expr/compiler"
+	"github.com/expr-lang/expr/conf"
+	"github.com/expr-lang/expr/parser"
+	"github.com/expr-lang/expr/vm"
+)
+
+const (
+	maxNodes = 10_000 // of the syntax tree of a line
+	maxDeep  = 1000   // brackets or signs that are open at once; the parser recurses
+)
+
+// parsed is an expression before the types of its names are known.
+type parsed struct {
+	tree   *parser.Tree
+	config *conf.Config
+}
+
+// parse does what expr.Compile does first. The steps are taken one by one, for
+// the names are looked up between parsing and checking, and each once. That the
+// environment comes later also means that expr's own functions win where they
+// are called: count(conns) counts even if a local is named count.
+func parse(source string) (*parsed, error) {
+	if tooDeep(source) {
+		return nil, fmt.Errorf("more than %d brackets or signs are open at once", maxDeep)
+	}
+	config := conf.CreateNew()
+	config.MaxNodes = maxNodes
+	// A line runs once: there is nothing to gain, and constants that are folded
+	// would be computed outside of the limits.
+	config.Optimize = false
+	tree, err := parser.ParseWithConfig(source, config)
+	if err != nil {
+		return nil, err
+	}
+	return &parsed{tree, config}, nil
+}
+
+// tooDeep says whether the parser would recurse far before it counts nodes.
+func tooDeep(source string) bool {
+	brackets, signs := 0, 0
+	for _, r := range source {
+		switch r {
+		case '(', '[', '{':
+			brackets++
+		case ')', ']', '}':
+			brackets--
+		case '-', '+', '!':
+			signs++
+		case ' ':
+		default:
+			signs = 0
+		}
+		if brackets > maxDeep || signs > maxDeep {
+			return true
+		}
+	}
+	return false
+}
+
+// names returns the places where names stand that are not declared by let.
+func (p *parsed) names() []*ast.IdentifierNode {
+	var ids []*ast.IdentifierNode
+	declared := map[string]bool{}
+	ast.Walk(&p.tree.Node, visitor(func(node *ast.Node) {
+		switch n := (*node).(type) {
+		case *ast.IdentifierNode:
+			ids = append(ids, n)
+		case *ast.VariableDeclaratorNode:
+			declared[n.Name] = true
+		}
+	}))
+	return slices.DeleteFunc(ids, func(id *ast.IdentifierNode) bool { return declared[id.Value] })
+}
+
+type visitor func(node *ast.Node)
+
+func (v visitor) Visit(node *ast.Node) { v(node) }
+
+// compile patches the tree, checks it against the types in env and compiles it.
+func (p *parsed) compile(m *meter, env map[string]any) (*vm.Program, error) {
+	p.config.WithEnv(env)
+	patch := &patcher{m: m, functions: p.config.Functions, sites: map[ast.Node]any{}}
+	ast.Walk(&p.tree.Node, visitor(patch.visit))
+	if _, err := checker.Check(p.tree, p.config); err != nil {
+		return nil, err
+	}
+	return compiler.Compile(p.tree, p.config)
+}
+
+// patcher puts functions of this package in the places of a tree where expr
+// would allocate without bound, run without end, or know Go's types less well
+// than somebody expects who reads the program. Each place has a function of its
+// own, since what it returns depends on what is there.
+type patcher struct {
+	m         *meter
+	functions conf.FunctionsTable
+	sites     map[ast.Node]any // what stands at a node that was put in
+}
+
+var (
+	anyType   = reflect.TypeFor[any]()
+	boolType  = reflect.TypeFor[bool]()
+	errorType = reflect.TypeFor[error]()
+	anysType  = reflect.TypeFor[[]any]()
+)
+
+type (
+	function = func(args ...any) (any, error)
+	// checkFunc gives the static type of a call from those of its arguments: nil
+	// for that of the literal nil, any for unknown.
+	checkFunc = func(args []reflect.Type) (reflect.Type, error)
+)
+
+// site makes a node that calls fn. No line can have its name, for that has a #.
+func (p *patcher) site(at ast.Node, what any, check checkFunc, fn function, args ...ast.Node) *ast.CallNode {
+	name := fmt.Sprintf("#%d", len(p.functions))
+	p.functions[name] = &builtin.Function{Name: name, Func: fn, Validate: check}
+	callee := &ast.IdentifierNode{Value: name}
+	callee.SetLocation(at.Location())
+	call := &ast.CallNode{Callee: callee, Arguments: args}
+	call.SetLocation(at.Location())
+	p.sites[call] = what
+	return call
+}
+
+// before evaluates a function and then the node; the types stay the node's.
+func (p *patcher) before(node ast.Node, fn function) ast.Node {
+	call := p.site(node, nil, func([]reflect.Type) (reflect.Type, error) { return anyType, nil }, fn)
+	seq := &ast.SequenceNode{Nodes: []ast.Node{call, node}}
+	seq.SetLocation(node.Location())
+	return seq
+}
+
+// visit sees the children of a node first.
+func (p *patcher) visit(node *ast.Node) {
+	switch n := (*node).(type) {
+	case *ast.CallNode:
+		p.call(node, n)
+	case *ast.MemberNode:
+		if _, below := n.Node.(*ast.IdentifierNode); !below && !n.Method {
+			if _, pointer := n.Node.(*ast.PointerNode); !pointer {
+				p.member(node)
+			}
+		}
+	case *ast.UnaryNode:
+		n.Node = p.operand(n.Node)
+	case *ast.BinaryNode:
+		p.binary(node, n)
+	case *ast.BuiltinNode:
+		p.builtin(node, n)
+	}
+}
+
+// call lets a callSite do a call, whatever is called.
+func (p *patcher) call(node *ast.Node, n *ast.CallNode) {
+	s := &callSite{m: p.m, name: "function", callee: n.Callee}
+	switch callee := n.Callee.(type) {
+	case *ast.IdentifierNode:
+		s.name = callee.Value
+	case *ast.MemberNode:
+		if property, ok := callee.Property.(*ast.StringNode); ok {
+			s.name = property.Value
+			p.address(&callee.Node)
+		}
+	}
+	*node = p.site(n, s, s.check, s.do, append([]ast.Node{n.Callee}, n.Arguments...)...)
+}
+
+// address has the fields on the way to a method yield their addresses, or
+// server.Stats.Requests.Load() would find no Load on a copy of an atomic.Int64.
+func (p *patcher) address(node *ast.Node) {
+	for {
+		p.member(node)
+		call, ok := (*node).(*ast.CallNode)
+		if !ok {
+			return
+		}
+		s, ok := p.sites[call].(*memberSite)
+		if !ok {
+			return
+		}
+		s.address = true
+		node = &call.Arguments[0]
+	}
+}
+
+// member lets a memberSite fetch a named field.
+func (p *patcher) member(node *ast.Node) {
+	n, ok := (*node).(*ast.MemberNode)
+	if !ok || n.Optional || n.Method {
+		return
+	}
+	if property, ok := n.Property.(*ast.StringNode); ok {
+		s := &memberSite{name: property.Value}
+		*node = p.site(n, s, s.check, s.do, n.Node)
+	}
+}
+
+func (p *patcher) binary(node *ast.Node, n *ast.BinaryNode) {
+	switch n.Operator {
+	case "==", "!=", "<", ">", "<=", ">=", "+", "-", "*", "/", "%", "**", "^", "..",
+		"matches", "contains", "startsWith", "endsWith":
+		n.Left, n.Right = p.operand(n.Left), p.operand(n.Right)
+	case "in":
+		n.Left = p.operand(n.Left)
+	}
+	if n.Operator == "+" {
+		*node = p.site(n, charged{}, plainType, func(args ...any) (any, error) {
+			s, _ := args[0].(string)
+			return args[0], p.m.charge(uint64(len(s)))
+		}, n)
+	}
+}
+
+// charged stands at a + that is paid for.
+type charged struct{}
+
+// operand makes a plain value of one with a named type: expr compares State
+// with State, but not with a literal, and an unknown one with nothing.
+func (p *patcher) operand(node ast.Node) ast.Node {
+	switch node.(type) {
+	case *ast.IntegerNode, *ast.FloatNode, *ast.StringNode, *ast.BoolNode, *ast.NilNode, *ast.BytesNode,
+		*ast.UnaryNode, *ast.BinaryNode, *ast.ArrayNode, *ast.MapNode:
+		return node
+	}
+	if _, ok := p.sites[node].(charged); ok {
+		return node
+	}
+	return p.site(node, nil, plainType, func(args ...any) (any, error) { return plain(args[0]), nil }, node)
+}
+
+// builtin makes one of expr's own functions keep to the limits.
+func (p *patcher) builtin(node *ast.Node, n *ast.BuiltinNode) {
+	f := builtin.Builtins[builtin.Index[n.Name]]
+	if !f.Predicate {
+		if s := newBuiltinSite(p.m, f); s != nil {
+			*node = p.site(n, s, s.check, s.do, n.Arguments...)
+		}
+		return
+	}
+	n.Arguments[0] = p.before(n.Arguments[0], p.m.loop)
+	if len(n.Arguments) < 2 {
+		return
+	}
+	predicate, ok := n.Arguments[1].(*ast.PredicateNode)
+	if !ok {
+		return
+	}
+	step := p.m.step
+	switch n.Name {
+	case "filter":
+		predicate.Node = p.site(predicate.Node, nil, boolOrWrong, p.m.match, predicate.Node)
+	case "map", "sortBy", "groupBy":
+		step = p.m.element
+	}
+	predicate.Node = p.before(predicate.Node, step)
+}
+
+// boolOrWrong leaves it to expr to complain about a predicate.
+func boolOrWrong(args []reflect.Type) (reflect.Type, error) {
+	if args[0] == anyType {
+		return boolType, nil
+	}
+	return args[0], nil
+}

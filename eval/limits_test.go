@@ -1,0 +1,175 @@
+package eval
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestMemoryIsBounded(t *testing.T) {
+	doubled := func(first, next string, n int) string {
+		line := "let a0 = " + first + "; "
+		for i := range n {
+			line += fmt.Sprintf("let a%d = %s; ", i+1, strings.ReplaceAll(next, "@", fmt.Sprint("a", i)))
+		}
+		return line
+	}
+	for _, line := range []string{
+		"1..1000000000",
+		"map(1..1000000000000, #)",
+		"-9223372036854775807..9223372036854775807 | len() > 0 ? 1..3000000 : 1..3000000",
+		`repeat("x", 1000000000)`,
+		`repeat(repeat("x", 1000), 1000000)`,
+		`let s = repeat("x", 1000000); replace(s, "", s)`,
+		`let s = repeat("x", 1000000); join(map(1..1000000, "y"), s)`,
+		`let s = repeat("x", 1000000); map(1..1000000, s + "y")`,
+		`map(1..1000000, "` + strings.Repeat("x", 1000) + `" + "y")`,
+		doubled(`"x"`, "@ + @", 40) + "len(a40)",
+		doubled("[1]", "concat(@, @)", 40) + "len(a40)",
+		doubled("[1]", "[@, @]", 40) + "len(flatten(a40))",
+		doubled("[1]", "[@, @]", 40) + "toJSON(a40)",
+		doubled("[1]", "[@, @]", 40) + "string(a40)",
+		doubled("[1]", "[@, @]", 40) + "max(a40)",
+		doubled("[1]", "[@, @]", 40) + "median(a40)",
+		"reduce(1..100, concat(#acc, #acc), [1])",
+		`reduce(1..100, #acc + #acc, "x")`,
+		"let a = 1..900000; flatten(map(a, a))",
+		"let a = 1..900000; map(a, map(a, #))",
+		"let a = 1..900000; all(a, all(a, any([1], true)))",
+		`let s = repeat("x", 1000000); map(1..1000000, upper(s))`,
+		`let s = repeat("x", 1000000); map(1..1000000, split(s, ""))`,
+	} {
+		t.Run(fmt.Sprintf("%.60s", line), func(t *testing.T) {
+			_, _, err := newProgram().engine().eval(t.Context(), line)
+			require.ErrorContains(t, err, "memory budget exceeded")
+		})
+	}
+	t.Run("lines", func(t *testing.T) {
+		e := newProgram().engine()
+		_, _, err := e.eval(t.Context(), `x = "x"`)
+		for range 40 {
+			if err == nil {
+				_, _, err = e.eval(t.Context(), "x = x + x")
+			}
+		}
+		require.ErrorContains(t, err, "memory budget exceeded")
+	})
+}
+
+// eventually fails the test when f takes longer than anybody would wait.
+func eventually(t *testing.T, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() { defer close(done); f() }()
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		t.Fatal("eval does not end")
+	}
+}
+
+func TestLoopsEndWithContext(t *testing.T) {
+	cause := errors.New("the session is over")
+	for _, line := range []string{
+		"%s all(a, all(a, true))",
+		"%s map(a, count(a, # > 0))[0]",
+		"%s filter(a, any(a, false))",
+		"%s one(a, none(a, false))",
+		"%s find(a, sum(a) < 0)",
+		"%s findIndex(a, sum(a, 1) < 0)",
+		"%s findLast(a, findLastIndex(a, false) == 1)",
+		"%s reduce(a, reduce(a, #acc + #))",
+		"%s sortBy(a, sum(a))",
+		"%s groupBy(a, sum(a))",
+		"%s uniq(a)",
+		"%s x = all(a, # in a)",
+		"%s all(a, {let b = #; all(a, # < b or # >= b)})",
+	} {
+		t.Run(line, func(t *testing.T) {
+			p := newProgram()
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
+			p.locals["begun"] = func() bool {
+				// Once the loop runs; before it would do as well, but tell less.
+				time.AfterFunc(30*time.Millisecond, func() { cancel(cause) })
+				return true
+			}
+			line = fmt.Sprintf(line, "let a = begun() ? 1..900000 : 1..900000;")
+			eventually(t, func() {
+				result, has, err := p.engine().eval(ctx, strings.Replace(line, " x =", "", 1))
+				require.Equal(t, cause, err)
+				require.False(t, has)
+				require.Nil(t, result)
+			})
+		})
+	}
+}
+
+func TestEndedContextEvaluatesNothing(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(io.ErrClosedPipe)
+	p := newProgram()
+	_, _, err := p.engine().eval(ctx, "cache.Len()")
+	require.Equal(t, io.ErrClosedPipe, err)
+	require.Empty(t, p.asked)
+}
+
+func TestAbandonedEvaluation(t *testing.T) {
+	p := newProgram()
+	begun, release := make(chan struct{}), make(chan struct{})
+	p.locals["block"] = func() int { close(begun); <-release; return 1 }
+	e := p.engine()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() {
+		_, _, err := e.eval(ctx, "late = block()")
+		done <- err
+	}()
+	<-begun
+	cancel()
+	var released sync.Once
+	for range 100 {
+		_, _, err := e.eval(t.Context(), "x = cache.Len() + len(conns)")
+		require.NoError(t, err)
+		released.Do(func() { close(release) })
+	}
+	require.Equal(t, context.Canceled, <-done)
+	require.Equal(t, map[string]any{"x": 6}, p.vars())
+}
+
+func TestNestedOverloadsAreCheckedOnce(t *testing.T) {
+	eventually(t, func() {
+		line := strings.Repeat("sort(", 100) + "[2, 1]" + strings.Repeat(")", 100)
+		result, _, err := newProgram().engine().eval(t.Context(), line)
+		require.NoError(t, err)
+		require.Equal(t, []any{1, 2}, result)
+	})
+}
+
+func FuzzEval(f *testing.F) {
+	for _, line := range []string{
+		"1+2", "cache.Len()", "filter(conns, .Idle > 60)", "x = 1", "level.Set(debug)", "let a = 1; a", "a?.b.c()",
+		"map(1..3, {let x = #; #index + x})", "conns | groupBy(.State) | keys()", "sortBy(conns, .Idle, 'desc')[0].Name",
+		"cache.Stats.Hits.Load()", "if true {1} else {2}", "nothing?.Foo ?? 3", "\"a\" matches \"b*\"", "conns[1:][0]",
+		"{a: 1, (\"b\" + \"c\"): [1,2]}.bc", "cache.Sum(1, 2, 3)", "reduce(1..9, #acc + #)", "toJSON(m)", "::len(m)",
+		"1 < 2 < 3", "not (d > duration('1s'))", "$env.cache", "cache.Explode()", "uniq(1..100)", "b'x' == b'x'",
+	} {
+		f.Add(line)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		e := newProgram().engine()
+		// The fuzzer says nothing of an input that runs without end.
+		late := time.AfterFunc(10*time.Second, func() { panic(fmt.Sprintf("eval does not end: %q", line)) })
+		defer late.Stop()
+		_, _, _ = e.eval(ctx, line)
+	})
+}

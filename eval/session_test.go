@@ -1,0 +1,91 @@
+//go:build linux || darwin || freebsd
+
+package eval
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gomanhole/oneshot"
+)
+
+// typed opens a session, sends lines and returns what comes back, without the
+// first screen.
+func typed(t *testing.T, o oneshot.Options, lines string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "eval") // t.TempDir may be too long for a socket
+	require.NoError(t, err)
+	defer os.RemoveAll(dir)
+	o.SocketPath = filepath.Join(dir, "s")
+	o.Logger = slog.New(slog.DiscardHandler)
+	m, err := oneshot.Install(o)
+	require.NoError(t, err)
+	defer m.Uninstall()
+	done := make(chan error, 1)
+	go func() { done <- m.Oneshot(context.Background()) }()
+	require.Eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, 20*time.Second, time.Millisecond)
+	conn, err := net.Dial("unix", m.Path())
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+	_, err = io.WriteString(conn, lines)
+	require.NoError(t, err)
+	require.NoError(t, conn.(*net.UnixConn).CloseWrite())
+	var b bytes.Buffer
+	_, err = b.ReadFrom(conn)
+	require.NoError(t, err)
+	require.NoError(t, <-done)
+	_, text, _ := strings.Cut(b.String(), ">>> ")
+	return text
+}
+
+func TestExpressionsInASession(t *testing.T) {
+	level := new(slog.LevelVar)
+	o := oneshot.Options{
+		Locals: map[string]any{
+			"conns": func() any { return []conn{{Name: "a", Idle: 12}, {Name: "b", Idle: 340}} },
+			"level": level,
+			"debug": slog.LevelDebug,
+			"bad":   func() any { panic("oops") },
+		},
+		Commands: []oneshot.Command{Command()},
+	}
+	text := typed(t, o, "1234+2345\nlevel.Set(debug)\nfilter(conns, .Idle > 60)[0].Name\nx = len(conns)\nprint x\nx * 21\n"+
+		"nosuch\nlen(bad)\n1 +\n\"a'b\"\n")
+	require.Equal(t, "3579\n>>> >>> \"b\"\n>>> >>> 2\n>>> 42\n>>> "+
+		"unknown name nosuch; there are bad, conns, debug, level, x (1:1)\n | nosuch\n | ^\n>>> "+
+		"bad: its func panicked: oops\n>>> unexpected token EOF (1:3)\n | 1 +\n | ..^\n>>> \"a'b\"\n>>> ", text)
+	require.Equal(t, slog.LevelDebug, level.Level())
+	require.NotContains(t, typed(t, o, "x\n"), "2", "what a session keeps is its own")
+}
+
+// TestTheRootPackageDoesNotLinkExpr: who does not import this package does not pay
+// for it.
+func TestTheRootPackageDoesNotLinkExpr(t *testing.T) {
+	if _, err := exec.LookPath("go"); err != nil {
+		t.Skip("needs the go command")
+	}
+	deps := func(pkg string) string {
+		out, err := exec.Command("go", "list", "-deps", pkg).Output()
+		require.NoError(t, err)
+		return string(out)
+	}
+	require.Contains(t, deps("."), "expr-lang", "or this test sees nothing")
+	for line := range strings.Lines(deps("..")) {
+		path := strings.TrimSpace(line)
+		std := !strings.Contains(strings.Split(path, "/")[0], ".")
+		require.True(t, std || strings.HasPrefix(path, "golang.org/x/sys/") || strings.HasPrefix(path, "github.com/gomanhole/oneshot") ||
+			strings.HasPrefix(path, "vendor/"), "the root package depends on %s", path)
+	}
+}

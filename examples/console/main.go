@@ -1,0 +1,102 @@
+//go:build unix
+
+// Command console is a program that shows more of itself in a session: values
+// of its own by name, a command of its own, and expressions.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/gomanhole/oneshot"
+	"github.com/gomanhole/oneshot/eval"
+)
+
+// cache is what the program has of interest.
+type cache struct {
+	mu      sync.Mutex
+	entries map[string]string
+}
+
+// Len is how many entries there are.
+func (c *cache) Len() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.entries)
+}
+
+// flush forgets everything.
+func (c *cache) flush() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := len(c.entries)
+	clear(c.entries)
+	return n
+}
+
+// snapshot is a copy, to be looked at without the lock.
+func (c *cache) snapshot() map[string]string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.entries)
+}
+
+// conn is a client of the program.
+type conn struct {
+	Peer string
+	Idle int // seconds
+}
+
+func main() {
+	if err := run(); err != nil {
+		slog.Error("console", "err", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	users := &cache{entries: map[string]string{"1": "ada", "2": "grace"}}
+	conns := []conn{{"10.0.0.7", 12}, {"10.0.0.9", 340}}
+	level := new(slog.LevelVar)
+	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})))
+
+	m, err := oneshot.Install(oneshot.Options{
+		OneshotOn:  syscall.SIGUSR2,
+		NoReceiver: true,
+		Locals: map[string]any{
+			"cache": users,
+			"users": func() any { return users.snapshot() }, // called each time, so that the map is not read while it is written
+			"conns": conns,
+			"level": level,
+			"debug": slog.LevelDebug,
+			"began": time.Now(),
+		},
+		Commands: []oneshot.Command{
+			{
+				Name: "flush", Summary: "forget the users that are cached",
+				Run: func(_ context.Context, s *oneshot.Session, args []string) error {
+					if len(args) > 0 {
+						return fmt.Errorf("flush: it takes no arguments, not %q", args)
+					}
+					_, err := fmt.Fprintf(s, "forgot %d users\n", users.flush())
+					return err
+				},
+			},
+			oneshot.LevelCommand(level),
+			eval.Command(), // what is no command is an expression
+		},
+	})
+	if err != nil {
+		return err
+	}
+	defer m.Uninstall()
+	fmt.Printf("to look inside:\n\n    kill -USR2 %d; nc -U %s\n\n", os.Getpid(), m.Path())
+	_, err = m.Wait(context.Background(), os.Interrupt, syscall.SIGTERM)
+	return err
+}

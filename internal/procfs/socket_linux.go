@@ -1,0 +1,152 @@
+package procfs
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// socket tells what a socket is from its options and addresses.
+func (d *Descriptor) socket(link string) {
+	d.Kind, d.Target = "socket", link
+	domain, err := unix.GetsockoptInt(d.FD, unix.SOL_SOCKET, unix.SO_DOMAIN)
+	if errors.Is(err, unix.ENOTSOCK) || errors.Is(err, unix.EBADF) {
+		// O_PATH finds no socket, so it is another one by now.
+		d.Changed = true
+		return
+	}
+	typ, _ := unix.GetsockoptInt(d.FD, unix.SOL_SOCKET, unix.SO_TYPE)
+	proto, _ := unix.GetsockoptInt(d.FD, unix.SOL_SOCKET, unix.SO_PROTOCOL)
+	switch domain {
+	case unix.AF_INET, unix.AF_INET6:
+		d.internet(typ, proto)
+	case unix.AF_UNIX:
+		d.unix(typ)
+	case unix.AF_NETLINK:
+		d.Kind = "netlink"
+	case unix.AF_PACKET:
+		d.Kind = "packet"
+	case unix.AF_VSOCK:
+		d.Kind = "vsock"
+	default:
+		d.Detail = "family " + strconv.Itoa(domain)
+	}
+}
+
+func (d *Descriptor) internet(typ, proto int) {
+	switch {
+	case proto == unix.IPPROTO_TCP:
+		d.Kind, d.State = "tcp", tcpState(d.FD)
+	case proto == unix.IPPROTO_MPTCP: // what Go listens with, from 1.24 on
+		d.Kind, d.State, d.Detail = "tcp", tcpState(d.FD), "multipath"
+	case proto == unix.IPPROTO_UDP:
+		d.Kind = "udp"
+	case typ == unix.SOCK_RAW:
+		d.Kind, d.Detail = "raw", "protocol "+strconv.Itoa(proto)
+	default:
+		d.Kind, d.Detail = "inet", "protocol "+strconv.Itoa(proto)
+	}
+	local, peer := internetAddr(unix.Getsockname(d.FD)), internetAddr(unix.Getpeername(d.FD))
+	if d.State == "" {
+		d.State = connected(peer != "")
+	}
+	if local != "" {
+		d.Target = local
+	}
+	if peer != "" {
+		d.Target += " -> " + peer
+	}
+}
+
+// unix is for sockets of AF_UNIX, whose peer the kernel notes when they connect
+// and when they listen (SO_PEERCRED in unix(7)).
+func (d *Descriptor) unix(typ int) {
+	d.Kind = "unix"
+	switch typ {
+	case unix.SOCK_DGRAM:
+		d.Detail = "dgram"
+	case unix.SOCK_SEQPACKET:
+		d.Detail = "seqpacket"
+	}
+	local := unixAddr(unix.Getsockname(d.FD))
+	if local == "" {
+		local = "unnamed"
+	}
+	d.Target = local
+	if listens, _ := unix.GetsockoptInt(d.FD, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); listens != 0 {
+		d.State = "LISTEN"
+		return
+	}
+	sa, err := unix.Getpeername(d.FD)
+	d.State = connected(err == nil)
+	if err != nil {
+		return
+	}
+	peer := unixAddr(sa, nil)
+	if peer == "" {
+		peer = "unnamed"
+	}
+	d.Target += " -> " + peer
+	if cred, err := unix.GetsockoptUcred(d.FD, unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
+		switch int(cred.Pid) {
+		case 0: // it has none in this pid namespace, or is a datagram socket
+		case os.Getpid():
+			d.Target += " (this process)"
+		default:
+			d.Target += fmt.Sprintf(" (pid %d)", cred.Pid)
+		}
+	}
+}
+
+func connected(yes bool) string {
+	if yes {
+		return "ESTAB"
+	}
+	return "UNCONN"
+}
+
+// tcpStates are the names that ss(8) gives to the states of the kernel's
+// tcp_states.h, which begin at 1.
+var tcpStates = [...]string{
+	1: "ESTAB", "SYN-SENT", "SYN-RECV", "FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT",
+	"UNCONN", "CLOSE-WAIT", "LAST-ACK", "LISTEN", "CLOSING", "SYN-RECV",
+}
+
+// tcpState is "" where the kernel does not tell.
+func tcpState(fd int) string {
+	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	if err != nil || int(info.State) >= len(tcpStates) {
+		return ""
+	}
+	return tcpStates[info.State]
+}
+
+// internetAddr is address and port as package net writes them, "" for none.
+func internetAddr(sa unix.Sockaddr, err error) string {
+	if err != nil {
+		return ""
+	}
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)).String()
+	case *unix.SockaddrInet6:
+		addr := netip.AddrFrom16(sa.Addr).Unmap()
+		if sa.ZoneId != 0 {
+			addr = addr.WithZone(strconv.FormatUint(uint64(sa.ZoneId), 10))
+		}
+		return netip.AddrPortFrom(addr, uint16(sa.Port)).String()
+	}
+	return ""
+}
+
+// unixAddr is the path or @name, "" for none.
+func unixAddr(sa unix.Sockaddr, err error) string {
+	if sa, ok := sa.(*unix.SockaddrUnix); ok && err == nil && sa.Name != "@" {
+		return sa.Name
+	}
+	return ""
+}

@@ -1,0 +1,141 @@
+package values
+
+import (
+	"reflect"
+	"sync/atomic"
+	"time"
+)
+
+// known shows those types of the standard library whose fields say little, also
+// where their methods may not be called: in unexported fields.
+func (p *printer) known(v reflect.Value, at place) bool {
+	switch v.Type() {
+	case reflect.TypeFor[time.Duration]():
+		p.named(v, time.Duration(v.Int()).String(), at)
+		return true
+	case reflect.TypeFor[time.Time]():
+		t, ok := readTime(v)
+		if ok {
+			p.named(v, t.String(), at)
+		}
+		return ok
+	case reflect.TypeFor[time.Location]():
+		name, ok := field(v, "name", reflect.String)
+		if ok {
+			p.write(parens("time.Location", plain(name.String()))) // without all its transitions
+		}
+		return ok
+	case reflect.TypeFor[reflect.Value]():
+		if v.CanInterface() {
+			p.wrapped(v, v.Interface().(reflect.Value), at)
+		}
+		return v.CanInterface()
+	}
+	if v.Kind() == reflect.Struct && v.Type().PkgPath() == "sync/atomic" {
+		return p.atomic(v, at)
+	}
+	return false
+}
+
+// named shows s, with the type if that is not known.
+func (p *printer) named(v reflect.Value, s string, at place) {
+	if at.typed && !at.bare {
+		s = parens(typeName(v.Type()), s)
+	}
+	p.write(s)
+}
+
+// wrapped shows what v holds.
+func (p *printer) wrapped(v, held reflect.Value, at place) {
+	inner := at.deeper()
+	if inner.bare = at.bare; at.bare {
+		p.value(held, inner)
+		return
+	}
+	p.write(typeName(v.Type()) + "(")
+	inner.typed = v.Type() == reflect.TypeFor[reflect.Value]() || v.Type() == reflect.TypeFor[atomic.Value]()
+	p.value(held, inner)
+	p.write(")")
+}
+
+func field(v reflect.Value, name string, kind reflect.Kind) (reflect.Value, bool) {
+	f := v.FieldByName(name)
+	return f, f.Kind() == kind
+}
+
+// readTime reads a time, in UTC if it is in an unexported field. The fields are
+// described in time/time.go at type Time.
+func readTime(v reflect.Value) (time.Time, bool) {
+	if v.CanInterface() {
+		return v.Interface().(time.Time).Round(0), true // the monotonic reading is noise
+	}
+	wall, ok := field(v, "wall", reflect.Uint64)
+	ext, ok2 := field(v, "ext", reflect.Int64)
+	if !ok || !ok2 {
+		return time.Time{}, false
+	}
+	const (
+		hasMonotonic = 1 << 63
+		nanoseconds  = 1<<30 - 1
+		day          = 24 * 60 * 60
+		until1885    = (1884*365 + 1884/4 - 1884/100 + 1884/400) * day // from the year 1 on
+		until1970    = (1969*365 + 1969/4 - 1969/100 + 1969/400) * day
+	)
+	seconds := ext.Int() - until1970
+	if w := wall.Uint(); w&hasMonotonic != 0 {
+		seconds = int64(w<<1>>31) + until1885 - until1970
+	}
+	return time.Unix(seconds, int64(wall.Uint()&nanoseconds)).UTC(), true
+}
+
+// atomic shows the value that an atomic holds: loaded, or where that may not be
+// called read from its field.
+func (p *printer) atomic(v reflect.Value, at place) bool {
+	var held reflect.Value
+	switch x := p.object(v).(type) {
+	case *atomic.Bool:
+		held = reflect.ValueOf(x.Load())
+	case *atomic.Int32:
+		held = reflect.ValueOf(x.Load())
+	case *atomic.Int64:
+		held = reflect.ValueOf(x.Load())
+	case *atomic.Uint32:
+		held = reflect.ValueOf(x.Load())
+	case *atomic.Uint64:
+		held = reflect.ValueOf(x.Load())
+	case *atomic.Uintptr:
+		held = reflect.ValueOf(x.Load())
+	case *atomic.Value:
+		held = reflect.ValueOf(x.Load())
+	default:
+		raw := v.FieldByName("v")
+		switch {
+		case !raw.IsValid():
+			return false
+		case v.Type() == reflect.TypeFor[atomic.Bool]():
+			held = reflect.ValueOf(raw.Uint() != 0)
+		case raw.Kind() == reflect.UnsafePointer:
+			t, ok := pointedType(v.Type())
+			if !ok {
+				return false
+			}
+			// NewAt forgets through which field it came.
+			defer func(silent bool) { p.silent = silent }(p.silent)
+			p.silent = p.silent || !v.CanInterface()
+			held = reflect.NewAt(t, raw.UnsafePointer())
+		default:
+			held = raw
+		}
+	}
+	p.wrapped(v, held, at)
+	return true
+}
+
+// pointedType is the T of an atomic.Pointer[T], which has a field _ [0]*T.
+func pointedType(t reflect.Type) (reflect.Type, bool) {
+	f := t.Field(0).Type
+	if f.Kind() != reflect.Array || f.Elem().Kind() != reflect.Pointer {
+		return nil, false
+	}
+	return f.Elem().Elem(), true
+}

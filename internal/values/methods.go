@@ -1,0 +1,97 @@
+package values
+
+import (
+	"fmt"
+	"log/slog"
+	"reflect"
+)
+
+// object is what methods can be called on, nil if none may be. It lies where v
+// lies: Interface copies only what is addressable.
+func (p *printer) object(v reflect.Value) any {
+	switch {
+	case p.silent || !v.CanInterface():
+		return nil
+	case v.CanAddr():
+		return v.Addr().Interface()
+	}
+	return v.Interface()
+}
+
+// methodText is what Error or String says, "" if there is neither.
+func methodText(object any) string {
+	switch x := object.(type) {
+	case error:
+		return call("Error", x.Error)
+	case fmt.Stringer:
+		return call("String", x.String)
+	}
+	return ""
+}
+
+func call(method string, f func() string) (text string) {
+	defer func() {
+		if r := recover(); r != nil {
+			text = "!panic in " + method + ": " + panicText(r)
+		}
+	}()
+	return plain(f())
+}
+
+// panicText is what a panic was called with.
+func panicText(r any) (text string) {
+	switch r := r.(type) {
+	case string:
+		return plain(r)
+	case error:
+		// It may panic in turn, with itself at worst.
+		defer func() {
+			if recover() != nil {
+				text = Type(r)
+			}
+		}()
+		return plain(r.Error())
+	}
+	p := printer{limit: maxKey, line: true, silent: true}
+	p.value(reflect.ValueOf(r), place{typed: true})
+	return p.short()
+}
+
+// logged shows what LogValue returns, if there is one. What that returns may have
+// one too: each is a level.
+func (p *printer) logged(v reflect.Value, object any, at place) bool {
+	x, ok := object.(slog.LogValuer)
+	if !ok {
+		return false
+	}
+	if !at.bare {
+		p.write(typeName(v.Type()) + " ")
+	}
+	p.write("as logged: ")
+	if at.depth >= maxDepth {
+		p.write("...")
+		return true
+	}
+	var value slog.Value
+	if failed := call("LogValue", func() string { value = x.LogValue(); return "" }); failed != `""` {
+		p.write(failed)
+		return true
+	}
+	p.logValue(value, at.deeper())
+	return true
+}
+
+func (p *printer) logValue(v slog.Value, at place) {
+	if v.Kind() != slog.KindGroup {
+		at.typed = true
+		p.value(reflect.ValueOf(v.Any()), at)
+		return
+	}
+	at.bare = true // its type, []slog.Attr, says nothing
+	attrs := v.Group()
+	group := reflect.ValueOf(struct{}{})
+	p.list(group, "", at, min(len(attrs), maxElements), len(attrs), func(i int, at place) {
+		p.write(plain(attrs[i].Key) + ": ")
+		p.logValue(attrs[i].Value, at)
+	})
+}

@@ -1,0 +1,283 @@
+package values
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// printer collects what is shown, until it is full.
+type printer struct {
+	out   []byte
+	limit int  // of out, in bytes
+	full  bool // there was more
+
+	line   bool        // everything on one line
+	silent bool        // run no methods: the value was reached through an unexported field
+	path   []reference // from the outermost value to this one
+}
+
+// place is where a value is shown.
+type place struct {
+	depth  int  // levels above
+	indent int  // of the line
+	typed  bool // the type is not known from around it
+	bare   bool // it is, even that of a struct
+}
+
+func (at place) deeper() place {
+	return place{depth: at.depth + 1, indent: at.indent}
+}
+
+// reference tells a pointer, map or slice from others. The type matters, for a
+// struct lies where its first field lies.
+type reference struct {
+	t       reflect.Type
+	address uintptr
+	len     int
+}
+
+func (p *printer) write(s string) {
+	if p.full {
+		return
+	}
+	if room := max(p.limit-len(p.out), 0); len(s) > room {
+		s, p.full = clip(s, room), true
+	}
+	p.out = append(p.out, s...)
+}
+
+// short is what was printed, with dots at the end if there was more.
+func (p *printer) short() string {
+	if !p.full {
+		return string(p.out)
+	}
+	const dots = "..."
+	return clip(string(p.out), max(p.limit-len(dots), 0)) + dots[:min(max(p.limit, 0), len(dots))]
+}
+
+// value shows v. Whatever panics while it is read, the rest is shown.
+func (p *printer) value(v reflect.Value, at place) {
+	if p.full {
+		return
+	}
+	silent, path := p.silent, len(p.path)
+	defer func() {
+		if r := recover(); r != nil {
+			p.silent, p.path = silent, p.path[:path]
+			p.write("!unreadable: " + panicText(r))
+		}
+	}()
+	switch {
+	case v.Kind() == reflect.Invalid:
+		p.write("nil")
+	case at.depth > maxDepth:
+		p.write("...")
+	case isNil(v):
+		p.write("nil")
+		if t := v.Type(); !at.bare && t != reflect.TypeFor[any]() {
+			p.write(" " + typeName(t))
+		}
+	case v.Kind() == reflect.Interface:
+		at.typed = true
+		p.value(v.Elem(), at)
+	case v.Kind() == reflect.Pointer:
+		p.pointer(v, at)
+	case p.known(v, at):
+	default:
+		object := p.object(v)
+		if p.logged(v, object, at) {
+			return
+		}
+		p.concrete(v, methodText(object), at)
+	}
+}
+
+func isNil(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.Chan, reflect.Func, reflect.Interface, reflect.Map, reflect.Pointer, reflect.Slice, reflect.UnsafePointer:
+		return v.IsNil()
+	}
+	return false
+}
+
+// enter puts v on the path, or says that it is there already.
+func (p *printer) enter(v reflect.Value) bool {
+	r := reference{t: v.Type(), address: v.Pointer()}
+	if v.Kind() == reflect.Slice {
+		r.len = v.Len()
+	}
+	if slices.Contains(p.path, r) {
+		p.write("<cycle: " + typeName(r.t) + ">")
+		return false
+	}
+	p.path = append(p.path, r)
+	return true
+}
+
+func (p *printer) leave() { p.path = p.path[:len(p.path)-1] }
+
+func (p *printer) pointer(v reflect.Value, at place) {
+	if !p.enter(v) {
+		return
+	}
+	defer p.leave()
+	if !at.bare {
+		p.write("&")
+	}
+	at.typed = true
+	switch v.Elem().Kind() {
+	case reflect.Pointer, reflect.Interface: // others are a level themselves, or the end
+		at.depth++
+	}
+	p.value(v.Elem(), at)
+}
+
+// concrete shows what is no pointer and no interface; text is what its methods say.
+func (p *printer) concrete(v reflect.Value, text string, at place) {
+	switch v.Kind() {
+	case reflect.Struct:
+		p.structure(v, text, at)
+	case reflect.Map:
+		p.mapping(v, text, at)
+	case reflect.Slice, reflect.Array:
+		if v.Type().Elem() == reflect.TypeFor[byte]() {
+			p.scalar(v, bytesText(v), text, at)
+			return
+		}
+		p.elements(v, text, at)
+	default:
+		p.scalar(v, scalarText(v), text, at)
+	}
+}
+
+func (p *printer) structure(v reflect.Value, text string, at place) {
+	t := v.Type()
+	var fields []int
+	for i := range t.NumField() {
+		if t.Field(i).Name != "_" { // padding, noCopy
+			fields = append(fields, i)
+		}
+	}
+	p.list(v, text, at, len(fields), len(fields), func(i int, at place) {
+		p.write(t.Field(fields[i]).Name + ": ")
+		p.value(v.Field(fields[i]), at)
+	})
+}
+
+func (p *printer) elements(v reflect.Value, text string, at place) {
+	if v.Kind() == reflect.Slice && v.Len() > 0 {
+		if !p.enter(v) {
+			return
+		}
+		defer p.leave()
+	}
+	p.list(v, text, at, min(v.Len(), maxElements), v.Len(), func(i int, at place) {
+		if !p.line {
+			p.write(comma(i) + ": ")
+		}
+		p.value(v.Index(i), at)
+	})
+}
+
+func (p *printer) mapping(v reflect.Value, text string, at place) {
+	if !p.enter(v) {
+		return
+	}
+	defer p.leave()
+	var entries []entry
+	if !p.textOnly(text, at) {
+		entries = readMap(v)
+	}
+	p.list(v, text, at, len(entries), max(v.Len(), len(entries)), func(i int, at place) {
+		key := printer{limit: maxKey, line: true, silent: p.silent, path: p.path}
+		key.value(entries[i].key, place{depth: at.depth})
+		p.write(key.short() + ": ")
+		p.value(entries[i].value, at)
+	})
+}
+
+// textOnly reports whether fields and elements are left out.
+func (p *printer) textOnly(text string, at place) bool {
+	return at.depth >= maxDepth || p.line && text != ""
+}
+
+// list shows n of total fields or elements in braces.
+func (p *printer) list(v reflect.Value, text string, at place, n, total int, item func(i int, at place)) {
+	name := typeName(v.Type())
+	if at.bare {
+		name = ""
+	}
+	switch {
+	case p.textOnly(text, at) && text != "":
+		p.write(parens(name, text))
+		return
+	case total == 0:
+		p.write(strings.TrimSuffix(name+"{} // "+text, " // "))
+		return
+	case p.textOnly(text, at):
+		p.write(name + "{...}")
+		return
+	}
+	if k := v.Kind(); at.bare && (k == reflect.Slice || k == reflect.Map) {
+		p.write("len " + comma(total) + " ")
+	}
+	p.write(name + "{")
+	if text != "" {
+		p.write(" // " + text)
+	}
+	inner := place{depth: at.depth + 1, indent: at.indent + 1}
+	for i := 0; i < n && !p.full; i++ {
+		p.next(i, inner.indent)
+		item(i, inner)
+	}
+	if n < total {
+		p.next(n, inner.indent)
+		p.write("... " + comma(total-n) + " more")
+	}
+	if !p.line {
+		p.write("\n" + strings.Repeat("  ", at.indent))
+	}
+	p.write("}")
+}
+
+// next begins the place of element i.
+func (p *printer) next(i, indent int) {
+	switch {
+	case !p.line:
+		p.write("\n" + strings.Repeat("  ", indent))
+	case i > 0:
+		p.write(", ")
+	}
+}
+
+// scalar shows a value of one part.
+func (p *printer) scalar(v reflect.Value, s, text string, at place) {
+	t, k := v.Type(), v.Kind()
+	switch {
+	case at.bare:
+	case k == reflect.Chan:
+		s = typeName(t) + " (" + s + ")"
+	case k == reflect.Func:
+		name := "func"
+		if t.Name() != "" {
+			name = typeName(t)
+		}
+		s = name + " " + s
+	case t.PkgPath() != "", k == reflect.UnsafePointer, k == reflect.Slice, k == reflect.Array,
+		at.typed && k != reflect.String && k != reflect.Bool && t != reflect.TypeFor[int](): // these look like what they are
+		s = parens(typeName(t), s)
+	}
+	if text != "" {
+		s += " " + text
+	}
+	p.write(s)
+}
+
+// parens is name(s), or s of a type without name.
+func parens(name, s string) string {
+	if name == "" {
+		return s
+	}
+	return name + "(" + s + ")"
+}
