@@ -445,6 +445,9 @@ func TestAScriptGetsTheFileItself(t *testing.T) {
 	for _, test := range []struct{ line, holds, warning string }{
 		{"profile cpu -seconds 0.3", "oneshot.computeHere", ""},
 		{"profile goroutine", "(*Session).perform", ""},
+		{"profile heap", "", ""},
+		{"profile allocs", "", ""},
+		{"profile threadcreate", "", ""},
 		{"profile allocs -seconds 0.1", "", ""},
 		{"profile mutex", "", "warning: mutex profiling is off; mutexfraction N turns it on, 1 for all\n"},
 	} {

@@ -59,6 +59,24 @@
 // input: what was sent is run and answered first. Byte 0x03 stops the running
 // command. Lines have at most 64 KiB.
 //
+// # The console
+//
+// Console has commands for stacks, memory, settings of the runtime, profiles and
+// traces, descriptors, threads, signals and more. Options adds to it: Locals are
+// values that the console can show, Commands the program's own commands; LevelCommand
+// is one for log/slog, and package eval has one that evaluates expressions over
+// Locals. Handler replaces it: by Exec, which has no prompt, or by what the program
+// likes.
+//
+// A client whose socket is bound to a name that begins with oneshot-exec. (its
+// last element; any folder, or an abstract name) is a script. It sends one command
+// line, and the answer comes in frames: a byte that says what it is (1 for output,
+// 2 for the text of an error or warning, 3 for the end), three bytes of zero, the
+// length in four bytes, most significant first, and the payload. That of the end
+// is the exit status in decimal: 0, 1 for an error, 2 for no such command, 130 if
+// it was interrupted. Binary answers, such as profiles, are sent so only, or
+// written to a file with -o.
+//
 // # Who may enter
 //
 // The socket has mode 0600 from its first moment, and its path appears in one

@@ -35,6 +35,8 @@ const (
 //	sigmask                           what ParseSignalSet reads ("USR1,TERM", 0x4000), a list
 //	                                  (["USR1", 15]), all, or None for no signal
 //	terminate                         auto, reraise or leave
+//	redirect_stderr                   a bool
+//	connection_handler                repl, which is Console, or exec
 //	verbose                           a bool; False silences the log
 //
 // Without oneshot_on, activate_on and trigger_file, OneshotOn is SIGUSR2. A
@@ -115,6 +117,8 @@ var envOptions = []envOption{
 	}},
 	{"sigmask", `"USR1,TERM"`, func(o *Options, v envValue) (err error) { o.Sigmask, err = v.sigmask(); return }},
 	{"terminate", "auto", func(o *Options, v envValue) (err error) { o.Terminate, err = v.terminate(); return }},
+	{"redirect_stderr", "True", func(o *Options, v envValue) (err error) { o.RedirectStderr, err = v.bool(); return }},
+	{"connection_handler", `"exec"`, func(o *Options, v envValue) (err error) { o.Handler, err = v.handler(); return }},
 	{"verbose", "False", func(o *Options, v envValue) error {
 		verbose, err := v.bool()
 		if err == nil && !verbose {
@@ -133,6 +137,7 @@ var envElsewhere = map[string]struct {
 }{
 	"no_receiver": {nil, "is not offered here, since nobody would call Wait and the signal would go unheard; leave it out, or call Install with NoReceiver in the program"},
 	"authorize":   {nil, "is a Go function, which no variable can hold; call Install with it in the program"},
+	"commands":    {nil, "are Go functions, which no variable can hold; call Install with them in the program"},
 	"logger":      {nil, "is a Go value, which no variable can hold; call Install with it in the program, or write verbose=False for silence"},
 
 	"patch_fork":          {[]string{"true"}, "has no equivalent, since a Go program does not fork without exec; leave it out"},
@@ -140,10 +145,7 @@ var envElsewhere = map[string]struct {
 	"start_timeout":       {[]string{"0.5", ".5"}, "has no equivalent, since there is no thread to wait for; leave it out"},
 	"daemon_connection":   {[]string{"false"}, "has no equivalent, since a Go program that ends waits for nobody; leave it out"},
 	"verbose_destination": {[]string{"2"}, "has no equivalent, since the program's slog.Default has the log; leave it out, or write verbose=False for silence"},
-	"locals":              {[]string{"none"}, "has no equivalent yet; leave it out"},
-	"redirect_stderr":     {[]string{"true"}, "has no equivalent yet; leave it out"},
-	"connection_handler": {[]string{"repl", "handle_connection_repl", "manhole.handle_connection_repl"},
-		"has no equivalent yet but for the default, repl; leave it out"},
+	"locals":              {[]string{"none"}, "are Go values, which no variable can hold; call Install with them in the program"},
 }
 
 // parseEnv reads the variable.

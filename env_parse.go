@@ -257,6 +257,18 @@ func (v envValue) terminate() (TerminatePolicy, error) {
 	return 0, fmt.Errorf("%.40q is no policy; write auto, reraise or leave", v.text)
 }
 
+// handler reads a handler by manhole's names.
+func (v envValue) handler() (Handler, error) {
+	name := strings.TrimPrefix(v.text, "manhole.")
+	switch strings.TrimPrefix(strings.ToLower(name), "handle_connection_") {
+	case "repl":
+		return Console{}, nil
+	case "exec":
+		return Exec{}, nil
+	}
+	return nil, fmt.Errorf("%.40q is no handler; write repl or exec, or call Install with a Handler in the program", v.text)
+}
+
 // isOneOf says whether the value is one of those that envElsewhere accepts.
 func (v envValue) isOneOf(accepted []string) bool {
 	text := strings.ToLower(v.text)

@@ -86,7 +86,9 @@ func TestStringsOfManholeCarryOver(t *testing.T) {
 		 sigmask=manhole.ALL_SIGNALS, socket_path=None, reinstall_delay=0.5, locals=None, strict=True`: {
 			OneshotOn: usr2, ReinstallDelay: 500 * time.Millisecond},
 		`thread=True,start_timeout=0.5,daemon_connection=False,redirect_stderr=True,connection_handler="repl",strict=0`: {
-			OneshotOn: usr2, Reinstall: true},
+			OneshotOn: usr2, Reinstall: true, RedirectStderr: true, Handler: Console{}},
+		`connection_handler=manhole.handle_connection_exec, redirect_stderr=False`: {OneshotOn: usr2, Handler: Exec{}},
+		`connection_handler="exec"`: {OneshotOn: usr2, Handler: Exec{}},
 	} {
 		o, err := parseEnv(text)
 		require.NoError(t, err, text)
@@ -157,10 +159,11 @@ func TestErrorsInTheVariableSayWhatToWrite(t *testing.T) {
 		"daemon_connection=True":      {"daemon_connection: has no equivalent"},
 		"verbose_destination=1":       {"verbose_destination: has no equivalent", "slog.Default"},
 		"start_timeout=2":             {"start_timeout: has no equivalent"},
-		`locals={"a": 1, 2: 3}`:       {"locals: has no equivalent yet"},
-		"locals=[]":                   {"locals: has no equivalent yet"},
-		"redirect_stderr=False":       {"redirect_stderr: has no equivalent yet"},
-		"connection_handler=f(x)":     {"connection_handler: has no equivalent yet but for the default, repl"},
+		`locals={"a": 1, 2: 3}`:       {"locals: are Go values, which no variable can hold"},
+		"locals=[]":                   {"locals: are Go values, which no variable can hold"},
+		"redirect_stderr=2":           {"redirect_stderr: "},
+		"connection_handler=f(x)":     {"connection_handler: "},
+		"connection_handler=ipython":  {`connection_handler: "ipython" is no handler; write repl or exec`},
 		strings.Repeat(" ", maxEnv+1): {"it has 65537 bytes; at most 65536 are read"},
 	} {
 		o, err := parseEnv(text)
@@ -276,6 +279,12 @@ func envOf(o Options) string {
 		put("sigmask", "%q", o.Sigmask)
 	}
 	put("reinstall", "%t", o.Reinstall)
+	put("redirect_stderr", "%t", o.RedirectStderr)
+	if o.Handler == (Exec{}) {
+		put("connection_handler", "%s", "exec")
+	} else if o.Handler != nil {
+		put("connection_handler", "%s", "repl")
+	}
 	put("verbose", "%t", o.Logger == nil)
 	put("terminate", "%s", [...]string{"auto", "reraise", "leave"}[o.Terminate])
 	return b.String()
