@@ -50,10 +50,7 @@ func TestChildrenHaveNothingOfTheManhole(t *testing.T) {
 			m.shutWindow(closedBy{syscall.SIGUSR1})
 			continue
 		}
-		c := connect(t, m.Path())
-		c.leave()
-		c.Close()
-		eventually(t, func() bool { return m.sessions() == 0 }, "the session does not end")
+		m.visitBriefly(t)
 	}
 	close(windowsDone)
 	wg.Wait()

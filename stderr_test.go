@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -24,6 +25,7 @@ func init() {
 		c := make(chan os.Signal, 8)
 		signal.Notify(c, syscall.SIGUSR1, syscall.SIGHUP, syscall.SIGALRM)
 		o.RedirectStderr = os.Getenv("REDIRECT") != ""
+		o.Logger = slog.New(slog.DiscardHandler) // or its lines come to the session too
 		mustInstall(o)
 		fmt.Println("ready")
 		for sig := range c {
