@@ -1,6 +1,7 @@
 package oneshot
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -84,6 +85,11 @@ func noArgs(run func(context.Context, *Session) error) func(context.Context, *Se
 		}
 		return run(ctx, s)
 	}
+}
+
+// label is the command for messages.
+func (cmd *Command) label() string {
+	return cmp.Or(cmd.Name, "the "+strings.ToLower(cmp.Or(cmd.Args, "line")))
 }
 
 func (cmd *Command) usage() string { return strings.TrimSpace(cmd.Name + " " + cmd.Args) }

@@ -27,10 +27,11 @@ var consoleCommands = []*Command{
 	},
 	{
 		Name: "stderr", Args: "[on|off]", Summary: "show here what the program writes to its standard error",
-		Help: "Descriptor 2 of the whole process is a pipe to this session until off, or the end of the session. What\n" +
-			"is written faster than you read is lost, for you and for the log; the program never waits. A crash\n" +
-			"meanwhile is written to the old descriptor too (debug.SetCrashOutput, which a program that uses it has to\n" +
-			"set again). Children that are started meanwhile inherit the pipe, which goes on to the old descriptor.",
+		Help: "Descriptor 2 of the whole process is a pipe until off, or the end of the session; what comes from it goes\n" +
+			"here, and to the old descriptor as before. The program never waits: what it writes faster than that is\n" +
+			"lost, and so is what it writes just before os.Exit (log.Fatal). A panic is not (debug.SetCrashOutput, which\n" +
+			"a program that uses it has to set again). A child that is started meanwhile with the program's standard\n" +
+			"error keeps the pipe: it gets EAGAIN when it writes too fast, SIGPIPE when the program has ended.",
 		Run: runStderr,
 	},
 	{

@@ -3,6 +3,7 @@ package oneshot
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,9 +19,11 @@ var valueCommands = []*Command{
 		Run: noArgs(runLocals),
 	},
 	{
-		Name: "print", Args: "NAME", Summary: "show one of locals whole, with its fields",
+		Name: "print", Args: "[-maps] NAME", Summary: "show one of locals whole, with its fields",
 		Help: "No method of the value is run but String, Error and LogValue. Depth, length and size are bounded, and\n" +
-			"the output says where something was left out.",
+			"the output says where something was left out. Maps are read only in what a func() any of the program\n" +
+			"has returned, since a map that the program writes meanwhile ends it.\n" +
+			"  -maps  read them all the same",
 		Run: runPrint,
 	},
 }
@@ -37,9 +40,12 @@ func runLocals(ctx context.Context, s *Session) error {
 		const width = 100
 		kind, short := "", ""
 		if v, err := s.localNow(name); err != nil {
-			short = err.Error()
+			short = printable(err.Error())
 		} else {
-			kind, short = values.Type(v), values.Short(v, width)
+			kind, short = values.Type(v), values.ShortWithoutMaps(v, width)
+			if s.copied(name) {
+				short = values.Short(v, width)
+			}
 		}
 		fmt.Fprintf(s, "%-16s %-20s %s\n", printable(name), kind, short)
 	}
@@ -47,6 +53,11 @@ func runLocals(ctx context.Context, s *Session) error {
 }
 
 func runPrint(_ context.Context, s *Session, args []string) error {
+	maps := false
+	args, err := parseFlags("print", args, func(flags *flag.FlagSet) { flags.BoolVar(&maps, "maps", false, "") })
+	if err != nil {
+		return err
+	}
 	if len(args) != 1 {
 		return errors.New("print: give one name; locals lists them")
 	}
@@ -57,7 +68,17 @@ func runPrint(_ context.Context, s *Session, args []string) error {
 	if err != nil {
 		return fmt.Errorf("print: %s: %w", args[0], err)
 	}
-	return values.Write(s, v)
+	if maps || s.copied(args[0]) {
+		return values.Write(s, v)
+	}
+	return values.WriteWithoutMaps(s, v)
+}
+
+// copied reports whether a local is what a func of the program returns, which
+// others do not write.
+func (s *Session) copied(name string) bool {
+	_, isFunc := s.Locals()[name].(func() any)
+	return isFunc
 }
 
 // localNow is Local with the panic of a func as an error.

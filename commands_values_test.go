@@ -5,6 +5,7 @@ package oneshot
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"testing"
 	"time"
@@ -32,9 +33,10 @@ func TestLocalsAndPrint(t *testing.T) {
 			calls++
 			return calls
 		},
-		"broken": func() any { panic("not today") },
-		"none":   nil,
-		"text":   "a\x1b[31mb\n",
+		"broken":  func() any { panic("not today") },
+		"none":    nil,
+		"friends": func() any { return maps.Clone(a.Friends) },
+		"text":    "a\x1b[31mb\n",
 	}, Commands: []Command{{Name: "keep", Run: func(_ context.Context, s *Session, args []string) error {
 		v, ok := s.Local(args[0])
 		if !ok {
@@ -53,10 +55,12 @@ func TestLocalsAndPrint(t *testing.T) {
 	text = c.do("print account")
 	require.Contains(t, text, `Name: "ada"`)
 	require.Contains(t, text, "balance: 7")
-	require.Contains(t, text, `"bob": 1`)
+	require.Contains(t, text, `Friends: map[string]int{1 not read}`, "the program may be writing it")
+	require.Contains(t, c.do("print -maps account"), `"bob": 1`)
+	require.Contains(t, c.do("print friends"), `"bob": 1`, "a func has copied it")
 	require.Contains(t, text, "cycle")
 	require.Equal(t, "print: broken: !panic: not today\n", c.do("print broken"))
-	require.Equal(t, `print: there is no local "nosuch"; there are account, broken, calls, none, text`+"\n", c.do("print nosuch"))
+	require.Equal(t, `print: there is no local "nosuch"; there are account, broken, calls, friends, none, text`+"\n", c.do("print nosuch"))
 	require.Equal(t, "print: give one name; locals lists them\n", c.do("print"))
 
 	// What a session keeps is its own.
@@ -104,4 +108,32 @@ func TestLocalsThatCannotBeTyped(t *testing.T) {
 		_, err := Install(Options{Locals: map[string]any{name: 1}, SocketPath: tempDir(t) + "/s"})
 		require.ErrorContains(t, err, "cannot be typed as one word")
 	}
+}
+
+// TestLocalsWhileTheProgramWrites: a map that is read then would end the program.
+func TestLocalsWhileTheProgramWrites(t *testing.T) {
+	var mu sync.Mutex
+	entries := map[int]string{}
+	stop := make(chan struct{})
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		for n := 0; !closed(stop); n++ {
+			mu.Lock()
+			entries[n%1000] = fmt.Sprint(n)
+			mu.Unlock()
+		}
+	})
+	m := install(t, Options{Locals: map[string]any{"cache": struct {
+		mu      *sync.Mutex
+		entries map[int]string
+	}{&mu, entries}}})
+	c := m.enter(t)
+	if !raceDetector { // which takes the length of the map for a fault
+		for range 200 {
+			require.Contains(t, c.do("locals"), "not read}")
+			require.Contains(t, c.do("print cache"), "not read}")
+		}
+	}
+	close(stop)
+	writer.Wait()
 }

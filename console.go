@@ -27,9 +27,11 @@ func (Console) Serve(ctx context.Context, s *Session) error {
 		return err
 	}
 	s.begun()
+	s.setRunning(firstScreen.Name)
 	if err := s.do(&firstScreen, nil); err != nil {
-		fmt.Fprintf(s, "%v\n", err)
+		fmt.Fprintln(s, harmless(err))
 	}
+	s.setRunning("")
 	for {
 		_, _ = io.WriteString(s, prompt)
 		line, err := s.ReadLine()
@@ -50,9 +52,15 @@ func (Console) Serve(ctx context.Context, s *Session) error {
 		case errors.Is(err, errExit):
 			return nil
 		case err != nil:
-			fmt.Fprintf(s, "%v\n", err)
+			fmt.Fprintln(s, harmless(err))
 		}
 	}
+}
+
+// harmless is the text of an error for a terminal: it may hold anything that the
+// program has been sent.
+func harmless(err error) string {
+	return escapeControls(err.Error())
 }
 
 // writeBanner says since when the program runs and who looks.

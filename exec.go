@@ -36,5 +36,5 @@ func (Exec) Serve(ctx context.Context, s *Session) error {
 
 // oneLine is the text of an error without line ends.
 func oneLine(err error) string {
-	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+	return strings.Join(strings.FieldsFunc(harmless(err), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
 }

@@ -3,6 +3,7 @@ package oneshot
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -86,13 +87,19 @@ type Options struct {
 	// Locals are values that the console can show (locals, print) and that
 	// expressions can use (package eval), by name. They are read while the program
 	// runs: what it changes meanwhile should be given as a func() any, which is
-	// called each time, takes the program's lock, and returns a copy. (A map that
-	// is written while it is read ends the program.)
+	// called each time, takes the program's lock, and returns a copy. Only in
+	// that are maps shown: one that is written while it is read ends the program.
 	Locals map[string]any
 
-	// RedirectStderr has what the program writes to its descriptor 2 go to the
-	// client while a session lasts, as the command stderr on does, whose help
-	// tells the price. One session at a time can have it.
+	// RedirectStderr has what the program writes to its descriptor 2 come to the
+	// client too while a session lasts, as the command stderr on does. The price:
+	// descriptor 2 is then a pipe, in which what comes faster than it is read is
+	// lost, for the log as well, and so is what is written just before os.Exit
+	// (log.Fatal); a panic is not. A child that is started meanwhile with the
+	// program's standard error keeps the pipe: it gets EAGAIN when it writes faster
+	// than that, and SIGPIPE when the program has ended. A crash output of the
+	// program's own (debug.SetCrashOutput) has to be set again. One session at a
+	// time can have it.
 	RedirectStderr bool
 
 	// Authorize decides who may enter. It is called for every client, before
@@ -113,6 +120,7 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
+	o.Locals = maps.Clone(o.Locals) // the program may go on using its map
 	if o.SocketPath == "" {
 		o.SocketPath = DefaultSocketPath
 	}

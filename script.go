@@ -51,6 +51,12 @@ func (script) Serve(ctx context.Context, s *Session) error {
 
 func (s *Session) runScript() error {
 	line, err := s.ReadLine()
+	s.mu.Lock()
+	interrupted := s.stopped && !s.busy
+	s.mu.Unlock()
+	if interrupted {
+		return errInterrupted
+	}
 	if errors.Is(err, io.EOF) || err == nil && strings.TrimSpace(line) == "" {
 		return errNoCommand{""}
 	}

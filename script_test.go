@@ -132,6 +132,18 @@ func TestAScriptCanInterrupt(t *testing.T) {
 	require.Equal(t, "130", status)
 }
 
+func TestAScriptCanInterruptBeforeItsLineIsRun(t *testing.T) {
+	for _, text := range []string{"profile cpu\n\x03", "\x03", "\x03profile cpu\n\x03"} {
+		m := install(t, Options{})
+		conn := m.dialScript(t)
+		_, err := io.WriteString(conn, text)
+		require.NoError(t, err)
+		output, errors, status := answer(t, conn)
+		require.Equal(t, "interrupted\n130", output+errors+status, "%q", text)
+		require.NoError(t, m.Uninstall())
+	}
+}
+
 func TestExecHasNoPrompt(t *testing.T) {
 	m := install(t, Options{Handler: Exec{}, Commands: []Command{
 		{Name: "echo", Run: func(_ context.Context, s *Session, args []string) error {
@@ -191,7 +203,7 @@ func TestAProgramsOwnHandler(t *testing.T) {
 	c.rest()
 	require.NoError(t, <-done)
 	eventually(t, func() bool { return m.sessions() == 0 }, "the session does not end")
-	eventually(t, func() bool { return strings.Contains(m.log.String(), "panic: oops") }, "it is not logged")
+	eventually(t, func() bool { return strings.Contains(m.log.String(), "panicked: oops") }, "it is not logged")
 
 	_, errors, status := m.script(t, "help")
 	require.Contains(t, errors, "serves its clients itself")
@@ -266,6 +278,7 @@ func TestSessionsShowsWhoIsInside(t *testing.T) {
 	started, stopped := make(chan struct{}), make(chan struct{})
 	m := install(t, Options{Commands: []Command{*slow(started, stopped)}})
 	one := m.enter(t)
+	require.Regexp(t, `, runs for \d[^h]*: sessions\n$`, one.do("sessions"))
 	two := m.enter(t)
 	two.send("slow\n")
 	<-started

@@ -1,7 +1,6 @@
 package oneshot
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -48,8 +48,20 @@ type Handler interface {
 // time.
 type Session struct {
 	*core
+	ctx context.Context // of the session, or of the command
 	out *output
+
+	fate atomic.Int32 // of the command
 }
+
+// What becomes of a command.
+const (
+	fateLeft     = 1
+	fateReturned = 2
+)
+
+// maxLeftBehind is how many commands that did not stop may be running still.
+const maxLeftBehind = 16
 
 // core is the session itself.
 type core struct {
@@ -86,7 +98,7 @@ func (m *Manhole) newSession() *Session {
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.in = newInput(c.interrupt, c.begun, func() { c.abort(errGone) })
 	w := &wire{timeout: writeTimeout, failed: c.abort}
-	return &Session{core: c, out: &output{wire: w}}
+	return &Session{core: c, ctx: c.ctx, out: &output{wire: w}}
 }
 
 // enter takes one of the places for a client that may enter.
@@ -99,7 +111,7 @@ func (m *Manhole) enter(s *Session, cred Cred) error {
 	if len(m.inside) == 0 {
 		m.left = make(chan struct{})
 	}
-	s.cred, s.start = cred, time.Now()
+	s.cred, s.start, s.since = cred, time.Now(), time.Now()
 	m.inside = append(m.inside, s.core)
 	return nil
 }
@@ -170,8 +182,7 @@ func (s *Session) Run(line string) error {
 	if name == "" {
 		return nil
 	}
-	s.setRunning(line)
-	defer s.setRunning("")
+	defer s.setRunning(s.setRunning(printable(line)))
 	if cmd := lookup(s.commands, name); cmd != nil {
 		words, err := splitWords(line)
 		if err != nil {
@@ -232,10 +243,11 @@ func (s *Session) SetLocal(name string, value any) error {
 	return nil
 }
 
-func (c *core) setRunning(line string) {
+func (c *core) setRunning(line string) (before string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.running, c.since = printable(line), time.Now()
+	before, c.running, c.since = c.running, line, time.Now()
+	return before
 }
 
 // forget gives the place back.
@@ -302,19 +314,35 @@ func (s *Session) serve() (err error) {
 			fmt.Fprintf(s, "the standard error is not shown here: %v\n", err)
 		}
 	}
-	return s.handler().Serve(s.ctx, s)
+	switch h := s.handler().(type) {
+	case Console, Exec, script:
+		return h.Serve(s.ctx, s)
+	}
+	// The program's own may do anything, such as start a child, which would
+	// inherit the signal mask of this thread.
+	ended := make(chan error, 1)
+	own := &Command{Name: "the handler", Run: func(ctx context.Context, s *Session, _ []string) error {
+		return s.handler().Serve(ctx, s)
+	}}
+	go func() { s.perform(s.ctx, own, nil, ended) }()
+	return <-ended
 }
 
 // do runs one command on a goroutine of its own, where it may panic, block or
 // call runtime.Goexit, and returns its error when it has ended or was given up.
 func (s *Session) do(cmd *Command, args []string) error {
+	if s.m.leftBehind.Load() >= maxLeftBehind && lookup(consoleCommands, cmd.Name) == nil {
+		return fmt.Errorf("%s: %d commands that did not stop are running still; none but help, exit and their like is begun", cmd.label(), maxLeftBehind)
+	}
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	defer cancel(nil)
-	s.setStop(func() { cancel(errInterrupted) })
-	defer s.setStop(nil)
-	s.setProgress(nil)
+	stop, progress := s.setStop(func() { cancel(errInterrupted) }), s.setProgress(nil)
+	defer func() { // for the command that has run this one, if any
+		s.setStop(stop)
+		s.setProgress(progress)
+	}()
 
-	view := &Session{core: s.core, out: &output{wire: s.out.wire}}
+	view := &Session{core: s.core, ctx: ctx, out: &output{wire: s.out.wire}}
 	ended := make(chan error, 1)
 	go func() { view.perform(ctx, cmd, args, ended) }()
 
@@ -331,8 +359,11 @@ func (s *Session) do(cmd *Command, args []string) error {
 		return err
 	case <-t.C:
 		view.out.cutOff()
-		s.m.log.warn("a command does not stop and was left behind", "command", cmd.Name, "pid", s.cred.PID)
-		return fmt.Errorf("%s: %w, but it does not stop; it was left running", cmd.Name, context.Cause(ctx))
+		if view.fate.CompareAndSwap(0, fateLeft) {
+			s.m.leftBehind.Add(1)
+		}
+		s.m.log.warn("a command does not stop and was left behind", "command", cmd.label(), "pid", s.cred.PID)
+		return fmt.Errorf("%s: %w, but it does not stop; it was left running", cmd.label(), context.Cause(ctx))
 	}
 }
 
@@ -373,22 +404,26 @@ func (s *Session) progressAfter(cmd *Command, so time.Duration) string {
 	if progress != nil {
 		return progress(so) + "\n"
 	}
-	return fmt.Sprintf("%s: running for %v\n", cmp.Or(cmd.Name, "it is"), so)
+	return fmt.Sprintf("%s: running for %v\n", cmd.label(), so)
 }
 
 // setProgress sets what is said of the running command after a time.
-func (c *core) setProgress(progress func(so time.Duration) string) {
+func (c *core) setProgress(progress func(so time.Duration) string) (before func(time.Duration) string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.progress = progress
+	before, c.progress = c.progress, progress
+	return before
 }
 
 // perform is the goroutine of one command.
 func (s *Session) perform(ctx context.Context, cmd *Command, args []string, ended chan<- error) {
-	err := fmt.Errorf("%s ended its goroutine (runtime.Goexit)", cmd.Name)
+	err := fmt.Errorf("%s ended its goroutine (runtime.Goexit)", cmd.label())
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("%s panicked: %v\n%s", cmd.Name, v, debug.Stack())
+			err = fmt.Errorf("%s panicked: %v\n%s", cmd.label(), v, debug.Stack())
+		}
+		if !s.fate.CompareAndSwap(0, fateReturned) {
+			s.m.leftBehind.Add(-1)
 		}
 		ended <- err
 	}()
@@ -396,14 +431,15 @@ func (s *Session) perform(ctx context.Context, cmd *Command, args []string, ende
 }
 
 // setStop sets how the command that begins, or has ended, can be stopped.
-func (c *core) setStop(stop func()) {
+func (c *core) setStop(stop func()) (before func()) {
 	c.mu.Lock()
-	c.stop = stop
+	before, c.stop = c.stop, stop
 	stopped := c.stopped
 	c.mu.Unlock()
 	if stop != nil && stopped { // between the line's arrival and now
 		stop()
 	}
+	return before
 }
 
 // begun notes that there is a line to be run, rest that it is done with.
@@ -425,6 +461,10 @@ func (c *core) interrupt() bool {
 	stop, busy := c.stop, c.busy
 	c.stopped = true
 	c.mu.Unlock()
+	if stop == nil && !busy && c.script {
+		c.in.end() // there is no prompt to start again at
+		return true
+	}
 	if stop != nil {
 		stop()
 	}
@@ -455,6 +495,23 @@ func printable(s string) string {
 		return s
 	}
 	return strconv.Quote(s)
+}
+
+// escapeControls is s without what could do harm to a terminal.
+func escapeControls(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		r, size := utf8.DecodeRuneInString(s[i:])
+		if r == '\n' || r == '\t' || r != utf8.RuneError && unicode.IsPrint(r) {
+			b.WriteString(s[i : i+size])
+		} else {
+			for _, c := range []byte(s[i : i+size]) {
+				fmt.Fprintf(&b, `\x%02x`, c)
+			}
+		}
+		i += size
+	}
+	return b.String()
 }
 
 // clip shortens s to about max bytes, between two characters.

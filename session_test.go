@@ -310,3 +310,98 @@ func TestWhatIsShownAgainIsPrintable(t *testing.T) {
 	require.Contains(t, out, `"\xff\xfe\x1b[31mboo`)
 	require.Contains(t, out, "caf\u00e9 \t x")
 }
+
+// badly is a program's handler that ends its goroutine.
+type badly struct{}
+
+func (badly) Serve(context.Context, *Session) error {
+	runtime.Goexit()
+	return nil
+}
+
+func TestAHandlerThatEndsItsGoroutine(t *testing.T) {
+	m := install(t, Options{Handler: badly{}})
+	for range maxSessions + 1 { // no place is lost
+		done := make(chan error, 1)
+		go func() { done <- m.Oneshot(context.Background()) }()
+		connect(t, m.Path()).rest()
+		require.NoError(t, <-done)
+	}
+	eventually(t, func() bool { return strings.Contains(m.log.String(), "ended its goroutine") }, "it is not logged")
+}
+
+func TestACommandThatRunsAnotherCanBeInterrupted(t *testing.T) {
+	waits := make(chan struct{})
+	_, c := startSession(t, &Command{Name: "macro", Run: func(ctx context.Context, s *Session, _ []string) error {
+		if err := s.Run("history"); err != nil {
+			return err
+		}
+		close(waits)
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}})
+	c.expect(prompt)
+	c.send("macro\n")
+	<-waits
+	c.send("\x03")
+	require.Equal(t, "   1  macro\ninterrupted\n", c.expect(prompt))
+}
+
+// A command that waits for a line does not get the one after its end.
+func TestAnInterruptedCommandReadsNoMore(t *testing.T) {
+	asked, answered := make(chan struct{}), make(chan error, 1)
+	_, c := startSession(t, &Command{Name: "ask", Run: func(_ context.Context, s *Session, _ []string) error {
+		close(asked)
+		_, err := s.ReadLine()
+		answered <- err
+		return err
+	}})
+	c.expect(prompt)
+	c.send("ask\n")
+	<-asked
+	c.send("\x03")
+	c.expect("interrupted\n" + prompt)
+	require.ErrorIs(t, <-answered, errInterrupted)
+	require.Contains(t, c.do("build"), "go1")
+}
+
+func TestErrorsDoNoHarmToATerminal(t *testing.T) {
+	_, c := startSession(t,
+		&Command{Name: "fails", Run: func(context.Context, *Session, []string) error { return errors.New("a\x1b]0;x\a\tb\nc\u009b") }},
+		&Command{Name: "panics", Run: func(context.Context, *Session, []string) error { panic("\x1b[2J") }})
+	c.expect(prompt)
+	require.Equal(t, "a\\x1b]0;x\\x07\tb\nc\\xc2\\x9b\n", c.do("fails"))
+	require.Contains(t, c.do("panics"), `panicked: \x1b[2J`)
+}
+
+// Commands that do not stop are counted, for all sessions together.
+func TestSoManyCommandsAreLeftBehind(t *testing.T) {
+	release, begun := make(chan struct{}), make(chan struct{}, maxLeftBehind)
+	m := install(t, Options{Commands: []Command{{Name: "stuck", Run: func(context.Context, *Session, []string) error {
+		begun <- struct{}{}
+		<-release
+		return nil
+	}}}})
+	var clients []client
+	for range maxSessions {
+		clients = append(clients, m.enter(t))
+	}
+	for range maxLeftBehind / maxSessions {
+		for _, c := range clients {
+			c.send("stuck\n")
+			<-begun
+		}
+		for _, c := range clients {
+			c.send("\x03")
+		}
+		for _, c := range clients {
+			c.expect("left running\n")
+		}
+	}
+	clients[0].expect(prompt)
+	require.Contains(t, clients[0].do("build"), "16 commands that did not stop are running still")
+	require.Contains(t, clients[0].do("help"), "exit")
+	close(release)
+	eventually(t, func() bool { return m.leftBehind.Load() == 0 }, "they are counted still")
+	require.Contains(t, clients[0].do("build"), "go1")
+}

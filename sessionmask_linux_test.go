@@ -144,3 +144,22 @@ func TestProfilesAndPreemptionInSessions(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(text), "oneshot.spin")
 }
+
+// starts is a program's handler that starts a child.
+type starts struct{}
+
+func (starts) Serve(_ context.Context, s *Session) error {
+	out, err := exec.Command("grep", "SigBlk", "/proc/self/status").Output()
+	if err == nil {
+		_, err = s.Write(out)
+	}
+	return err
+}
+
+func TestChildrenOfAHandlerDoNotInheritTheMask(t *testing.T) {
+	m := install(t, Options{Handler: starts{}})
+	done := make(chan error, 1)
+	go func() { done <- m.Oneshot(context.Background()) }()
+	require.Regexp(t, `^SigBlk:\s+0{16}\n$`, connect(t, m.Path()).rest())
+	require.NoError(t, <-done)
+}

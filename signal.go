@@ -89,7 +89,7 @@ func ParseSignal(s string) (syscall.Signal, error) {
 
 // ParseSignalSet reads a set of signals: a mask as the kernel prints it
 // (0x4b813efb; without the prefix where it has 16 digits or one of a to f), the
-// same mask in decimal (1266761471), or names and numbers with commas between
+// same mask in decimal (1266761467), or names and numbers with commas between
 // (USR1,TERM). A decimal number alone is always a mask, never one signal.
 func ParseSignalSet(s string) (SignalSet, error) {
 	text := strings.ToLower(strings.TrimSpace(s))

@@ -128,6 +128,15 @@ func inodeAt(path string) (inode, uint32, error) {
 	return inode{uint64(stat.Dev), uint64(stat.Ino)}, uint32(stat.Mode) & 0o777, nil
 }
 
+// inodeOf is that of an open file.
+func inodeOf(fd int) (inode, error) {
+	var stat unix.Stat_t
+	if err := unix.Fstat(fd, &stat); err != nil {
+		return inode{}, os.NewSyscallError("fstat", err)
+	}
+	return inode{uint64(stat.Dev), uint64(stat.Ino)}, nil
+}
+
 // ownedBy reports whether a file is the user's.
 func ownedBy(info os.FileInfo, uid int) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)

@@ -23,7 +23,7 @@ func init() {
 	// child with its standard error on SIGALRM.
 	morePrograms["stderr"] = func(o Options) {
 		c := make(chan os.Signal, 8)
-		signal.Notify(c, syscall.SIGUSR1, syscall.SIGHUP, syscall.SIGALRM)
+		signal.Notify(c, syscall.SIGUSR1, syscall.SIGHUP, syscall.SIGALRM, syscall.SIGWINCH)
 		o.RedirectStderr = os.Getenv("REDIRECT") != ""
 		o.Logger = slog.New(slog.DiscardHandler) // or its lines come to the session too
 		mustInstall(o)
@@ -34,6 +34,12 @@ func init() {
 				fmt.Fprintln(os.Stderr, "something is wrong")
 			case syscall.SIGHUP:
 				panic("it crashed")
+			case syscall.SIGWINCH: // a log that is rotated
+				f, err := os.OpenFile(os.Getenv("NEWLOG"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+				if err == nil {
+					err = dup2(int(f.Fd()), 2)
+				}
+				fmt.Println("rotated", err)
 			case syscall.SIGALRM:
 				child := exec.Command("sh", "-c", "sleep 0.5; echo from the child >&2")
 				child.Stderr = os.Stderr
@@ -78,10 +84,9 @@ func TestStandardErrorComesToTheSession(t *testing.T) {
 	require.Contains(t, c.do("stderr on"), "until stderr off")
 	require.Contains(t, c.do("stderr on"), "until stderr off")
 	require.Equal(t, "standard error comes here\n", c.do("stderr"))
-	before := stderr.String()
 	p.signal(t, syscall.SIGUSR1)
 	c.expect("something is wrong\n")
-	require.Equal(t, before, stderr.String())
+	eventually(t, func() bool { return strings.Count(stderr.String(), "something is wrong") == 1 }, "the log lacks it")
 
 	p.signal(t, syscall.SIGUSR2)
 	other := connect(t, p.path)
@@ -92,7 +97,7 @@ func TestStandardErrorComesToTheSession(t *testing.T) {
 	c.send("stderr off\n")
 	c.expect("goes where it went before\n")
 	p.signal(t, syscall.SIGUSR1)
-	eventually(t, func() bool { return strings.Contains(stderr.String(), "something is wrong") }, "it is lost")
+	eventually(t, func() bool { return strings.Count(stderr.String(), "something is wrong") == 2 }, "it is lost")
 	require.Contains(t, other.do("stderr on"), "until stderr off")
 	p.signal(t, syscall.SIGUSR1)
 	other.expect("something is wrong\n")
@@ -102,7 +107,7 @@ func TestStandardErrorComesToTheSession(t *testing.T) {
 	eventually(t, func() bool {
 		p.signal(t, syscall.SIGUSR1)
 		time.Sleep(10 * time.Millisecond)
-		return strings.Count(stderr.String(), "something is wrong") > 1
+		return strings.Count(stderr.String(), "something is wrong") > 3
 	}, "it does not come back")
 }
 
@@ -167,3 +172,52 @@ func TestAFloodOfStandardErrorWaitsForNobody(t *testing.T) {
 	_, _ = io.CopyN(&b, c, 1<<20)
 	require.Contains(t, b.String(), "xxx")
 }
+
+// What the program puts in place of its standard error meanwhile stays.
+func TestARotatedLogStays(t *testing.T) {
+	file := tempDir(t) + "/new"
+	p, _ := startWithStderr(t, "stderr", "REDIRECT=1", "NEWLOG="+file)
+	p.signal(t, syscall.SIGUSR2)
+	c := connect(t, p.path)
+	c.expect(prompt)
+	p.signal(t, syscall.SIGWINCH)
+	line, err := p.lines.ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "rotated <nil>\n", line)
+	c.send("exit\n")
+	c.rest()
+	p.signal(t, syscall.SIGUSR1)
+	eventually(t, func() bool {
+		text, err := os.ReadFile(file)
+		return err == nil && strings.Contains(string(text), "something is wrong")
+	}, "it goes elsewhere")
+}
+
+// A standard error that nobody reads any more does not keep it from the client.
+func TestAStuckLogIsNotWaitedFor(t *testing.T) {
+	p := &program{Cmd: exec.Command(os.Args[0]), path: tempDir(t) + "/s"}
+	p.Env = append(os.Environ(), programEnv+"=stderr", "ONESHOT_TEST_PATH="+p.path)
+	read, write, err := os.Pipe()
+	require.NoError(t, err)
+	defer read.Close()
+	require.NoError(t, write.SetWriteDeadline(time.Now().Add(100*time.Millisecond)))
+	_, err = io.Copy(write, zeros{})
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded, "it is full")
+	p.Stderr = write
+	p.started(t)
+	require.NoError(t, write.Close())
+	p.signal(t, syscall.SIGUSR2)
+	c := connect(t, p.path)
+	c.expect(prompt)
+	c.send("stderr on\n")
+	c.expect(prompt)
+	for range 100 {
+		p.signal(t, syscall.SIGUSR1)
+		c.expect("something is wrong\n")
+	}
+	require.Contains(t, c.do("stderr off"), "went before")
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }

@@ -23,10 +23,12 @@ type redirect struct {
 	owner *core
 	to    *output
 	saved *os.File      // what descriptor 2 was
+	pipe  inode         // what it is now
+	log   chan []byte   // for saved, which may be stuck
 	ended chan struct{} // closed when nobody can write into the pipe any more
 
 	mu       sync.Mutex // guards what follows
-	detached bool       // what comes is for saved
+	detached bool       // what comes is not for the client any more
 }
 
 // The redirect of the process; there is one at a time.
@@ -78,6 +80,7 @@ func (s *Session) redirectStderr() error {
 		owner: s.core,
 		to:    &output{wire: s.out.wire},
 		saved: os.NewFile(uintptr(saved), "standard error"),
+		log:   make(chan []byte, maxLogged),
 		ended: make(chan struct{}),
 	}
 	read, write, err := os.Pipe() // both ends do not block
@@ -90,7 +93,9 @@ func (s *Session) redirectStderr() error {
 	if err == nil {
 		growErr := raw.Control(func(fd uintptr) {
 			growPipe(int(fd), stderrPipe) // best effort
-			err = dup2(int(fd), 2)
+			if err = dup2(int(fd), 2); err == nil {
+				r.pipe, err = inodeOf(2)
+			}
 		})
 		err = cmp.Or(err, growErr)
 	}
@@ -102,6 +107,7 @@ func (s *Session) redirectStderr() error {
 	_ = debug.SetCrashOutput(r.saved, debug.CrashOptions{}) // best effort
 	stderrNow.r = r
 	go func() { r.forward(read) }()
+	go func() { r.writeLog() }()
 	return nil
 }
 
@@ -110,10 +116,10 @@ func (s *Session) redirectStderr() error {
 // pipe have ended. They would die of SIGPIPE if it were not read.
 func (r *redirect) forward(read *os.File) {
 	defer close(r.ended)
-	defer r.saved.Close()
+	defer close(r.log)
 	defer read.Close()
-	buf := make([]byte, 32<<10)
 	for {
+		buf := make([]byte, logged)
 		n, err := read.Read(buf)
 		if n > 0 {
 			r.pass(buf[:n])
@@ -124,16 +130,34 @@ func (r *redirect) forward(read *os.File) {
 	}
 }
 
+// What may wait for the descriptor that 2 was: so many pieces of so many bytes.
+const (
+	maxLogged = 64
+	logged    = 32 << 10
+)
+
+// pass sends a piece to the client and to where it would have gone.
 func (r *redirect) pass(p []byte) {
+	select {
+	case r.log <- p:
+	default: // it is stuck, and is not waited for
+	}
 	r.mu.Lock()
 	detached := r.detached
 	r.mu.Unlock()
 	if !detached {
-		if _, err := r.to.Write(p); err == nil && r.to.Flush() == nil {
-			return
+		if _, err := r.to.Write(p); err == nil {
+			_ = r.to.Flush() // a client that is gone is noticed by its session
 		}
 	}
-	_, _ = r.saved.Write(p)
+}
+
+// writeLog is the goroutine that waits for saved.
+func (r *redirect) writeLog() {
+	defer r.saved.Close()
+	for p := range r.log {
+		_, _ = r.saved.Write(p)
+	}
 }
 
 // restoreStderr gives the program its descriptor 2 back; false if the session
@@ -160,8 +184,11 @@ func (s *Session) restoreLocked() bool {
 		return false
 	}
 	stderrNow.r = nil
-	if raw, err := r.saved.SyscallConn(); err == nil {
-		_ = raw.Control(func(fd uintptr) { _ = dup2(int(fd), 2) }) // both are open
+	// The program may have put something else there meanwhile, a new log.
+	if now, err := inodeOf(2); err == nil && now == r.pipe {
+		if raw, err := r.saved.SyscallConn(); err == nil {
+			_ = raw.Control(func(fd uintptr) { _ = dup2(int(fd), 2) }) // both are open
+		}
 	}
 	_ = debug.SetCrashOutput(nil, debug.CrashOptions{})
 	// What has been written already is for the client still.

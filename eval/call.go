@@ -3,6 +3,8 @@ package eval
 import (
 	"fmt"
 	"reflect"
+
+	"github.com/gomanhole/oneshot/internal/values"
 	"time"
 
 	"github.com/expr-lang/expr/ast"
@@ -94,7 +96,7 @@ func (s *callSite) do(args ...any) (result any, err error) {
 		v, ok := convert(arg, to)
 		if !ok {
 			if from := reflect.TypeOf(arg); mayFit(from, to) && from != nil {
-				return nil, fmt.Errorf("cannot use %.100s (type %s) as argument (type %s) to call %s", fmt.Sprint(arg), from, to, s.name)
+				return nil, fmt.Errorf("cannot use %s (type %s) as argument (type %s) to call %s", values.Short(arg, 100), from, to, s.name)
 			}
 			return nil, s.wrong(reflect.TypeOf(arg), to)
 		}

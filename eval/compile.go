@@ -1,8 +1,10 @@
 package eval
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
+	"regexp/syntax"
 	"slices"
 
 	"github.com/expr-lang/expr/ast"
@@ -214,12 +216,53 @@ func (p *patcher) binary(node *ast.Node, n *ast.BinaryNode) {
 	case "in":
 		n.Left = p.operand(n.Left)
 	}
+	if n.Operator == "matches" {
+		p.match(n)
+	}
 	if n.Operator == "+" {
 		*node = p.site(n, charged{}, plainType, func(args ...any) (any, error) {
 			s, _ := args[0].(string)
 			return args[0], p.m.charge(uint64(len(s)))
 		}, n)
 	}
+}
+
+// match bounds a match, which nothing can interrupt: the pattern, whose program
+// may be far longer than its text, and the text.
+func (p *patcher) match(n *ast.BinaryNode) {
+	n.Right = p.site(n.Right, nil, plainType, func(args ...any) (any, error) {
+		pattern, _ := args[0].(string)
+		return args[0], checkPattern(pattern)
+	}, n.Right)
+	n.Left = p.site(n.Left, nil, plainType, func(args ...any) (any, error) {
+		if text, _ := args[0].(string); len(text) > maxMatched {
+			return nil, fmt.Errorf("a text of %d bytes is too long for a pattern; at most %d are", len(text), maxMatched)
+		}
+		return args[0], nil
+	}, n.Left)
+}
+
+const (
+	maxMatched  = 256 << 10 // bytes of a text
+	maxPattern  = 1 << 10   // bytes of a pattern
+	maxCompiled = 2000      // instructions of its program
+)
+
+// checkPattern refuses a pattern whose program is too long. Who has one that is
+// no pattern at all hears of it from expr.
+func checkPattern(pattern string) error {
+	if len(pattern) > maxPattern {
+		return fmt.Errorf("a pattern of %d bytes is too long; at most %d are", len(pattern), maxPattern)
+	}
+	re, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return nil
+	}
+	prog, err := syntax.Compile(re.Simplify())
+	if err == nil && len(prog.Inst) > maxCompiled {
+		return errors.New("the pattern is too complex, with what it repeats")
+	}
+	return nil
 }
 
 // charged stands at a + that is paid for.
@@ -236,7 +279,14 @@ func (p *patcher) operand(node ast.Node) ast.Node {
 	if _, ok := p.sites[node].(charged); ok {
 		return node
 	}
-	return p.site(node, nil, plainType, func(args ...any) (any, error) { return plain(args[0]), nil }, node)
+	return p.site(node, nil, plainType, func(args ...any) (any, error) {
+		v := plain(args[0])
+		switch reflect.ValueOf(v).Kind() {
+		case reflect.Slice, reflect.Array, reflect.Map: // expr compares what is in them, without end if that is a cycle
+			return v, p.m.charge(deepCost(p.m, []any{v}))
+		}
+		return v, nil
+	}, node)
 }
 
 // builtin makes one of expr's own functions keep to the limits.

@@ -72,7 +72,10 @@ func (e *engine) eval(ctx context.Context, line string) (result any, has bool, e
 		// All of it is ASCII: positions in errors stay those of the line.
 		source = strings.Repeat(" ", equals) + line[equals:]
 	}
-	m := &meter{ctx: ctx, left: maxMemory}
+	m := &meter{ctx: ctx, left: maxMemory, elements: maxElements}
+	if name != "" {
+		m.left, m.elements = maxKeptMemory, maxKeptElements
+	}
 	result, err = e.run(m, source)
 	switch {
 	case errors.Is(err, errEnded), ctx.Err() != nil:
@@ -101,7 +104,7 @@ func (e *engine) run(m *meter, source string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	machine := vm.VM{MemoryBudget: maxElements}
+	machine := vm.VM{MemoryBudget: m.elements}
 	return machine.Run(program, env)
 }
 

@@ -24,10 +24,15 @@
 // program has given, on the goroutine of a session: give what may be called there.
 // name = expression keeps a value for the rest of the session.
 //
-// An evaluation may make 2,000,000 elements and 64 MiB, and ends when the client
-// interrupts it or leaves; only a method that does not return is left running. A
-// map that the program writes meanwhile ends the program, as it always does in Go:
-// give a func() any that copies it under its lock.
+// An evaluation may make 2,000,000 elements and 64 MiB, a value that is kept
+// 100,000 and 4 MiB. It ends when the client interrupts it or leaves; a method that
+// does not return is left running, and a match, of at most 256 KiB with a pattern of
+// at most 1 KiB, runs to its end.
+//
+// An expression that reads a map while the program writes it ends the program, as
+// it always does in Go: give maps as a func() any that copies them under their
+// lock. What is shown of a result has no maps in it unless all its values come
+// from such functions.
 package eval
 
 import (
@@ -35,6 +40,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync/atomic"
 
 	"github.com/gomanhole/oneshot"
 	"github.com/gomanhole/oneshot/internal/values"
@@ -51,14 +57,23 @@ func Command() oneshot.Command {
 }
 
 func run(ctx context.Context, s *oneshot.Session, args []string) error {
+	var direct atomic.Bool // a value was used that may be the program's own, and not a copy
 	e := &engine{
-		lookup: func(name string) (any, bool, error) { return lookup(s, name) },
-		names:  func() []string { return slices.Collect(maps.Keys(s.Locals())) },
-		keep:   s.SetLocal,
+		lookup: func(name string) (any, bool, error) {
+			if _, isFunc := s.Locals()[name].(func() any); !isFunc {
+				direct.Store(true)
+			}
+			return lookup(s, name)
+		},
+		names: func() []string { return slices.Collect(maps.Keys(s.Locals())) },
+		keep:  s.SetLocal,
 	}
 	result, has, err := e.eval(ctx, args[0])
 	if err != nil || !has {
 		return err
+	}
+	if direct.Load() {
+		return values.WriteWithoutMaps(s, result)
 	}
 	return values.Write(s, result)
 }

@@ -173,3 +173,41 @@ func FuzzEval(f *testing.F) {
 		_, _, _ = e.eval(ctx, line)
 	})
 }
+
+func TestMatchesAreBounded(t *testing.T) {
+	for line, want := range map[string]string{
+		`repeat("a", 900000) matches "b"`:                                     "a text of 900000 bytes is too long for a pattern",
+		`"a" matches repeat("a", 2000)`:                                       "a pattern of 2000 bytes is too long",
+		`"a" matches "(a?){1000}(a?){1000}(a?){1000}"`:                        "too complex",
+		`let p = repeat("(a?){1000}", 100); repeat("a", 900) matches p + "b"`: "too complex",
+	} {
+		_, _, err := newProgram().engine().eval(t.Context(), line)
+		require.ErrorContains(t, err, want, line)
+	}
+	result, _, err := newProgram().engine().eval(t.Context(), `filter(conns, .Name matches "^[ab]$") | len()`)
+	require.NoError(t, err)
+	require.Equal(t, 2, result)
+}
+
+func TestWhatIsKeptIsSmaller(t *testing.T) {
+	p := newProgram()
+	e := p.engine()
+	_, _, err := e.eval(t.Context(), `len(map(1..990000, string(#)))`)
+	require.NoError(t, err)
+	_, _, err = e.eval(t.Context(), `x = map(1..990000, string(#))`)
+	require.ErrorContains(t, err, "memory budget exceeded")
+	require.Empty(t, p.vars())
+}
+
+func TestACycleIsNotWalkedWithoutEnd(t *testing.T) {
+	p := newProgram()
+	cycle := []any{nil}
+	cycle[0] = cycle
+	p.locals["cycle"] = cycle
+	p.locals["ints"] = func(...int) int { return 0 }
+	for _, line := range []string{"cycle == cycle", "cache.Small(cycle)", "ints(cycle)"} {
+		_, _, err := p.engine().eval(t.Context(), line)
+		require.Error(t, err, line)
+		require.Less(t, len(err.Error()), 1000)
+	}
+}

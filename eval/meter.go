@@ -13,6 +13,9 @@ const (
 	// maxMemory is how many bytes an evaluation takes in all for what expr does
 	// not count: strings, results of its functions, inner loops.
 	maxMemory = 64 << 20
+	// A value that is kept may have taken less, since a session keeps 100.
+	maxKeptElements = 100_000
+	maxKeptMemory   = 4 << 20
 	// scopeSize is what expr keeps of each loop until the end of the evaluation:
 	// allocScope in vm.go never takes a vm.Scope back (v1.17.8).
 	scopeSize = 192
@@ -29,6 +32,7 @@ var (
 type meter struct {
 	ctx      context.Context
 	left     uint64
+	elements uint
 	noResult bool // the last function that was called has no results
 }
 

@@ -118,7 +118,7 @@ func TestEveryCommandInATerminal(t *testing.T) {
 			`SIGTERM     the program handles it`, `SIGINT      the program handles it`, `SIGHUP      nobody handles it.*`}},
 		{"locals", []string{
 			`began            time.Time            20\d\d-.*`,
-			`cache            \*main.cache          \{mu: .*`,
+			`cache            \*main.cache          \{mu: .*entries: map\[string\]string\{2 not read\}\}`,
 			`conns            \[\]main.conn          len 2 \{main.conn\{Peer: "10.0.0.7", Idle: 12\}, main.conn\{.*`,
 			`debug            slog.Level           -4 DEBUG`,
 			`level            \*slog.LevelVar       .*`,

@@ -24,7 +24,12 @@ func main() {
 }
 
 func run() error {
-	m, err := oneshot.Install(oneshot.Options{OneshotOn: syscall.SIGUSR2})
+	level := new(slog.LevelVar)
+	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})))
+	m, err := oneshot.Install(oneshot.Options{
+		OneshotOn: syscall.SIGUSR2,
+		Commands:  []oneshot.Command{oneshot.LevelCommand(level)},
+	})
 	if err != nil {
 		return err
 	}
@@ -60,6 +65,7 @@ func quote(id int) (price int) {
 	select {
 	case price = <-answer:
 	case <-time.After(time.Microsecond):
+		slog.Debug("the source was too slow", "quote", id)
 	}
 	return price
 }

@@ -13,6 +13,7 @@ type printer struct {
 	full  bool // there was more
 
 	line   bool        // everything on one line
+	noMaps bool        // of maps, say only how large they are
 	silent bool        // run no methods: the value was reached through an unexported field
 	path   []reference // from the outermost value to this one
 }
@@ -185,12 +186,20 @@ func (p *printer) mapping(v reflect.Value, text string, at place) {
 		return
 	}
 	defer p.leave()
+	if p.noMaps && v.Len() > 0 && !p.textOnly(text, at) {
+		name := typeName(v.Type())
+		if at.bare {
+			name = ""
+		}
+		p.write(name + "{" + comma(v.Len()) + " not read}")
+		return
+	}
 	var entries []entry
 	if !p.textOnly(text, at) {
 		entries = readMap(v)
 	}
 	p.list(v, text, at, len(entries), max(v.Len(), len(entries)), func(i int, at place) {
-		key := printer{limit: maxKey, line: true, silent: p.silent, path: p.path}
+		key := printer{limit: maxKey, line: true, noMaps: p.noMaps, silent: p.silent, path: p.path}
 		key.value(entries[i].key, place{depth: at.depth})
 		p.write(key.short() + ": ")
 		p.value(entries[i].value, at)

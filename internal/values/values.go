@@ -50,6 +50,20 @@ func Type(v any) string {
 	return typeName(reflect.TypeOf(v))
 }
 
+// WriteWithoutMaps is Write, but of maps it writes only how many entries there
+// are: for values that the program may be writing.
+func WriteWithoutMaps(w io.Writer, v any) error {
+	_, err := io.WriteString(w, text(v, true))
+	return err
+}
+
+// ShortWithoutMaps is Short without the entries of maps.
+func ShortWithoutMaps(v any, max int) string {
+	p := printer{limit: max, line: true, noMaps: true}
+	p.print(v, place{bare: true})
+	return p.short()
+}
+
 // Short is the value on one line of at most max bytes, for a place beside Type:
 // without the outermost type and the & of a pointer. The text of Error or String
 // takes the place of the fields. See the package comment for what the caller
@@ -69,8 +83,10 @@ func Write(w io.Writer, v any) error {
 }
 
 // Text is what Write writes.
-func Text(v any) string {
-	p := printer{limit: maxTotal - len(cutLine)}
+func Text(v any) string { return text(v, false) }
+
+func text(v any, noMaps bool) string {
+	p := printer{limit: maxTotal - len(cutLine), noMaps: noMaps}
 	p.print(v, place{typed: true})
 	if p.full {
 		return string(p.out) + cutLine
