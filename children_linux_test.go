@@ -60,12 +60,3 @@ func TestChildrenHaveNothingOfTheManhole(t *testing.T) {
 	_, err = net.Dial("unix", m.Path())
 	require.Error(t, err)
 }
-
-func closed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
-}

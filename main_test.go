@@ -216,3 +216,12 @@ func requireGone(t *testing.T, path string) {
 	_, err := os.Lstat(path)
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,108 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// startClient starts the client and returns what it prints.
+func startClient(t *testing.T, argv ...string) (*exec.Cmd, *bytes.Buffer) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], argv...)
+	cmd.Env = append(os.Environ(), clientEnv+"=1")
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	require.NoError(t, cmd.Start())
+	return cmd, &out
+}
+
+func TestCtrlCStopsTheCommand(t *testing.T) {
+	pid := strconv.Itoa(startProgram(t, "installed"))
+	cmd, out := startClient(t, pid, "profile", "cpu", "-seconds", "3000")
+	require.Eventually(t, func() bool {
+		text, _, status := client(t, os.Args[0], pid, "sessions")
+		return status == 0 && strings.Contains(text, "profile cpu")
+	}, patience, 10*time.Millisecond)
+	require.NoError(t, cmd.Process.Signal(os.Interrupt))
+	_ = cmd.Wait()
+	require.Equal(t, 130, cmd.ProcessState.ExitCode())
+	require.Equal(t, "interrupted\n", out.String())
+	_, errs, status := client(t, os.Args[0], pid, "profile", "cpu", "-seconds", "0.1")
+	require.Zero(t, status, errs)
+}
+
+func TestAProgramThatEndsMeanwhile(t *testing.T) {
+	n := startProgram(t, "installed")
+	pid := strconv.Itoa(n)
+	cmd, out := startClient(t, pid, "profile", "cpu", "-seconds", "3000")
+	require.Eventually(t, func() bool {
+		text, _, _ := client(t, os.Args[0], pid, "sessions")
+		return strings.Contains(text, "profile cpu")
+	}, patience, 10*time.Millisecond)
+	require.NoError(t, syscall.Kill(n, syscall.SIGKILL))
+	_ = cmd.Wait()
+	require.Equal(t, 1, cmd.ProcessState.ExitCode())
+	require.Contains(t, out.String(), "the answer ends in the middle")
+}
+
+// TestAReaderThatLeaves: oneshot PID stacks | head.
+func TestAReaderThatLeaves(t *testing.T) {
+	pid := strconv.Itoa(startProgram(t, "installed"))
+	cmd := exec.Command("sh", "-c", `"$0" "$1" bytes | head -c 1 >/dev/null`, os.Args[0], pid)
+	cmd.Env = append(os.Environ(), clientEnv+"=1")
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err)
+	require.Empty(t, string(out))
+}
+
+// TestAnswersOfAHostileServer: whatever is sent, it ends, and nothing that could
+// do harm gets to the terminal.
+func TestAnswersOfAHostileServer(t *testing.T) {
+	for name, test := range map[string]struct{ sent, says string }{
+		"refused":   {"oneshot: refused: uid 7 may not enter\n", "refused: uid 7 may not enter"},
+		"nothing":   {"", "ends in the middle"},
+		"half":      {"\x01\x00\x00\x00\x00\x00\x00\x09abc", "ends in the middle"},
+		"no frame":  {"\x07\x00\x00\x00", "ends in the middle"},
+		"too long":  {"\x01\x00\x00\x00\xff\xff\xff\xff", "not a frame"},
+		"no status": {"\x03\x00\x00\x00\x00\x00\x00\x02-1", `its exit status is "-1"`},
+		"escapes":   {"\x02\x00\x00\x00\x00\x00\x00\x04\x1b[2J\x03\x00\x00\x00\x00\x00\x00\x010", "?[2J"},
+		"plain esc": {"[\x1b[2J" + strings.Repeat("x", 1<<20), "[?[2J"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out, errs bytes.Buffer
+			ours, theirs := net.Pipe()
+			go func() {
+				_, _ = io.WriteString(theirs, test.sent)
+				theirs.Close()
+			}()
+			_, err := answer(ours, &out, &errs)
+			text := out.String() + errs.String()
+			if err != nil {
+				text += err.Error()
+			}
+			require.Contains(t, text, test.says)
+			require.NotContains(t, text, "\x1b")
+			require.Less(t, len(text), 10_000)
+		})
+	}
+}
+
+func FuzzAnswer(f *testing.F) {
+	f.Add([]byte("\x01\x00\x00\x00\x00\x00\x00\x01x\x03\x00\x00\x00\x00\x00\x00\x010"))
+	f.Add([]byte("oneshot: refused\n"))
+	f.Fuzz(func(t *testing.T, sent []byte) {
+		_, _ = answer(bytes.NewReader(sent), io.Discard, io.Discard)
+	})
+}

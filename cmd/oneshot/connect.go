@@ -1,0 +1,320 @@
+//go:build linux
+
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/gomanhole/oneshot"
+	"github.com/gomanhole/oneshot/internal/discovery"
+	"github.com/gomanhole/oneshot/internal/frame"
+	"github.com/gomanhole/oneshot/internal/procfs"
+	"golang.org/x/sys/unix"
+)
+
+// connectOptions are the flags of a session.
+type connectOptions struct {
+	signal  syscall.Signal // 0: the one that the process asks for
+	silent  bool           // send none
+	timeout time.Duration
+}
+
+const defaultTimeout = 5 * time.Second
+
+// parseConnect parses the flags before the PID, and returns what follows them.
+func parseConnect(args []string) (o connectOptions, rest []string, err error) {
+	var one, two bool
+	var name string
+	seconds := defaultTimeout.Seconds()
+	flags := flag.NewFlagSet("oneshot", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.BoolVar(&one, "1", false, "")
+	flags.BoolVar(&one, "USR1", false, "")
+	flags.BoolVar(&two, "2", false, "")
+	flags.BoolVar(&two, "USR2", false, "")
+	flags.StringVar(&name, "s", "", "")
+	flags.StringVar(&name, "signal", "", "")
+	flags.BoolVar(&o.silent, "n", false, "")
+	flags.Float64Var(&seconds, "t", seconds, "")
+	flags.Float64Var(&seconds, "timeout", seconds, "")
+	if err := flags.Parse(args); err != nil {
+		return o, nil, usageError{fmt.Sprintf("%v; oneshot help connect tells the flags", err)}
+	}
+	given := 0
+	for _, is := range []bool{one, two, name != "", o.silent} {
+		if is {
+			given++
+		}
+	}
+	if given > 1 {
+		return o, nil, usageError{"one of -1, -2, -s and -n at a time"}
+	}
+	const longest = 24 * 60 * 60
+	if !(seconds > 0 && seconds <= longest) {
+		return o, nil, usageError{fmt.Sprintf("-t %v: give a number of seconds above 0, at most %d", seconds, longest)}
+	}
+	o.timeout = time.Duration(seconds * float64(time.Second))
+	switch {
+	case one:
+		o.signal = syscall.SIGUSR1
+	case two:
+		o.signal = syscall.SIGUSR2
+	case name != "":
+		if o.signal, err = oneshot.ParseSignal(name); err != nil {
+			return o, nil, usageError{strings.TrimPrefix(err.Error(), "oneshot: ")}
+		}
+	}
+	return o, flags.Args(), nil
+}
+
+// target is what was asked for: a process, the path of its socket, or both.
+type target struct {
+	pid  int    // 0: not known, or to be ignored if there is no such process
+	path string // empty: that of the process
+}
+
+// A pid in a path: that of a process in a container, seen from outside, or of one
+// like us.
+var pidInPath = regexp.MustCompile(`^/proc/(\d+)/root/|-(\d+)$`)
+
+func parseTarget(arg string) (target, error) {
+	if n, err := strconv.ParseInt(arg, 10, 32); err == nil {
+		if n < 1 {
+			return target{}, usageError{fmt.Sprintf("%s is no pid", arg)}
+		}
+		return target{pid: int(n)}, nil
+	}
+	if !strings.Contains(arg, "/") && !strings.HasPrefix(arg, "@") {
+		return target{}, usageError{fmt.Sprintf("%.60q is neither a pid nor a path nor a command; oneshot help lists the commands", arg)}
+	}
+	t := target{path: arg}
+	if m := pidInPath.FindStringSubmatch(arg); m != nil {
+		if n, err := strconv.ParseInt(m[1]+m[2], 10, 32); err == nil && n > 0 {
+			t.pid = int(n)
+		}
+	}
+	return t, nil
+}
+
+func (t target) String() string {
+	if t.path != "" {
+		return t.path
+	}
+	return "process " + strconv.Itoa(t.pid)
+}
+
+// connect opens the manhole and connects to it, as a script if framed is true. It
+// has sent nothing yet, and whoever is at the other end is who was asked for.
+func connect(t target, o connectOptions, framed bool) (*net.UnixConn, error) {
+	path := t.path
+	var p *discovery.Process
+	if t.pid != 0 {
+		var err error
+		if p, err = discovery.Read(t.pid); err != nil && path == "" {
+			return nil, explainProcess(t, err)
+		}
+	}
+	if path == "" {
+		if path = p.SocketPath(); strings.HasPrefix(path, "@") && !p.SameNet() {
+			return nil, fmt.Errorf("%s: its socket %s is an abstract one in another network namespace; enter that with nsenter -n -t %d",
+				t, path, t.pid)
+		}
+	}
+	signalled, err := open(t, o, p)
+	if err != nil {
+		return nil, err
+	}
+	deadline := time.Now().Add(o.timeout)
+	if !signalled {
+		deadline = time.Now() // what is not there will not come
+		if o.silent {
+			deadline = deadline.Add(o.timeout)
+		}
+	}
+	again := time.Now().Add(signalAgain)
+	for {
+		conn, err := dial(path, framed)
+		if err == nil {
+			if err := checkPeer(conn, p, path); err != nil {
+				conn.Close()
+				return nil, err
+			}
+			return conn, nil
+		}
+		if !errors.Is(err, syscall.ENOENT) && !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, syscall.EAGAIN) {
+			return nil, explainDial(path, err)
+		}
+		if time.Now().After(deadline) {
+			return nil, explainAbsence(t, o, p, path, signalled, err)
+		}
+		if signalled && p.Notice != nil && time.Now().After(again) {
+			// Another client may have taken the window that our signal has
+			// only kept open longer.
+			if _, err := open(t, o, p); err != nil {
+				return nil, err
+			}
+			again = time.Now().Add(signalAgain)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// signalAgain is after what time the signal is sent once more.
+const signalAgain = 300 * time.Millisecond
+
+// open sends the signal that opens the manhole; false: none was to be sent.
+func open(t target, o connectOptions, p *discovery.Process) (bool, error) {
+	sig := o.signal
+	if o.silent || p == nil {
+		if sig != 0 {
+			return false, fmt.Errorf("%s: the path names no living process that could be sent %s; use -n", t, signalText(sig))
+		}
+		return false, nil
+	}
+	expected := p.Notice != nil && sig != 0 && (p.Notice.Oneshot == unix.SignalName(sig) || p.Notice.Activate == unix.SignalName(sig))
+	if sig == 0 && p.Notice != nil {
+		for _, name := range []string{p.Notice.Oneshot, p.Notice.Activate} {
+			if name != "" && sig == 0 {
+				parsed, err := oneshot.ParseSignal(name)
+				if err != nil {
+					return false, fmt.Errorf("process %d asks for the signal %.40q, which is none; name one with -s", t.pid, name)
+				}
+				sig, expected = parsed, true
+			}
+		}
+	}
+	if sig == 0 {
+		return false, nil
+	}
+	if err := checkSurvives(p, sig, expected); err != nil {
+		return false, err
+	}
+	// Between the look at the process and the signal its pid may have been given
+	// to another; the descriptor tells them apart.
+	fd, err := unix.PidfdOpen(p.PID, 0)
+	if err != nil && !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EPERM) {
+		return false, fmt.Errorf("process %d: %w", t.pid, os.NewSyscallError("pidfd_open", err))
+	}
+	if start, startErr := procfs.StartTime("/proc/" + strconv.Itoa(p.PID)); startErr != nil || start != p.Start {
+		return false, fmt.Errorf("process %d has ended", t.pid)
+	}
+	if err == nil {
+		defer unix.Close(fd)
+		err = unix.PidfdSendSignal(fd, sig, nil, 0)
+	} else {
+		err = unix.Kill(p.PID, sig)
+	}
+	if errors.Is(err, unix.EPERM) {
+		return false, fmt.Errorf("process %d: not permitted to send it %s: it belongs to uid %d; become that user, or root", t.pid, signalText(sig), p.EUID)
+	}
+	if err != nil {
+		return false, fmt.Errorf("process %d: kill: %w", t.pid, err)
+	}
+	return true, nil
+}
+
+// checkSurvives refuses a signal that would end the process, or that it would
+// not hear of. The Go runtime catches nearly every signal and then does what
+// would have been done without it, so SigCgt alone does not tell.
+func checkSurvives(p *discovery.Process, sig syscall.Signal, expected bool) error {
+	name := signalText(sig)
+	status, err := procfs.ReadStatus("/proc/" + strconv.Itoa(p.PID))
+	if err != nil {
+		return fmt.Errorf("process %d: %w", p.PID, err)
+	}
+	has := func(row string) (bool, error) {
+		mask, err := status.Mask(row)
+		return mask&(1<<(sig-1)) != 0, err
+	}
+	ignored, err := has("SigIgn")
+	if err != nil {
+		return fmt.Errorf("process %d: %w", p.PID, err)
+	}
+	caught, err := has("SigCgt")
+	switch {
+	case err != nil:
+		return fmt.Errorf("process %d: %w", p.PID, err)
+	case ignored:
+		return fmt.Errorf("process %d ignores %s; nothing was sent", p.PID, name)
+	case !caught:
+		return fmt.Errorf("process %d does not catch %s and would die of it; nothing was sent", p.PID, name)
+	case p.IsGo && !expected && deadlyInGo(sig):
+		return fmt.Errorf("process %d, a Go program, may die of %s; nothing was sent", p.PID, name)
+	}
+	return nil
+}
+
+// deadlyInGo reports whether a Go program that is not notified of the signal
+// ends (_SigKill and _SigThrow in the runtime's sigtab_linux_generic.go).
+func deadlyInGo(sig syscall.Signal) bool {
+	switch sig {
+	case unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGILL, unix.SIGTRAP, unix.SIGABRT, unix.SIGBUS, unix.SIGFPE,
+		unix.SIGSEGV, unix.SIGTERM, unix.SIGSTKFLT, unix.SIGSYS, unix.SIGXCPU, unix.SIGXFSZ:
+		return true
+	}
+	return false
+}
+
+// dial connects once. A script's own socket has the name that asks for frames.
+func dial(path string, framed bool) (*net.UnixConn, error) {
+	var local *net.UnixAddr
+	if framed {
+		local = &net.UnixAddr{Net: "unix", Name: fmt.Sprintf("@%s%d.%08x", frame.SocketPrefix, os.Getpid(), rand.Uint32())}
+	}
+	name, done, err := shorten(path)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return net.DialUnix("unix", local, &net.UnixAddr{Net: "unix", Name: name})
+}
+
+// shorten returns a name for a path that fits a socket address (unix(7)).
+func shorten(path string) (name string, done func(), err error) {
+	const longest = len(unix.RawSockaddrUnix{}.Path) - 1
+	if len(path) <= longest || strings.HasPrefix(path, "@") {
+		return path, func() {}, nil
+	}
+	dir, err := unix.Open(filepath.Dir(path), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", nil, &os.PathError{Op: "open", Path: filepath.Dir(path), Err: err}
+	}
+	return fmt.Sprintf("/proc/self/fd/%d/%s", dir, filepath.Base(path)), func() { unix.Close(dir) }, nil
+}
+
+// checkPeer makes sure of who is at the other end: somebody may have put a
+// socket of their own at the path. The kernel has noted the pid and the user when
+// the other side called listen. Where no process was named, only our own user's
+// will do.
+func checkPeer(conn *net.UnixConn, p *discovery.Process, path string) error {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var cred *unix.Ucred
+	controlErr := raw.Control(func(fd uintptr) {
+		cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	})
+	switch {
+	case controlErr != nil || err != nil:
+		return fmt.Errorf("%s: who listens there cannot be known: %w", path, errors.Join(controlErr, err))
+	case p != nil && (int(cred.Pid) != p.PID || int(cred.Uid) != p.EUID):
+		return fmt.Errorf("the socket %s is that of pid %d, uid %d, not of process %d, uid %d; nothing was sent",
+			path, cred.Pid, cred.Uid, p.PID, p.EUID)
+	case p == nil && int(cred.Uid) != os.Geteuid():
+		return fmt.Errorf("the socket %s is that of pid %d, uid %d; nothing was sent; name that process if you mean it", path, cred.Pid, cred.Uid)
+	}
+	return nil
+}

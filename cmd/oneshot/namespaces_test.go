@@ -1,0 +1,197 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// client runs the client as a program of its own and returns what it says and its
+// exit status.
+func client(t *testing.T, argv ...string) (stdout, stderr string, status int) {
+	t.Helper()
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Env = append(os.Environ(), clientEnv+"=1")
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	_ = cmd.Run() // the status tells
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+// everybodysBinary is this test binary where every user may run it.
+func everybodysBinary(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "oneshot")
+	require.NoError(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	require.NoError(t, os.Chmod(dir, 0o755))
+	text, err := os.ReadFile("/proc/self/exe")
+	require.NoError(t, err)
+	path := filepath.Join(dir, "oneshot")
+	require.NoError(t, os.WriteFile(path, text, 0o755))
+	return path
+}
+
+func needNamespaces(t *testing.T, flags ...string) {
+	t.Helper()
+	if out, err := exec.Command("unshare", append(flags, "true")...).CombinedOutput(); err != nil {
+		t.Skipf("needs namespaces (unshare %v): %v: %s", flags, err, out)
+	}
+}
+
+// children are the pids of a process's children.
+func children(t *testing.T, pid int) (pids []int) {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	require.NoError(t, err)
+	for _, word := range strings.Fields(string(text)) {
+		n, err := strconv.Atoi(word)
+		require.NoError(t, err)
+		pids = append(pids, n)
+	}
+	return pids
+}
+
+// inNamespaces starts the program below unshare, with a /tmp of its own, and
+// returns its pid out here.
+func inNamespaces(t *testing.T, flags ...string) int {
+	t.Helper()
+	// The binary is in the /tmp that is covered.
+	script := "mount -t tmpfs none /tmp && exec /proc/self/fd/3"
+	cmd := exec.Command("unshare", append(append(flags, "--"), "sh", "-c", script)...)
+	cmd.Env = append(os.Environ(), programEnv+"=installed")
+	self, err := os.Open("/proc/self/exe")
+	require.NoError(t, err)
+	defer self.Close()
+	cmd.ExtraFiles = []*os.File{self}
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	cmd.Stderr = os.Stderr
+	startUntilEnd(t, cmd)
+	ready := make([]byte, len("ready\n"))
+	_, err = io.ReadFull(out, ready)
+	require.NoError(t, err)
+	pid := cmd.Process.Pid
+	if below := children(t, pid); len(below) > 0 { // unshare --fork
+		pid = below[0]
+		t.Cleanup(func() { _ = exec.Command("kill", "-9", strconv.Itoa(pid)).Run() })
+	}
+	return pid
+}
+
+// TestAProcessInAContainer: other pid and mount namespaces, as in a container,
+// where its pid is 1 and its /tmp another; seen from the host.
+func TestAProcessInAContainer(t *testing.T) {
+	for name, flags := range map[string][]string{
+		"pid and mount": {"--pid", "--fork", "--mount", "--mount-proc"},
+		"and user":      {"--user", "--map-root-user", "--pid", "--fork", "--mount", "--mount-proc"},
+		"and network":   {"--pid", "--fork", "--mount", "--mount-proc", "--net"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			needNamespaces(t, flags...)
+			pid := inNamespaces(t, flags...)
+			for range 3 {
+				out, errs, status := client(t, os.Args[0], strconv.Itoa(pid), "proc", "status")
+				require.Zero(t, status, errs)
+				require.Regexp(t, `(?m)^NSpid:\t1$`, out, "it is that process, which sees itself as pid 1")
+			}
+			out, errs, status := client(t, os.Args[0], strconv.Itoa(pid), "stacks")
+			require.Zero(t, status, errs)
+			require.Contains(t, out, "by identical stacks")
+			path := fmt.Sprintf("/proc/%d/root/tmp/manhole-1", pid)
+			out, errs, status = client(t, os.Args[0], "-2", path, "build")
+			require.Zero(t, status, errs)
+			require.Contains(t, out, "go1")
+		})
+	}
+}
+
+// TestAPlantedSocket: another user listens at the path where the administrator
+// looks for the manhole. The client must not send it a byte.
+func TestAPlantedSocket(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to be two users")
+	}
+	const alice, mallory = "12345", "12346"
+	binary := everybodysBinary(t)
+	as := func(uid string, argv ...string) *exec.Cmd {
+		return exec.Command("setpriv", append([]string{"--reuid", uid, "--regid", uid, "--clear-groups", "--"}, argv...)...)
+	}
+	victim := as(alice, binary)
+	victim.Env = append(os.Environ(), programEnv+"=installed")
+	out, err := victim.StdoutPipe()
+	require.NoError(t, err)
+	startUntilEnd(t, victim)
+	_, err = io.ReadFull(out, make([]byte, len("ready\n")))
+	require.NoError(t, err)
+	path := fmt.Sprintf("/tmp/manhole-%d", victim.Process.Pid)
+
+	trap := as(mallory, binary)
+	trap.Env = append(os.Environ(), programEnv+"=trap", pathEnv+"="+path)
+	heard, err := trap.StdoutPipe()
+	require.NoError(t, err)
+	startUntilEnd(t, trap)
+	t.Cleanup(func() { _ = os.Remove(path) })
+	_, err = io.ReadFull(heard, make([]byte, len("ready\n")))
+	require.NoError(t, err)
+
+	for _, args := range [][]string{
+		{strconv.Itoa(victim.Process.Pid), "build"}, {"-n", strconv.Itoa(victim.Process.Pid), "build"},
+		{path, "build"}, {strconv.Itoa(victim.Process.Pid)},
+	} {
+		out, errs, status := client(t, append([]string{binary}, args...)...)
+		require.Equal(t, 1, status)
+		require.Empty(t, out)
+		require.Contains(t, errs, fmt.Sprintf("the socket %s is that of pid %d, uid %s, not of process %d, uid %s; nothing was sent",
+			path, trap.Process.Pid, mallory, victim.Process.Pid, alice))
+	}
+	_ = trap.Process.Kill()
+	text, err := io.ReadAll(heard)
+	require.NoError(t, err)
+	require.Equal(t, strings.Repeat("connected, heard 0 bytes\n", 4), string(text))
+}
+
+// trap is a listener that says what it hears.
+func trap(path string) {
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	_ = os.Chmod(path, 0o666)
+	fmt.Println("ready")
+	for {
+		conn, err := ln.Accept()
+		if err != nil {
+			os.Exit(1)
+		}
+		_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		heard, _ := io.ReadAll(conn)
+		fmt.Printf("connected, heard %d bytes\n", len(heard))
+		conn.Close()
+	}
+}
+
+func TestAnotherUsersProcess(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to be two users")
+	}
+	binary := everybodysBinary(t)
+	pid := strconv.Itoa(os.Getpid()) // root's
+	setpriv := []string{"setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups", "--", binary}
+	_, errs, status := client(t, append(setpriv, pid)...)
+	require.Equal(t, 1, status)
+	require.Regexp(t, `process `+pid+` belongs to another user: .*; become that user, or root`, errs)
+}

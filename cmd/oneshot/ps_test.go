@@ -1,0 +1,136 @@
+//go:build linux
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func psOf(t *testing.T, pid int) (row string, ok bool) {
+	t.Helper()
+	out, _ := call(t, runPS)
+	for line := range strings.Lines(out) {
+		if fields := strings.Fields(line); fields[0] == fmt.Sprint(pid) {
+			return strings.Join(fields[1:], " "), true
+		}
+	}
+	return "", false
+}
+
+func jsonOf(t *testing.T, pid int) psRow {
+	t.Helper()
+	out, _ := call(t, runPS, "-json")
+	var rows []psRow
+	decoder := json.NewDecoder(strings.NewReader(out))
+	decoder.DisallowUnknownFields()
+	require.NoError(t, decoder.Decode(&rows))
+	for _, row := range rows {
+		if row.PID == pid {
+			return row
+		}
+	}
+	require.Fail(t, "not in the list")
+	return psRow{}
+}
+
+func TestPSOfProcessesWithAndWithoutManholes(t *testing.T) {
+	dir := tempDir(t)
+	both := startProgram(t, "activated", pathEnv+"="+dir+"/s-%p")
+	path := fmt.Sprintf("%s/s-%d", dir, both)
+	row, ok := psOf(t, both)
+	require.True(t, ok)
+	require.Contains(t, row, runtime.Version()+" github.com/gomanhole/oneshot")
+	require.Contains(t, row, "SIGUSR2 oneshot, SIGUSR1 activate "+path)
+
+	plain := startProgram(t, "plain")
+	row, ok = psOf(t, plain)
+	require.True(t, ok)
+	require.True(t, strings.HasSuffix(row, " linked, not installed"), row)
+
+	gofmt := exec.Command("gofmt") // a Go program that waits for its input
+	if _, err := exec.LookPath("gofmt"); err == nil {
+		row, ok = psOf(t, startUntilEnd(t, gofmt))
+		require.True(t, ok)
+		require.True(t, strings.HasSuffix(row, " cmd/gofmt not linked"), row)
+	}
+
+	_, ok = psOf(t, startUntilEnd(t, exec.Command("sleep", "1000")))
+	require.False(t, ok, "sleep is no Go program")
+
+	got := jsonOf(t, both)
+	none := 0
+	require.Equal(t, psRow{
+		PID: both, InnerPID: both, UID: os.Getuid(), EUID: os.Geteuid(), User: got.User, Name: got.Name, Start: got.Start,
+		Go: runtime.Version(), Main: "github.com/gomanhole/oneshot", Version: got.Version, Revision: got.Revision,
+		Linked: true, Installed: true, Oneshot: "SIGUSR2", Activate: "SIGUSR1", Socket: path, SameNetwork: true, Open: &none,
+	}, got)
+	require.NotZero(t, got.Start)
+	require.False(t, jsonOf(t, plain).Installed)
+	for name := range fieldsOf(t, got) {
+		require.Contains(t, psHelp, name, "the help names every field")
+	}
+
+	require.NoError(t, syscall.Kill(both, syscall.SIGUSR2))
+	require.Eventually(t, func() bool { _, err := os.Lstat(path); return err == nil }, 20*time.Second, time.Millisecond)
+	require.Equal(t, 1, *jsonOf(t, both).Open)
+	row, _ = psOf(t, both)
+	require.True(t, strings.HasSuffix(row, path+" 1"), row)
+	require.NoError(t, os.Remove(path))
+}
+
+func fieldsOf(t *testing.T, row psRow) (fields map[string]any) {
+	t.Helper()
+	text, err := json.Marshal(row)
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(text, &fields))
+	return fields
+}
+
+// TestPSCountsWhatItMayNotSee is run as another user.
+func TestPSCountsWhatItMayNotSee(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to become another user")
+	}
+	pid := startProgram(t, "installed")
+	cmd := exec.Command(everybodysBinary(t))
+	cmd.Dir = "/"
+	cmd.Env = append(os.Environ(), programEnv+"=ps")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 12345, Gid: 12345}}
+	var out, errs strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	require.NoError(t, cmd.Run(), errs.String())
+	require.Regexp(t, `^\d+ process(es)? of (an)?other users? (was|were) not looked at; root sees them\n$`, errs.String())
+	require.NotContains(t, out.String(), fmt.Sprintf("\n%d ", pid))
+	require.Regexp(t, `^PID +USER +GO +PROGRAM +MANHOLE +OPEN\n`, out.String())
+}
+
+func TestPSShowsNoControlCharacters(t *testing.T) {
+	var out strings.Builder
+	none := 0
+	row := psRow{PID: 1, InnerPID: 7, Name: "a\x1b[2J\nb", Main: "x\ty", Installed: true, Socket: "/tmp/\n1 root\x9b", Open: &none}
+	require.NoError(t, printRows(&out, []psRow{row}))
+	require.Equal(t, 2, strings.Count(out.String(), "\n"))
+	require.Contains(t, out.String(), "INNER")
+	require.Regexp(t, `1 +7 +0 +x\?y \(a\?\[2J\?b\) +no signal  /tmp/\?1 root\?`, out.String())
+}
+
+func TestPSUsage(t *testing.T) {
+	for _, args := range [][]string{{"1"}, {"-x"}} {
+		var usage usageError
+		require.ErrorAs(t, runPS(args, io.Discard, io.Discard), &usage)
+		require.Contains(t, usage.text, "ps: ")
+	}
+	out, _ := call(t, runPS, "-h")
+	require.Equal(t, psHelp, out)
+}

@@ -1,0 +1,290 @@
+//go:build linux || darwin || freebsd
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/term"
+
+	"github.com/gomanhole/oneshot"
+)
+
+// terminalEnv makes the test binary a person's client of the socket behind it,
+// or with "program" a program that a signal opens.
+const terminalEnv = "ONESHOT_TERMINAL_TEST_PROGRAM"
+
+func init() {
+	switch role, path, _ := strings.Cut(os.Getenv(terminalEnv), " "); role {
+	case "program":
+		if _, err := oneshot.Install(oneshot.Options{OneshotOn: syscall.SIGUSR2, SocketPath: path}); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		fmt.Println("ready")
+		_, _ = io.Copy(io.Discard, os.Stdin) // until the test ends
+		os.Exit(0)
+	case "client":
+		conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
+		if err == nil {
+			err = interact(conn, os.Stdin, os.Stdout)
+		}
+		fmt.Printf("client: %v\n", err)
+		os.Exit(0)
+	}
+}
+
+// person is somebody at a terminal, with a client.
+type person struct {
+	t     *testing.T
+	tty   *os.File // the master
+	slave *os.File
+	cmd   *exec.Cmd
+	width int
+
+	before *term.State // of the terminal, when the client was not there yet
+
+	mu  sync.Mutex // guards what follows
+	raw []byte
+}
+
+// startPerson starts a client of the socket; the rest of its command line may be
+// another program that starts it.
+func startPerson(t *testing.T, path string, env []string, argv ...string) *person {
+	t.Helper()
+	if len(argv) == 0 {
+		argv = []string{os.Args[0]}
+	}
+	master, slave, err := pty.Open()
+	require.NoError(t, err)
+	require.NoError(t, pty.Setsize(master, &pty.Winsize{Rows: 24, Cols: 80}))
+	p := &person{t: t, tty: master, slave: slave, width: 80, cmd: exec.Command(argv[0], argv[1:]...)}
+	p.cmd.Env = append(os.Environ(), "TERM=xterm", "NO_COLOR=1", "HOME="+t.TempDir(), "XDG_STATE_HOME=", terminalEnv+"=client "+path)
+	p.cmd.Env = append(p.cmd.Env, env...)
+	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = slave, slave, slave
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	p.before = p.state()
+	require.NoError(t, p.cmd.Start())
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		buf := make([]byte, 32<<10)
+		for {
+			n, err := master.Read(buf)
+			p.mu.Lock()
+			p.raw = append(p.raw, buf[:n]...)
+			p.mu.Unlock()
+			if err != nil {
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		_ = p.cmd.Wait()
+		slave.Close()
+		master.Close()
+		<-read
+	})
+	return p
+}
+
+func (p *person) types(keys string) {
+	_, err := p.tty.WriteString(keys)
+	require.NoError(p.t, err)
+}
+
+func (p *person) output() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return string(p.raw)
+}
+
+// screen is what the person sees and has seen.
+func (p *person) screen() string { return render(p.output(), p.width) }
+
+// sees waits until the screen ends with text.
+func (p *person) sees(text string) {
+	p.t.Helper()
+	p.waits(func(screen string) bool { return strings.HasSuffix(screen, text) }, text)
+}
+
+// saw waits until text is on the screen.
+func (p *person) saw(text string) {
+	p.t.Helper()
+	p.waits(func(screen string) bool { return strings.Contains(screen, text) }, text)
+}
+
+func (p *person) waits(ok func(screen string) bool, text string) {
+	p.t.Helper()
+	for end := time.Now().Add(20 * time.Second); !ok(p.screen()); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			require.Failf(p.t, "not on the screen", "%q is not on\n%s\nwritten: %q", text, p.screen(), p.output())
+		}
+	}
+}
+
+// ended waits for the end of the client, and says what interact returned.
+func (p *person) ended() string {
+	p.t.Helper()
+	p.saw("client: ")
+	require.NoError(p.t, p.cmd.Wait())
+	p.waits(func(s string) bool { return strings.HasSuffix(s, "\n") }, "the end")
+	_, result, _ := strings.Cut(p.screen(), "client: ")
+	return strings.TrimSpace(result)
+}
+
+// state is the terminal's.
+func (p *person) state() *term.State {
+	state, err := term.GetState(int(p.slave.Fd()))
+	require.NoError(p.t, err)
+	return state
+}
+
+var escapes = regexp.MustCompile("^\x1b\\[([0-9;]*)([A-Za-z])")
+
+// render is what a terminal of that width makes of what it is sent. Blanks at the
+// ends of lines are left out, but where the cursor is.
+func render(s string, width int) string {
+	rows, x, y, wrap := [][]rune{nil}, 0, 0, false
+	row := func() []rune {
+		for len(rows) <= y {
+			rows = append(rows, nil)
+		}
+		for len(rows[y]) < width {
+			rows[y] = append(rows[y], ' ')
+		}
+		return rows[y]
+	}
+	for s != "" {
+		if m := escapes.FindStringSubmatch(s); m != nil {
+			s = s[len(m[0]):]
+			n, _ := strconv.Atoi(m[1])
+			n = max(n, 1)
+			switch m[2] {
+			case "A":
+				y = max(0, y-n)
+			case "B":
+				y += n
+			case "C":
+				x = min(width-1, x+n)
+			case "D":
+				x = max(0, x-n)
+			case "H":
+				x, y = 0, 0
+			case "J":
+				rows = [][]rune{nil}
+			case "K":
+				for r := row(); n > 0; n = 0 {
+					copy(r[x:], []rune(strings.Repeat(" ", width-x)))
+				}
+			}
+			wrap = wrap && m[2] == "m"
+			continue
+		}
+		r := []rune(s[:min(len(s), 4)])[0]
+		s = s[len(string(r)):]
+		switch r {
+		case '\r':
+			x, wrap = 0, false
+		case '\n':
+			y++
+			wrap = false
+		default:
+			if wrap {
+				x, y, wrap = 0, y+1, false
+			}
+			row()[x] = r
+			if wrap = x == width-1; !wrap {
+				x++
+			}
+		}
+	}
+	row()
+	var b strings.Builder
+	for i, r := range rows {
+		text := strings.TrimRight(string(r), " ")
+		if i == y {
+			text += strings.Repeat(" ", max(0, x-len([]rune(text))))
+		}
+		b.WriteString(text)
+		if i < len(rows)-1 {
+			b.WriteByte('\n')
+		}
+	}
+	return b.String()
+}
+
+// fakeSession is the program's side of a session, played by the test.
+type fakeSession struct {
+	t    *testing.T
+	conn *net.UnixConn
+}
+
+// startFake starts a client with a session that the test plays.
+func startFake(t *testing.T, env ...string) (*person, fakeSession) {
+	t.Helper()
+	path := filepath.Join(shortDir(t), "s")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	require.NoError(t, err)
+	defer l.Close()
+	p := startPerson(t, path, env)
+	require.NoError(t, l.SetDeadline(time.Now().Add(20*time.Second)))
+	conn, err := l.AcceptUnix()
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close() })
+	// Until the terminal is raw, Ctrl-C is a signal.
+	require.Eventually(t, func() bool { return !reflect.DeepEqual(p.before, p.state()) }, 20*time.Second, time.Millisecond)
+	return p, fakeSession{t, conn}
+}
+
+// shortDir is a directory with a path that fits into a socket's address.
+func shortDir(t *testing.T) string {
+	dir, err := os.MkdirTemp("", "oneshot")
+	require.NoError(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+func (s fakeSession) says(text string) {
+	_, err := s.conn.Write([]byte(text))
+	require.NoError(s.t, err)
+}
+
+// gets requires that the client sends exactly this next.
+func (s fakeSession) gets(text string) {
+	s.t.Helper()
+	require.NoError(s.t, s.conn.SetReadDeadline(time.Now().Add(20*time.Second)))
+	got := make([]byte, len(text))
+	n, err := io.ReadFull(s.conn, got)
+	require.Equal(s.t, text, string(got[:n]))
+	require.NoError(s.t, err)
+}
+
+// getsEnd requires that the client sends no more.
+func (s fakeSession) getsEnd() {
+	s.t.Helper()
+	require.NoError(s.t, s.conn.SetReadDeadline(time.Now().Add(20*time.Second)))
+	rest, err := io.ReadAll(s.conn)
+	if !errors.Is(err, syscall.ECONNRESET) {
+		require.NoError(s.t, err)
+	}
+	require.Empty(s.t, string(bytes.TrimSpace(rest)))
+}

@@ -1,0 +1,312 @@
+package discovery
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"debug/buildinfo"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/gomanhole/oneshot/internal/procfs"
+)
+
+// Read looks at a process. The error is ErrNoProcess if there is none or it ends
+// meanwhile, and ErrNotPermitted if it is there and one of its files, which
+// the error names, may not be read; then the process is returned as well, with
+// what everybody may read: all up to Start.
+func Read(pid int) (*Process, error) { return make(programs).read(pid) }
+
+// All looks at every process, and returns the Go programs among those that may be
+// read, by pid.
+func All() ([]*Process, error) {
+	found, _, err := Scan()
+	return found, err
+}
+
+// Scan is All, and tells how many processes may not be read. Some may have been
+// found where there is an error.
+func Scan() (found []*Process, denied int, err error) {
+	names, err := pids()
+	if err != nil {
+		return nil, 0, err
+	}
+	cache := make(programs)
+	var failed []error
+	for _, pid := range names {
+		p, err := cache.read(pid)
+		switch {
+		case errors.Is(err, ErrNoProcess):
+		case errors.Is(err, ErrNotPermitted):
+			denied++
+		case err != nil:
+			failed = append(failed, err)
+		case p.IsGo:
+			found = append(found, p)
+		}
+	}
+	return found, denied, errors.Join(failed...)
+}
+
+func pids() ([]int, error) {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return nil, fmt.Errorf("processes are looked up in /proc: %w", err)
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return nil, err
+	}
+	var all []int
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil {
+			all = append(all, pid)
+		}
+	}
+	if len(all) == 0 {
+		return nil, errors.New("/proc has no processes; is it mounted?")
+	}
+	slices.Sort(all)
+	return all, nil
+}
+
+// errChanged is that between two steps the process became another, or the
+// process executed another program.
+var errChanged = errors.New("it changes all the time")
+
+func (cache programs) read(pid int) (*Process, error) {
+	var p *Process
+	var err error
+	for range 5 {
+		if p, err = cache.readOnce(pid); !errors.Is(err, errChanged) {
+			break
+		}
+	}
+	if err != nil {
+		err = fmt.Errorf("process %d: %w", pid, err)
+	}
+	return p, err
+}
+
+func (cache programs) readOnce(pid int) (*Process, error) {
+	dir := "/proc/" + strconv.Itoa(pid)
+	start, err := procfs.StartTime(dir)
+	if err != nil {
+		return nil, explain(dir+"/stat", err)
+	}
+	status, err := procfs.ReadStatus(dir)
+	if err != nil {
+		return nil, explain(dir+"/status", err)
+	}
+	p := &Process{PID: pid, Start: start, Name: procfs.Name(pid)}
+	if err := p.fromStatus(status); err != nil {
+		return nil, err
+	}
+	if p.running {
+		err = cache.look(p, dir)
+	}
+	if again, startErr := procfs.StartTime(dir); startErr != nil {
+		return nil, explain(dir+"/stat", startErr)
+	} else if again != start {
+		return nil, errChanged
+	}
+	if err != nil && !errors.Is(err, ErrNotPermitted) {
+		return nil, err
+	}
+	return p, err
+}
+
+// explain tells the errors of reading a file of a process apart.
+func explain(file string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ESRCH):
+		return ErrNoProcess
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w to read %s", ErrNotPermitted, file)
+	}
+	return err
+}
+
+func (p *Process) fromStatus(status procfs.Status) error {
+	// A thread has a folder too, which is in no list.
+	if tgid := status["Tgid"]; tgid != strconv.Itoa(p.PID) {
+		return fmt.Errorf("%w: it is a thread of process %.20s", ErrNoProcess, tgid)
+	}
+	uids := strings.Fields(status["Uid"])
+	if len(uids) < 2 {
+		return errors.New("its status file has no Uid")
+	}
+	var err1, err2 error
+	p.UID, err1 = strconv.Atoi(uids[0])
+	p.EUID, err2 = strconv.Atoi(uids[1])
+	if err := cmp.Or(err1, err2); err != nil {
+		return fmt.Errorf("its status file, Uid: %w", err)
+	}
+	for _, word := range strings.Fields(status["NSpid"]) {
+		inner, err := strconv.Atoi(word)
+		if err != nil {
+			return fmt.Errorf("its status file, NSpid: %w", err)
+		}
+		p.Inner = append(p.Inner, inner)
+	}
+	_, p.running = status["VmSize"]
+	return nil
+}
+
+// look reads what only those may read who may trace the process (ptrace(2)).
+func (cache programs) look(p *Process, dir string) error {
+	exe, err := os.Open(dir + "/exe")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it is ending
+	}
+	if err != nil {
+		return explain(dir+"/exe", err)
+	}
+	defer exe.Close()
+	info, err := exe.Stat()
+	if err != nil {
+		return err
+	}
+	build := cache.build(exe, info)
+	p.fromBuild(build)
+	if err := p.place(dir); err != nil || !p.IsGo {
+		return err
+	}
+	if p.Notice, err = readNotice(dir + "/maps"); err != nil {
+		return explain(dir+"/maps", err)
+	}
+	now, err := os.Stat(dir + "/exe")
+	if err != nil {
+		return explain(dir+"/exe", err)
+	}
+	if !os.SameFile(info, now) {
+		return errChanged
+	}
+	return nil
+}
+
+// place finds out whether the process sees the same files and network as we do.
+func (p *Process) place(dir string) error {
+	mnt, err := os.Readlink(dir + "/ns/mnt")
+	if err != nil {
+		return explain(dir+"/ns/mnt", err)
+	}
+	ourMnt, err := os.Readlink("/proc/self/ns/mnt")
+	if err != nil {
+		return err
+	}
+	root, err := os.Stat(dir + "/root")
+	if err != nil {
+		return explain(dir+"/root", err)
+	}
+	ourRoot, err := os.Stat("/")
+	if err != nil {
+		return err
+	}
+	if mnt != ourMnt || !os.SameFile(root, ourRoot) {
+		p.root = dir + "/root"
+	}
+	if p.net, err = os.Readlink(dir + "/ns/net"); err != nil {
+		return explain(dir+"/ns/net", err)
+	}
+	p.ourNet, err = os.Readlink("/proc/self/ns/net")
+	return err
+}
+
+func readNotice(maps string) (found *Notice, err error) {
+	err = eachLine(maps, func(line []byte) bool {
+		if n, ok := noticeInLine(line); ok {
+			found = &n
+		}
+		return found == nil
+	})
+	return found, err
+}
+
+// Bounds of a file of another process: one of a million mappings has maps of
+// about 64 MiB, and a path of 4 KiB may be all escapes.
+const (
+	maxFile = 64 << 20
+	maxLine = 32 << 10
+)
+
+// eachLine calls f for each line of a file until f returns false or the bound is
+// reached. Longer lines are left out.
+func eachLine(name string, f func(line []byte) bool) error {
+	file, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	return eachLineOf(io.LimitReader(file, maxFile), f)
+}
+
+func eachLineOf(r io.Reader, f func(line []byte) bool) error {
+	buf := bufio.NewReaderSize(r, maxLine)
+	tooLong := false
+	for {
+		line, err := buf.ReadSlice('\n')
+		if errors.Is(err, bufio.ErrBufferFull) {
+			tooLong = true
+			continue
+		}
+		if line = bytes.TrimSuffix(line, []byte("\n")); len(line) > 0 && !tooLong && !f(line) {
+			return nil
+		}
+		tooLong = false
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// programs are the build informations of executables that were read; nil: it is
+// no Go program.
+type programs map[executable]*debug.BuildInfo
+
+type executable struct {
+	dev, ino uint64
+	size     int64
+	changed  syscall.Timespec
+}
+
+func (cache programs) build(file *os.File, info fs.FileInfo) *debug.BuildInfo {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return readBuild(file)
+	}
+	key := executable{uint64(st.Dev), st.Ino, st.Size, st.Ctim}
+	build, ok := cache[key]
+	if !ok {
+		build = readBuild(file)
+		cache[key] = build
+	}
+	return build
+}
+
+// readBuild reads the build information; nil: there is none. The readers of
+// executables in the standard library do not promise to survive a forged one.
+func readBuild(file *os.File) (build *debug.BuildInfo) {
+	defer func() {
+		if recover() != nil {
+			build = nil
+		}
+	}()
+	build, err := buildinfo.Read(file)
+	if err != nil {
+		return nil
+	}
+	return build
+}

@@ -1,0 +1,104 @@
+package discovery
+
+import (
+	"runtime/debug"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const mapped = "7f280921b000-7f280921c000 r--p 00000000 00:01 21621                      "
+
+func TestNotice(t *testing.T) {
+	for _, c := range []struct {
+		line string
+		want Notice
+	}{
+		{"/memfd:oneshot:v1 signal=SIGUSR2 activate=SIGUSR1 path=/tmp/manhole-%p (deleted)", Notice{"SIGUSR2", "SIGUSR1", "/tmp/manhole-%p"}},
+		{"/memfd:oneshot:v1 path=/tmp/manhole-%p (deleted)", Notice{Path: "/tmp/manhole-%p"}},
+		{"/memfd:oneshot:v1 activate=SIGRTMIN+3 path=@a b (deleted)", Notice{"", "SIGRTMIN+3", "@a b"}},
+		{"/memfd:oneshot:v1 signal=SIGUSR2 later=x path=/a path=/b (deleted) (deleted)", Notice{"SIGUSR2", "", "/a path=/b (deleted)"}},
+		{`/memfd:oneshot:v1 path=/a\012b\040c\\d (deleted)`, Notice{Path: "/a\nb\\040c\\\\d"}},
+	} {
+		n, ok := ParseNotice([]byte("00400000-00452000 r-xp 00000000 08:02 173521 /bin/x\n\n" + mapped + c.line + "\n" + mapped + "[heap]\n"))
+		require.True(t, ok, c.line)
+		require.Equal(t, c.want, n)
+		_, ok = ParseNotice([]byte(mapped + c.line)) // without a line feed
+		require.True(t, ok, c.line)
+	}
+}
+
+func TestNoNotice(t *testing.T) {
+	for _, line := range []string{
+		"",
+		"/memfd:oneshot:v1 signal=SIGUSR2 path=/tmp/x", // a file of that name
+		"/memfd:oneshot:v10 signal=SIGUSR2 path=/tmp/x (deleted)",
+		"/memfd:oneshot:v1 signal=SIGUSR2 (deleted)",
+		"/memfd:oneshot:v1 path= (deleted)",
+		"/memfd:oneshot:v1 path=@ (deleted)",
+		"/memfd:oneshot:v1 path=tmp/x (deleted)",
+		"/memfd:oneshot:v1 path=/tmp/../x (deleted)",
+		"/memfd:oneshot:v1 path=/ (deleted)",
+		"/memfd:oneshot:v1 path=/tmp/\x00 (deleted)",
+		"/memfd:oneshot:v1 signal=USR2 path=/tmp/x (deleted)",
+		"/memfd:oneshot:v1 signal=SIG\x1b[2J path=/tmp/x (deleted)",
+		"/memfd:oneshot:v1 signal=SIGAAAAAAAAAAAAAAAAAAAAAAAAAAA path=/tmp/x (deleted)",
+		"/tmp/a /memfd:oneshot:v1 signal=SIGUSR2 path=/tmp/x (deleted)",
+	} {
+		n, ok := ParseNotice([]byte(mapped + line + "\n"))
+		require.False(t, ok, line)
+		require.Zero(t, n)
+	}
+	_, ok := ParseNotice([]byte("/memfd:oneshot:v1 path=/tmp/x (deleted)\n"))
+	require.False(t, ok, "no mapping")
+}
+
+func FuzzParseNotice(f *testing.F) {
+	f.Add([]byte(mapped + "/memfd:oneshot:v1 signal=SIGUSR2 activate=SIGUSR1 path=/tmp/manhole-%p (deleted)\n"))
+	f.Add([]byte(mapped + `/memfd:oneshot:v1 path=@\012 (deleted)`))
+	f.Fuzz(func(t *testing.T, maps []byte) {
+		n, ok := ParseNotice(maps)
+		if !ok {
+			require.Zero(t, n)
+			return
+		}
+		require.True(t, strings.HasPrefix(n.Path, "/") || strings.HasPrefix(n.Path, "@"))
+		for _, name := range []string{n.Oneshot, n.Activate} {
+			require.True(t, name == "" || strings.HasPrefix(name, "SIG") && len(name) <= 15, name)
+		}
+		p := Process{PID: 41, Notice: &n}
+		require.NotContains(t, p.SocketPath(), "%p")
+	})
+}
+
+func TestSocketPath(t *testing.T) {
+	p := Process{PID: 41}
+	require.Equal(t, "/tmp/manhole-41", p.SocketPath())
+	p.Inner = []int{41, 7, 1}
+	require.Equal(t, 1, p.InnerPID())
+	require.Equal(t, "/tmp/manhole-1", p.SocketPath())
+	p.root = "/proc/41/root"
+	p.Notice = &Notice{Path: "/run/%p/%p"}
+	require.Equal(t, "/proc/41/root/run/1/1", p.SocketPath())
+	p.Notice.Path = "@a%p"
+	require.Equal(t, "@a1", p.SocketPath())
+	require.True(t, p.SameNet(), "not known")
+	p.net, p.ourNet = "net:[1]", "net:[2]"
+	require.False(t, p.SameNet())
+}
+
+func TestBuildInformation(t *testing.T) {
+	var p Process
+	p.fromBuild(nil)
+	require.False(t, p.IsGo)
+	p.fromBuild(&debug.BuildInfo{
+		GoVersion: "go1.26.0", Path: "example.com/a/cmd/b", Main: debug.Module{Path: "example.com/a", Version: "v1.2.3"},
+		Deps:     []*debug.Module{{Path: "example.com/c"}, {Path: ModulePath}},
+		Settings: []debug.BuildSetting{{Key: "vcs.revision", Value: "abc"}, {Key: "vcs.modified", Value: "true"}},
+	})
+	require.Equal(t, Process{IsGo: true, Go: "go1.26.0", Main: "example.com/a", Version: "v1.2.3", Revision: "abc+dirty", Linked: true}, p)
+	p = Process{}
+	p.fromBuild(&debug.BuildInfo{GoVersion: "go1.26.0", Path: "cmd/gofmt"})
+	require.Equal(t, Process{IsGo: true, Go: "go1.26.0", Main: "cmd/gofmt"}, p)
+}
