@@ -228,7 +228,7 @@ func TestASlowClientHoldsNothingUp(t *testing.T) {
 	parkMany(t, 600, waitHere)
 	_, c := startSession(t)
 	c.expect(prompt)
-	c.send(strings.Repeat("stacks -go\n", 4)) // more than the socket has room for
+	c.send(strings.Repeat("stacks -go -force\n", 4)) // more than the socket has room for
 	for range 5 {
 		runtime.GC()
 		require.Contains(t, dumped(t, DumpOptions{}), "waitHere")

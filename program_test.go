@@ -151,10 +151,14 @@ func mustInstall(o Options) *Manhole {
 // program should where there is no trap, it then uninstalls.
 func exitGracefully(c chan os.Signal, around string) {
 	<-c
+	grace := 20 * time.Millisecond
+	if strings.Contains(around, "reraise") {
+		grace = patience // for the second, which must come
+	}
 	select {
 	case <-c:
 		os.Exit(4)
-	case <-time.After(20 * time.Millisecond):
+	case <-time.After(grace):
 	}
 	if strings.Contains(around, "posts") {
 		_ = Installed().Uninstall()

@@ -347,16 +347,13 @@ func (s *Session) do(cmd *Command, args []string) error {
 	go func() { view.perform(ctx, cmd, args, ended) }()
 
 	if err, over := view.await(ctx, cmd, ended); over {
-		return err
+		return whyStopped(ctx, err)
 	}
 	t := time.NewTimer(stopGrace)
 	defer t.Stop()
 	select {
 	case err := <-ended:
-		if errors.Is(err, context.Canceled) {
-			err = context.Cause(ctx)
-		}
-		return err
+		return whyStopped(ctx, err)
 	case <-t.C:
 		view.out.cutOff()
 		if view.fate.CompareAndSwap(0, fateLeft) {
@@ -365,6 +362,15 @@ func (s *Session) do(cmd *Command, args []string) error {
 		s.m.log.warn("a command does not stop and was left behind", "command", cmd.label(), "pid", s.cred.PID)
 		return fmt.Errorf("%s: %w, but it does not stop; it was left running", cmd.label(), context.Cause(ctx))
 	}
+}
+
+// whyStopped is the error of a command, which as a rule returns that of its
+// context.
+func whyStopped(ctx context.Context, err error) error {
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 // await waits for the end of a command, or of its context. To a person it tells
