@@ -24,6 +24,8 @@ func TestMain(m *testing.M) {
 	if name := os.Getenv(programEnv); name != "" {
 		runProgram(name)
 	}
+	// Or each of the many programs takes a second to end under the race detector.
+	_ = os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	goleak.VerifyTestMain(m)
 }
 

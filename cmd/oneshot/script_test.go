@@ -33,6 +33,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("every", env.WorkDir+"/every")
+			env.Setenv("GORACE", os.Getenv("GORACE"))
 			if out, err := exec.Command("go", "env", "GOCACHE").Output(); err == nil { // for go tool
 				env.Setenv("GOCACHE", strings.TrimSpace(string(out)))
 			}
