@@ -97,7 +97,7 @@ func (o *output) frame(kind byte, payload string) {
 	w.prepare()
 	w.kind = kind
 	w.buf = append(w.buf, clip(payload, frame.MaxPayload-3)...)
-	w.flush()
+	w.send()
 	w.kind = frame.Output
 }
 
@@ -151,10 +151,17 @@ func (w *wire) room() int {
 // flush sends the buffer. The caller holds w.mu, and holds it until the client
 // has taken everything or the deadline has passed.
 func (w *wire) flush() {
-	room := w.room()
-	if w.err != nil || len(w.buf) <= room {
+	if len(w.buf) > w.room() {
+		w.send()
+	}
+}
+
+// send sends the buffer, even if there is only a header in it.
+func (w *wire) send() {
+	if w.err != nil {
 		return
 	}
+	room := w.room()
 	if w.framed {
 		frame.PutHeader(w.buf, w.kind, len(w.buf)-room)
 	}

@@ -30,6 +30,7 @@ func isScript(client int) bool {
 type script struct{}
 
 func (script) Serve(ctx context.Context, s *Session) error {
+	s.out.frame(frame.Output, "") // so that the client knows that it is being served
 	err := s.runScript()
 	status := statusOK
 	switch {

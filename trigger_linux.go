@@ -32,6 +32,7 @@ type trigger struct {
 	file  int        // the watch of the file; -1: there is none to watch
 	dir   int        // the watch of its folder, while there is no file
 	known inode      // the file that is watched
+	done  int64      // when what was last obeyed was written
 	early int64      // when what was read as the watch began was written; its writer may be about to close it
 }
 
@@ -248,6 +249,10 @@ func (t *trigger) fire(except int64) (when int64) {
 		t.m.log.info("the trigger file names another process", "path", t.path, "pid", pid)
 		return when
 	}
+	if when != 0 && when == t.done {
+		return when // the kernel tells of each write, but this look may have seen the next one
+	}
+	t.done = when
 	t.m.log.info("the trigger file names this process", "path", t.path)
 	t.m.open()
 	return when

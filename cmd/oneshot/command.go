@@ -154,7 +154,10 @@ func runPprof(args []string, stdout, stderr io.Writer) error {
 		}
 		return r
 	}, name)+".pb.gz")
-	if err := fetch(t, o, commandLine(line), file, stderr); err != nil {
+	stop := removeAtEnd(dir)
+	err = fetch(t, o, commandLine(line), file, stderr)
+	stop()
+	if err != nil {
 		_ = os.RemoveAll(dir)
 		return err
 	}
@@ -164,6 +167,7 @@ func runPprof(args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	defer removeAtEnd(dir)()
 	cmd := exec.Command(goCommand, append(append([]string{"tool", tool}, flags...), file)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, stdout, stderr
 	// Ctrl-C is for the tool. (To ignore it here would have the tool inherit that.)
@@ -176,6 +180,26 @@ func runPprof(args []string, stdout, stderr io.Writer) error {
 		return statusError{status: exit.ExitCode()}
 	}
 	return err
+}
+
+// removeAtEnd has a folder removed if a signal ends the process, until stop is
+// called.
+func removeAtEnd(dir string) (stop func()) {
+	c := make(chan os.Signal, 1)
+	done := make(chan struct{})
+	signal.Notify(c, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		select {
+		case sig := <-c:
+			_ = os.RemoveAll(dir)
+			os.Exit(128 + int(sig.(syscall.Signal)))
+		case <-done:
+		}
+	}()
+	return func() {
+		signal.Stop(c)
+		close(done)
+	}
 }
 
 // fetch runs a line whose output goes into a new file.

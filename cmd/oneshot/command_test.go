@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -77,8 +78,8 @@ func TestAnswersOfAHostileServer(t *testing.T) {
 		"no frame":  {"\x07\x00\x00\x00", "ends in the middle"},
 		"too long":  {"\x01\x00\x00\x00\xff\xff\xff\xff", "not a frame"},
 		"no status": {"\x03\x00\x00\x00\x00\x00\x00\x02-1", `its exit status is "-1"`},
-		"escapes":   {"\x02\x00\x00\x00\x00\x00\x00\x04\x1b[2J\x03\x00\x00\x00\x00\x00\x00\x010", "?[2J"},
-		"plain esc": {"[\x1b[2J" + strings.Repeat("x", 1<<20), "[?[2J"},
+		"escapes":   {"\x02\x00\x00\x00\x00\x00\x00\x04\x1b[2J\x03\x00\x00\x00\x00\x00\x00\x010", `\x1b[2J`},
+		"plain esc": {"[\x1b[2J" + strings.Repeat("x", 1<<20), `[\x1b[2J`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out, errs bytes.Buffer
@@ -105,4 +106,44 @@ func FuzzAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, sent []byte) {
 		_, _ = answer(bytes.NewReader(sent), io.Discard, io.Discard)
 	})
+}
+
+// TestManyClientsAtOnce: each opens, and one is faster than the others; all are
+// served in the end.
+func TestManyClientsAtOnce(t *testing.T) {
+	pid := strconv.Itoa(startProgram(t, "installed"))
+	var clients sync.WaitGroup
+	for range 8 { // as many as there may be sessions
+		clients.Go(func() {
+			cmd := exec.Command(os.Args[0], "-t", "20", pid, "say", "hello")
+			cmd.Env = append(os.Environ(), clientEnv+"=1")
+			out, err := cmd.CombinedOutput()
+			if err != nil || string(out) != "[\"hello\"]\n" {
+				t.Errorf("%v: %s", err, out)
+			}
+		})
+	}
+	clients.Wait()
+}
+
+// TestAProgramThatUninstallsMeanwhile is not sent the signal again: it may mean
+// something else by then.
+func TestAProgramThatUninstallsMeanwhile(t *testing.T) {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), programEnv+"=uninstalls")
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	in, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	defer cmd.Process.Kill()
+	_, err = io.ReadFull(out, make([]byte, len("ready\n")))
+	require.NoError(t, err)
+	_, errs, status := client(t, os.Args[0], "-t", "1.5", strconv.Itoa(cmd.Process.Pid), "build")
+	require.Equal(t, statusTimeout, status, errs)
+	in.Close()
+	text, err := io.ReadAll(out)
+	require.NoError(t, err)
+	require.Equal(t, "1 signals\n", string(text))
+	require.NoError(t, cmd.Wait())
 }

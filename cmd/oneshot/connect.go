@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -49,7 +50,10 @@ func parseConnect(args []string) (o connectOptions, rest []string, err error) {
 	flags.BoolVar(&o.silent, "n", false, "")
 	flags.Float64Var(&seconds, "t", seconds, "")
 	flags.Float64Var(&seconds, "timeout", seconds, "")
-	if err := flags.Parse(args); err != nil {
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return o, nil, err
+	case err != nil:
 		return o, nil, usageError{fmt.Sprintf("%v; oneshot help connect tells the flags", err)}
 	}
 	given := 0
@@ -77,6 +81,16 @@ func parseConnect(args []string) (o connectOptions, rest []string, err error) {
 		}
 	}
 	return o, flags.Args(), nil
+}
+
+// isConnectFlag reports whether a word is a flag that stands in the wrong place,
+// where manhole-cli takes it.
+func isConnectFlag(word string) bool {
+	switch word {
+	case "-1", "-2", "-USR1", "-USR2", "-n", "-s", "-t":
+		return true
+	}
+	return false
 }
 
 // target is what was asked for: a process, the path of its socket, or both.
@@ -118,51 +132,44 @@ func (t target) String() string {
 // connect opens the manhole and connects to it, as a script if framed is true. It
 // has sent nothing yet, and whoever is at the other end is who was asked for.
 func connect(t target, o connectOptions, framed bool) (*net.UnixConn, error) {
-	path := t.path
-	var p *discovery.Process
-	if t.pid != 0 {
-		var err error
-		if p, err = discovery.Read(t.pid); err != nil && path == "" {
-			return nil, explainProcess(t, err)
-		}
+	path, p, err := t.find(o)
+	if err != nil {
+		return nil, err
 	}
-	if path == "" {
-		if path = p.SocketPath(); strings.HasPrefix(path, "@") && !p.SameNet() {
-			return nil, fmt.Errorf("%s: its socket %s is an abstract one in another network namespace; enter that with nsenter -n -t %d",
-				t, path, t.pid)
-		}
-	}
-	signalled, err := open(t, o, p)
+	sent, err := open(t, o, p)
 	if err != nil {
 		return nil, err
 	}
 	deadline := time.Now().Add(o.timeout)
-	if !signalled {
+	if sent == 0 && !o.silent {
 		deadline = time.Now() // what is not there will not come
-		if o.silent {
-			deadline = deadline.Add(o.timeout)
-		}
 	}
 	again := time.Now().Add(signalAgain)
 	for {
 		conn, err := dial(path, framed)
 		if err == nil {
-			if err := checkPeer(conn, p, path); err != nil {
-				conn.Close()
+			if err = checkPeer(conn, p, path); err == nil {
+				err = checkWelcome(conn, framed, deadline)
+			}
+			if err == nil {
+				return conn, nil
+			}
+			conn.Close()
+			if !errors.Is(err, errTooLate) {
 				return nil, err
 			}
-			return conn, nil
 		}
-		if !errors.Is(err, syscall.ENOENT) && !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, syscall.EAGAIN) {
+		if !errors.Is(err, syscall.ENOENT) && !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, syscall.EAGAIN) && !errors.Is(err, errTooLate) {
 			return nil, explainDial(path, err)
 		}
 		if time.Now().After(deadline) {
-			return nil, explainAbsence(t, o, p, path, signalled, err)
+			if errors.Is(err, errTooLate) {
+				return nil, statusError{statusTimeout, fmt.Errorf("%s: %w; try again", t, errTooLate)}
+			}
+			return nil, explainAbsence(t, o, p, path, sent, err)
 		}
-		if signalled && p.Notice != nil && time.Now().After(again) {
-			// Another client may have taken the window that our signal has
-			// only kept open longer.
-			if _, err := open(t, o, p); err != nil {
+		if sent != 0 && time.Now().After(again) {
+			if err := openAgain(t, o, p, sent); err != nil {
 				return nil, err
 			}
 			again = time.Now().Add(signalAgain)
@@ -171,44 +178,138 @@ func connect(t target, o connectOptions, framed bool) (*net.UnixConn, error) {
 	}
 }
 
-// signalAgain is after what time the signal is sent once more.
+// signalAgain is after what time the signal is sent once more: another client
+// may have taken the window that ours has only kept open longer.
 const signalAgain = 300 * time.Millisecond
 
-// open sends the signal that opens the manhole; false: none was to be sent.
-func open(t target, o connectOptions, p *discovery.Process) (bool, error) {
-	sig := o.signal
-	if o.silent || p == nil {
-		if sig != 0 {
-			return false, fmt.Errorf("%s: the path names no living process that could be sent %s; use -n", t, signalText(sig))
-		}
-		return false, nil
+// errTooLate is what the manhole tells whom another client was faster than.
+var errTooLate = errors.New("another client has entered")
+
+// find is the path of the socket, and the process that must be behind it; nil:
+// that is not known.
+func (t target) find(o connectOptions) (path string, p *discovery.Process, err error) {
+	if t.pid != 0 {
+		p, err = discovery.Read(t.pid)
 	}
-	expected := p.Notice != nil && sig != 0 && (p.Notice.Oneshot == unix.SignalName(sig) || p.Notice.Activate == unix.SignalName(sig))
+	if t.path == "" {
+		if err != nil {
+			return "", nil, explainProcess(t, p, err)
+		}
+		path = p.SocketPath()
+		if strings.HasPrefix(path, "@") && !p.SameNet() {
+			return "", nil, fmt.Errorf("%s: its socket %s is an abstract one in another network namespace; enter that with nsenter -n -t %d",
+				t, path, t.pid)
+		}
+		return path, p, nil
+	}
+	// A number at the end of a path may mean anything, but for the process
+	// whose path it is.
+	if err != nil || p != nil && !samePath(t.path, p.SocketPath()) {
+		p = nil
+	}
+	if p == nil && o.signal != 0 {
+		return "", nil, fmt.Errorf("%s: which process is to be sent %s cannot be known from this path; name the pid", t, signalText(o.signal))
+	}
+	return t.path, p, nil
+}
+
+func samePath(a, b string) bool {
+	abs, err := filepath.Abs(a)
+	return a == b || err == nil && abs == b
+}
+
+// checkWelcome finds out whether the manhole turns the client away, which it
+// does at once, in a line of text. It takes nothing out of the stream. A script is
+// sent an empty frame when it is served.
+func checkWelcome(conn *net.UnixConn, framed bool, deadline time.Time) error {
+	if soon := time.Now().Add(welcomeTime); !framed || deadline.Before(soon) {
+		deadline = soon
+	}
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var text [256]byte
+	n := 0
+	_ = conn.SetReadDeadline(deadline)
+	err = raw.Read(func(fd uintptr) bool {
+		n, _, err = unix.Recvfrom(int(fd), text[:], unix.MSG_PEEK)
+		return !errors.Is(err, unix.EAGAIN)
+	})
+	_ = conn.SetReadDeadline(time.Time{})
+	switch {
+	case err != nil && framed:
+		return statusError{statusTimeout, fmt.Errorf("%s has let the client in, but does not serve it; is the process stuck or stopped?", conn.RemoteAddr())}
+	case err != nil: // it says nothing, as programs with a handler of their own do
+		return nil
+	}
+	line, _, _ := strings.Cut(string(text[:max(n, 0)]), "\n")
+	switch {
+	case strings.HasPrefix(line, "oneshot: too late"):
+		return errTooLate
+	case strings.HasPrefix(line, "oneshot: refused: "):
+		return errors.New(strings.TrimPrefix(line, "oneshot: "))
+	}
+	return nil
+}
+
+// welcomeTime is how long a program may take to say something.
+const welcomeTime = 500 * time.Millisecond
+
+// openAgain sends the signal once more, if the process is what it was and asks
+// for it: it may have become another program, or have uninstalled its manhole.
+func openAgain(t target, o connectOptions, p *discovery.Process, sent syscall.Signal) error {
+	now, err := discovery.Read(p.PID)
+	if err != nil || now.Start != p.Start {
+		return fmt.Errorf("process %d has ended", p.PID)
+	}
+	if p.Notice == nil || now.Notice == nil || *now.Notice != *p.Notice || !asksFor(now.Notice, sent) {
+		return nil
+	}
+	_, err = open(t, o, now)
+	return err
+}
+
+// asksFor reports whether a process says that the signal opens its manhole.
+func asksFor(n *discovery.Notice, sig syscall.Signal) bool {
+	name := unix.SignalName(sig)
+	return n != nil && name != "" && (n.Oneshot == name || n.Activate == name)
+}
+
+// open sends the signal that opens the manhole, and returns it; 0: none was to be
+// sent.
+func open(t target, o connectOptions, p *discovery.Process) (sent syscall.Signal, err error) {
+	if p == nil {
+		return 0, nil
+	}
+	if p.Stopped {
+		return 0, fmt.Errorf("process %d is stopped (SIGSTOP, or a debugger) and cannot open anything; kill -CONT %d", p.PID, p.PID)
+	}
+	if o.silent {
+		return 0, nil
+	}
+	sig := o.signal
 	if sig == 0 && p.Notice != nil {
-		for _, name := range []string{p.Notice.Oneshot, p.Notice.Activate} {
-			if name != "" && sig == 0 {
-				parsed, err := oneshot.ParseSignal(name)
-				if err != nil {
-					return false, fmt.Errorf("process %d asks for the signal %.40q, which is none; name one with -s", t.pid, name)
-				}
-				sig, expected = parsed, true
+		if name := cmp.Or(p.Notice.Oneshot, p.Notice.Activate); name != "" {
+			if sig, err = oneshot.ParseSignal(name); err != nil {
+				return 0, fmt.Errorf("process %d asks for the signal %.40q, which is none; name one with -s", p.PID, name)
 			}
 		}
 	}
 	if sig == 0 {
-		return false, nil
+		return 0, nil
 	}
-	if err := checkSurvives(p, sig, expected); err != nil {
-		return false, err
+	if err := checkSurvives(p, sig, o.signal != 0); err != nil {
+		return 0, err
 	}
 	// Between the look at the process and the signal its pid may have been given
 	// to another; the descriptor tells them apart.
 	fd, err := unix.PidfdOpen(p.PID, 0)
 	if err != nil && !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EPERM) {
-		return false, fmt.Errorf("process %d: %w", t.pid, os.NewSyscallError("pidfd_open", err))
+		return 0, fmt.Errorf("process %d: %w", t.pid, os.NewSyscallError("pidfd_open", err))
 	}
 	if start, startErr := procfs.StartTime("/proc/" + strconv.Itoa(p.PID)); startErr != nil || start != p.Start {
-		return false, fmt.Errorf("process %d has ended", t.pid)
+		return 0, fmt.Errorf("process %d has ended", t.pid)
 	}
 	if err == nil {
 		defer unix.Close(fd)
@@ -217,43 +318,51 @@ func open(t target, o connectOptions, p *discovery.Process) (bool, error) {
 		err = unix.Kill(p.PID, sig)
 	}
 	if errors.Is(err, unix.EPERM) {
-		return false, fmt.Errorf("process %d: not permitted to send it %s: it belongs to uid %d; become that user, or root", t.pid, signalText(sig), p.EUID)
+		return 0, fmt.Errorf("process %d: not permitted to send it %s: it belongs to uid %d; become that user, or root", t.pid, signalText(sig), p.EUID)
 	}
 	if err != nil {
-		return false, fmt.Errorf("process %d: kill: %w", t.pid, err)
+		return 0, fmt.Errorf("process %d: kill: %w", t.pid, err)
 	}
-	return true, nil
+	return sig, nil
 }
 
 // checkSurvives refuses a signal that would end the process, or that it would
 // not hear of. The Go runtime catches nearly every signal and then does what
-// would have been done without it, so SigCgt alone does not tell.
-func checkSurvives(p *discovery.Process, sig syscall.Signal, expected bool) error {
+// would have been done without it, so SigCgt alone does not tell. The notice is
+// the word of the process; where that is wrong it would die, so of a signal that
+// is meant to end a program the person has to say so too.
+func checkSurvives(p *discovery.Process, sig syscall.Signal, named bool) error {
 	name := signalText(sig)
 	status, err := procfs.ReadStatus("/proc/" + strconv.Itoa(p.PID))
 	if err != nil {
-		return fmt.Errorf("process %d: %w", p.PID, err)
+		return fmt.Errorf("process %d has ended", p.PID)
 	}
-	has := func(row string) (bool, error) {
-		mask, err := status.Mask(row)
-		return mask&(1<<(sig-1)) != 0, err
-	}
-	ignored, err := has("SigIgn")
-	if err != nil {
-		return fmt.Errorf("process %d: %w", p.PID, err)
-	}
-	caught, err := has("SigCgt")
+	ignored, err1 := status.Mask("SigIgn")
+	caught, err2 := status.Mask("SigCgt")
+	bit := uint64(1) << (sig - 1)
 	switch {
-	case err != nil:
-		return fmt.Errorf("process %d: %w", p.PID, err)
-	case ignored:
+	case err1 != nil || err2 != nil:
+		return fmt.Errorf("process %d: %w", p.PID, errors.Join(err1, err2))
+	case ignored&bit != 0:
 		return fmt.Errorf("process %d ignores %s; nothing was sent", p.PID, name)
-	case !caught:
-		return fmt.Errorf("process %d does not catch %s and would die of it; nothing was sent", p.PID, name)
-	case p.IsGo && !expected && deadlyInGo(sig):
+	case caught&bit == 0:
+		return fmt.Errorf("process %d does not catch %s, which would end or stop it; nothing was sent", p.PID, name)
+	case !deadlyInGo(sig):
+		return nil
+	case asksFor(p.Notice, sig) && named && endsPrograms(sig):
+		return nil
+	case asksFor(p.Notice, sig) && endsPrograms(sig):
+		return fmt.Errorf("process %d asks for %s, of which it dies if it does not listen any more; nothing was sent; if you mean it: -s %s", p.PID, name, name)
+	case p.IsGo:
 		return fmt.Errorf("process %d, a Go program, may die of %s; nothing was sent", p.PID, name)
 	}
 	return nil
+}
+
+// endsPrograms reports whether a signal is meant to end a program, which may
+// handle it otherwise.
+func endsPrograms(sig syscall.Signal) bool {
+	return sig == unix.SIGHUP || sig == unix.SIGINT || sig == unix.SIGTERM
 }
 
 // deadlyInGo reports whether a Go program that is not notified of the signal

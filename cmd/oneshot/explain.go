@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -14,14 +15,18 @@ import (
 )
 
 // explainProcess is for a process that cannot be looked at.
-func explainProcess(t target, err error) error {
+func explainProcess(t target, p *discovery.Process, err error) error {
 	switch {
+	case errors.Is(err, discovery.ErrNoProcess) && strings.Contains(err.Error(), "thread"):
+		return err
 	case errors.Is(err, discovery.ErrNoProcess):
 		return fmt.Errorf("there is no process %d; oneshot ps lists those with a manhole", t.pid)
-	case errors.Is(err, discovery.ErrNotPermitted):
+	case errors.Is(err, discovery.ErrNotPermitted) && p != nil && p.EUID != os.Geteuid() && os.Geteuid() != 0:
 		return fmt.Errorf("process %d belongs to another user: %w; become that user, or root", t.pid, err)
+	case errors.Is(err, discovery.ErrNotPermitted):
+		return fmt.Errorf("%w: it may be looked at with CAP_SYS_PTRACE only (a file that may not be read, a set-user-ID program, a container)", err)
 	}
-	return fmt.Errorf("process %d: %w", t.pid, err)
+	return err
 }
 
 // explainDial is for a socket that cannot be connected to.
@@ -36,12 +41,15 @@ func explainDial(path string, err error) error {
 }
 
 // explainAbsence is for a socket that is not there, or dead, in the end.
-func explainAbsence(t target, o connectOptions, p *discovery.Process, path string, signalled bool, err error) error {
-	if signalled {
-		text := fmt.Sprintf("%s was sent the signal, but %s did not come within %v", t, path, o.timeout)
-		if p.Notice == nil {
+func explainAbsence(t target, o connectOptions, p *discovery.Process, path string, sent syscall.Signal, err error) error {
+	if sent != 0 {
+		text := fmt.Sprintf("%s was sent %s, but %s did not come within %v", t, signalText(sent), path, o.timeout)
+		switch {
+		case p.Notice == nil:
 			text += "; it gives no notice of a manhole: is it another signal, or another path?"
-		} else {
+		case !asksFor(p.Notice, sent):
+			text += "; its notice asks for " + cmp.Or(p.Notice.Oneshot, p.Notice.Activate, "no signal")
+		default:
 			text += "; its log says why, or -t waits longer"
 		}
 		return statusError{statusTimeout, errors.New(text)}
@@ -54,6 +62,8 @@ func explainAbsence(t target, o connectOptions, p *discovery.Process, path strin
 	}
 	who := fmt.Sprintf("process %d (%s)", p.PID, p.Name)
 	switch {
+	case p.Ended:
+		return fmt.Errorf("%s has ended, and its parent has not taken notice", who)
 	case p.Notice != nil:
 		return fmt.Errorf("%s opens its manhole on no signal, and it is not open now; write the pid into its trigger file, or open it from inside", who)
 	case !p.IsGo:
@@ -77,15 +87,11 @@ func unwrapped(err error) error {
 	return err
 }
 
-// shown is untrusted text for a terminal.
-func shown(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\n' && r != '\t' || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return '?'
-		}
-		return r
-	}, strings.ToValidUTF8(s, "?"))
-}
+// shown is untrusted text for a terminal, and shownLine such that has no line
+// ends.
+func shown(s string) string { return string(appendVisible(nil, []byte(s))) }
+
+func shownLine(s string) string { return strings.ReplaceAll(shown(s), "\n", `\n`) }
 
 // signalText names a signal.
 func signalText(sig syscall.Signal) string {

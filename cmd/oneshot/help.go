@@ -21,11 +21,11 @@ Usage:
 	oneshot ps [-json]                           the Go processes, and which have a manhole
 	oneshot signals PID|MASK [PID|MASK]          signal masks as names; two are compared
 	oneshot pprof [flags] PID PROFILE [ARG...]   a profile, in go tool pprof
-	oneshot clean [-n] [DIR]                     removes sockets that nobody listens on
+	oneshot clean [-n] [-v] [DIR]                removes sockets that nobody listens on
 	oneshot version
 	oneshot help [COMMAND]
 
-The flags of a session:
+The flags of a session, before the PID:
 
 	-1, -USR1, -2, -USR2   send SIGUSR1 or SIGUSR2 to open it
 	-s SIGNAL              send another one, by name or number
@@ -49,9 +49,12 @@ and its user. A signal that would end the process, or that it ignores, is not se
 
 With a terminal it is a session: Tab completes commands and flags, Ctrl-C stops the
 running command, Ctrl-D leaves, and the lines are kept in oneshot/history in
-$XDG_STATE_HOME or ~/.local/state. Without one it is a filter:
+$XDG_STATE_HOME or ~/.local/state. Without one it passes on what
+is piped in, and prints the session as it is, first screen and prompts included:
 
 	echo stacks | oneshot 4321
+
+For scripts a COMMAND is better.
 
 With a COMMAND it prints the output of that alone, as it is, and ends with its
 status: 0; 1 for an error, which is on standard error; 2 for no such command; 130 if

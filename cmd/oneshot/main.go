@@ -17,6 +17,7 @@ package main
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -44,15 +45,15 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 	var usage usageError
 	switch {
 	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "oneshot: %s\n", usage.text)
+		fmt.Fprintf(stderr, "oneshot: %s\n", shownLine(usage.text))
 		return statusUsage
 	case errors.As(err, &status):
 		if status.err != nil {
-			fmt.Fprintf(stderr, "oneshot: %v\n", status.err)
+			fmt.Fprintf(stderr, "oneshot: %s\n", shownLine(status.err.Error()))
 		}
 		return status.status
 	}
-	fmt.Fprintf(stderr, "oneshot: %v\n", err)
+	fmt.Fprintf(stderr, "oneshot: %s\n", shownLine(err.Error()))
 	return statusFailed
 }
 
@@ -82,6 +83,9 @@ func dispatch(args []string, stdin, stdout, stderr *os.File) error {
 		return sub(args[1:], stdout, stderr)
 	}
 	o, rest, err := parseConnect(args)
+	if errors.Is(err, flag.ErrHelp) {
+		return runHelp([]string{"connect"}, stdout, stderr)
+	}
 	if err != nil {
 		return err
 	}
@@ -91,6 +95,9 @@ func dispatch(args []string, stdin, stdout, stderr *os.File) error {
 	t, err := parseTarget(rest[0])
 	if err != nil {
 		return err
+	}
+	if len(rest) == 2 && isConnectFlag(rest[1]) {
+		return usageError{fmt.Sprintf("%s: flags stand before the pid: oneshot %s %s", rest[1], rest[1], rest[0])}
 	}
 	if len(rest) > 1 {
 		return command(t, o, commandLine(rest[1:]), stdout, stderr)

@@ -48,6 +48,22 @@ func runProgram(name string) {
 		mustInstall(oneshot.Options{OneshotOn: syscall.SIGUSR2, SocketPath: path, Commands: commands})
 	case "activated": // has one that a signal opens and another keeps open
 		mustInstall(oneshot.Options{OneshotOn: syscall.SIGUSR2, ActivateOn: syscall.SIGUSR1, SocketPath: path})
+	case "asksforterm": // has one that a deadly signal opens, and does not listen to it any more
+		mustInstall(oneshot.Options{OneshotOn: syscall.SIGTERM, SocketPath: path})
+		signal.Reset(syscall.SIGTERM)
+	case "uninstalls": // has one until it is asked for, and counts how often
+		m, err := oneshot.Install(oneshot.Options{OneshotOn: syscall.SIGUSR2, NoReceiver: true})
+		if err != nil {
+			panic(err)
+		}
+		c := make(chan os.Signal, 100)
+		signal.Notify(c, syscall.SIGUSR2)
+		fmt.Println("ready")
+		<-c
+		_ = m.Uninstall()
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		fmt.Println(1+len(c), "signals")
+		os.Exit(0)
 	case "triggered": // has one that no signal opens
 		mustInstall(oneshot.Options{SocketPath: path})
 	case "plain": // has none

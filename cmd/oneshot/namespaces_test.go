@@ -78,7 +78,6 @@ func inNamespaces(t *testing.T, flags ...string) int {
 	cmd.ExtraFiles = []*os.File{self}
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
-	cmd.Stderr = os.Stderr
 	startUntilEnd(t, cmd)
 	ready := make([]byte, len("ready\n"))
 	_, err = io.ReadFull(out, ready)

@@ -227,7 +227,7 @@ func (r psRow) manhole() string {
 
 // cellText is untrusted text for one cell of a table.
 func cellText(s string) string {
-	s = strings.NewReplacer("\n", "?", "\t", "?").Replace(shown(s))
+	s = strings.ReplaceAll(shownLine(s), "\t", `\t`)
 	if r := []rune(s); len(r) > 160 {
 		s = string(r[:157]) + "..."
 	}

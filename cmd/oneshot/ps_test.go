@@ -122,7 +122,7 @@ func TestPSShowsNoControlCharacters(t *testing.T) {
 	require.NoError(t, printRows(&out, []psRow{row}))
 	require.Equal(t, 2, strings.Count(out.String(), "\n"))
 	require.Contains(t, out.String(), "INNER")
-	require.Regexp(t, `1 +7 +0 +x\?y \(a\?\[2J\?b\) +no signal  /tmp/\?1 root\?`, out.String())
+	require.Regexp(t, `1 +7 +0 +x\\ty \(a\\x1b\[2J\\nb\) +no signal  /tmp/\\n1 root\\x9b`, out.String())
 }
 
 func TestPSUsage(t *testing.T) {

@@ -28,6 +28,8 @@ type Process struct {
 	PID       int
 	Inner     []int // its pids in the namespaces from ours to its own; NSpid of status
 	UID, EUID int
+	Stopped   bool   // by SIGSTOP or a tracer
+	Ended     bool   // a zombie
 	Name      string // at most 15 bytes, as it likes
 	Start     uint64 // clock ticks since the boot; with PID it names the process for good
 

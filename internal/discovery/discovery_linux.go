@@ -159,6 +159,8 @@ func (p *Process) fromStatus(status procfs.Status) error {
 		p.Inner = append(p.Inner, inner)
 	}
 	_, p.running = status["VmSize"]
+	p.Stopped = strings.HasPrefix(status["State"], "T") || strings.HasPrefix(status["State"], "t")
+	p.Ended = strings.HasPrefix(status["State"], "Z")
 	return nil
 }
 
