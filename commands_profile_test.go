@@ -469,5 +469,5 @@ func TestAScriptGetsTheFileItself(t *testing.T) {
 	answer = answerOf(t, "profile heap -o "+filepath.Join(t.TempDir(), "x"))
 	require.Regexp(t, `^[\d.]+ K?i?B written to`, answer[frame.Output])
 	answer = answerOf(t, "profile cpu", "oneshot.cpuProfile(")
-	require.Equal(t, map[byte]string{frame.Error: "interrupted\n", frame.End: "130"}, answer)
+	require.Equal(t, map[byte]string{frame.Output: "", frame.Error: "interrupted\n", frame.End: "130"}, answer)
 }

@@ -73,7 +73,8 @@
 // line, and the answer comes in frames: a byte that says what it is (1 for output,
 // 2 for the text of an error or warning, 3 for the end), three bytes of zero, the
 // length in four bytes, most significant first, and the payload. That of the end
-// is the exit status in decimal: 0, 1 for an error, 2 for no such command, 130 if
+// is the exit status in decimal (an empty frame of output comes first, before the
+// command has run): 0, 1 for an error, 2 for no such command, 130 if
 // it was interrupted. Binary answers, such as profiles, are sent so only, or
 // written to a file with -o.
 //
