@@ -57,12 +57,6 @@ func (Console) Serve(ctx context.Context, s *Session) error {
 	}
 }
 
-// harmless is the text of an error for a terminal: it may hold anything that the
-// program has been sent.
-func harmless(err error) string {
-	return escapeControls(err.Error())
-}
-
 // writeBanner says since when the program runs and who looks.
 func writeBanner(s *Session) {
 	if up := s.m.home.Load().proc.uptime(); up > 0 {
