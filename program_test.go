@@ -191,6 +191,7 @@ func (p *program) started(t *testing.T) {
 	t.Helper()
 	out, err := p.StdoutPipe()
 	require.NoError(t, err)
+	require.NoError(t, out.(*os.File).SetReadDeadline(time.Now().Add(4*patience))) // a program that hangs fails its test only
 	require.NoError(t, p.Start())
 	t.Cleanup(func() {
 		_ = p.Process.Kill()

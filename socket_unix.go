@@ -115,6 +115,18 @@ func (l *listener) close() {
 	}
 }
 
+// abandon closes a listener that a fork has inherited. The two processes share
+// the poller's epoll instance, and to close the file as usual would take the
+// parent's registration out of it: the parent's window would be deaf. So another
+// file has the descriptor first, of which that instance knows nothing.
+func (l *listener) abandon() {
+	if fd, err := newSocket(unix.SOCK_STREAM); err == nil {
+		_ = dup2(fd, l.fd)
+		unix.Close(fd)
+	}
+	l.close()
+}
+
 // inode tells a file from every other that exists.
 type inode struct{ dev, ino uint64 }
 

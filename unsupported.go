@@ -28,6 +28,7 @@ func (*listener) startWaiting(time.Time)       {}
 func (*listener) setDeadline(time.Time)        {}
 func (*listener) accept() (int, error)         { return -1, ErrUnsupported }
 func (*listener) turnAway(func(int))           {}
+func (*listener) abandon()                     {}
 func (*listener) close()                       {}
 func inodeAt(string) (inode, uint32, error)    { return inode{}, 0, ErrUnsupported }
 func ownedBy(os.FileInfo, int) bool            { return false }

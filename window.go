@@ -90,12 +90,14 @@ func (w *window) shutLocked(reason error) bool {
 	close(w.over)
 	if w.ln != nil {
 		w.unlink()
-		if w.home.proc.isThis() { // or the clients are the parent's
-			w.ln.turnAway(func(client int) {
-				w.m.dismiss(client, "oneshot: too late, the window is closed: "+reason.Error()+"\n")
-			})
-		}
 		w.guard.disarm() // it knows the descriptor
+		if !w.home.proc.isThis() { // the clients are the parent's
+			w.ln.abandon()
+			return true
+		}
+		w.ln.turnAway(func(client int) {
+			w.m.dismiss(client, "oneshot: too late, the window is closed: "+reason.Error()+"\n")
+		})
 		w.ln.close()
 	}
 	return true
