@@ -31,6 +31,32 @@ const patience = 30 * time.Second
 // server is the binary of examples/server, which every user may run.
 var server string
 
+// plain builds a package as its users would, not with what these tests were
+// built with, once, and returns the binary, which every user may run.
+func plain(t *testing.T, pkg string) string {
+	t.Helper()
+	built, _ := binaries.LoadOrStore(pkg, sync.OnceValues(func() (string, error) {
+		file := filepath.Join(filepath.Dir(server), strings.ReplaceAll(filepath.Clean(pkg), "/", "-"))
+		out, err := exec.Command("go", "build", "-o", file, pkg).CombinedOutput()
+		if err != nil {
+			err = fmt.Errorf("building %s: %w\n%s", pkg, err, out)
+		}
+		return file, err
+	}))
+	file, err := built.(func() (string, error))()
+	require.NoError(t, err)
+	return file
+}
+
+var binaries sync.Map // of the function that builds it, by package
+
+// startIn starts ./program in a condition: its name and arguments. Its socket
+// stands in the default place.
+func startIn(t *testing.T, condition ...string) *child {
+	t.Helper()
+	return start(t, exec.Command(plain(t, "./program"), condition...), "ready")
+}
+
 func TestMain(m *testing.M) {
 	if name := os.Getenv("INTEGRATION_PROGRAM"); name != "" {
 		if name == "condition" {
