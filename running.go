@@ -44,14 +44,20 @@ func (s *Session) do(cmd *Command, args []string) error {
 	if err, over := view.await(ctx, cmd, ended); over {
 		return whyStopped(ctx, err)
 	}
+	return view.giveTime(ctx, cmd, ended)
+}
+
+// giveTime gives a command that was told to stop a moment to do so, and leaves it
+// behind if it does not.
+func (s *Session) giveTime(ctx context.Context, cmd *Command, ended <-chan error) error {
 	t := time.NewTimer(stopGrace)
 	defer t.Stop()
 	select {
 	case err := <-ended:
 		return whyStopped(ctx, err)
 	case <-t.C:
-		view.out.cutOff()
-		if view.fate.CompareAndSwap(0, fateLeft) {
+		s.out.cutOff()
+		if s.fate.CompareAndSwap(0, fateLeft) {
 			s.m.leftBehind.Add(1)
 		}
 		s.m.log.warn("a command does not stop and was left behind", "command", cmd.label(), "pid", s.cred.PID)

@@ -210,6 +210,45 @@ func TestAProgramsOwnHandler(t *testing.T) {
 	require.Equal(t, "1", status)
 }
 
+// stubborn does not return when it should.
+type stubborn struct{ entered, until chan struct{} }
+
+func (h stubborn) Serve(context.Context, *Session) error {
+	h.entered <- struct{}{}
+	<-h.until
+	return nil
+}
+
+func TestAHandlerThatDoesNotReturnIsLeftBehind(t *testing.T) {
+	h := stubborn{make(chan struct{}, maxLeftBehind+1), make(chan struct{})}
+	m := install(t, Options{Handler: h})
+	done := make(chan error, maxLeftBehind)
+	for range maxLeftBehind {
+		eventually(t, func() bool { return m.sessions() < maxSessions }, "a session keeps its place")
+		go func() { done <- m.Oneshot(context.Background()) }()
+		c := connect(t, m.Path())
+		eventually(t, func() bool { return len(h.entered) > 0 }, "the handler is not called")
+		<-h.entered
+		c.Close()
+	}
+	for range maxLeftBehind {
+		require.NoError(t, <-done)
+	}
+	eventually(t, func() bool { return m.sessions() == 0 }, "a session keeps its place")
+	require.Contains(t, m.log.String(), "left behind")
+
+	go func() { done <- m.Oneshot(context.Background()) }()
+	connect(t, m.Path()).rest()
+	require.NoError(t, <-done)
+	eventually(t, func() bool { return strings.Contains(m.log.String(), "no other is begun") }, "one more is begun")
+
+	close(h.until)
+	eventually(t, func() bool { return m.leftBehind.Load() == 0 }, "they are not counted down")
+	go func() { done <- m.Oneshot(context.Background()) }()
+	connect(t, m.Path()).Close()
+	require.NoError(t, <-done)
+}
+
 func TestCommandsOfTheProgram(t *testing.T) {
 	run := func(context.Context, *Session, []string) error { return nil }
 	for _, test := range []struct {

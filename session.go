@@ -29,8 +29,9 @@ var (
 // Handler serves the clients that have entered, each on a goroutine of its own.
 // Console is the usual one, Exec another; a program may have its own. The context
 // ends when the client goes, when Oneshot's does, or when the session is ended
-// otherwise; the session ends when Serve returns, with the error in the log. A
-// panic ends the session, not the program.
+// otherwise; the session ends when Serve returns, with the error in the log, or a
+// second after the context, if Serve goes on all the same. A panic ends the
+// session, not the program.
 type Handler interface {
 	Serve(ctx context.Context, s *Session) error
 }
@@ -248,13 +249,21 @@ func (s *Session) serve() (err error) {
 		return h.Serve(s.ctx, s)
 	}
 	// The program's own may do anything, such as start a child, which would
-	// inherit the signal mask of this thread.
+	// inherit the signal mask of this thread, or not return when it should.
+	if s.m.leftBehind.Load() >= maxLeftBehind {
+		return fmt.Errorf("%d sessions that did not end are running still; no other is begun", maxLeftBehind)
+	}
 	ended := make(chan error, 1)
 	own := &Command{Name: "the handler", Run: func(ctx context.Context, s *Session, _ []string) error {
 		return s.handler().Serve(ctx, s)
 	}}
 	go func() { s.perform(s.ctx, own, nil, ended) }()
-	return <-ended
+	select {
+	case err := <-ended:
+		return err
+	case <-s.ctx.Done():
+		return s.giveTime(s.ctx, own, ended)
+	}
 }
 
 // note puts a command line into the history and the log.

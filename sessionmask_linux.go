@@ -8,10 +8,11 @@ import (
 )
 
 // blockSignals blocks the signals of the set, but for those that the runtime
-// never blocks either, on the thread of the calling goroutine, which it keeps to it until the returned function is called. Threads
-// that the runtime starts meanwhile do not inherit the mask: a locked goroutine
-// has them made by another (newm in the runtime's proc.go). Processes would, so
-// nothing that may start one runs there.
+// never blocks either, on the thread of the calling goroutine, which it keeps to
+// it until the returned function is called. Threads that the runtime starts
+// meanwhile do not inherit the mask: a locked goroutine has them made by another
+// (newm in the runtime's proc.go). Processes would, so nothing that may start one
+// runs there.
 func blockSignals(set SignalSet) (restore func()) {
 	set &^= neverBlocked
 	var mask, before unix.Sigset_t

@@ -93,8 +93,8 @@ func (s *Session) redirectStderr() error {
 	if err == nil {
 		growErr := raw.Control(func(fd uintptr) {
 			growPipe(int(fd), stderrPipe) // best effort
-			if err = dup2(int(fd), 2); err == nil {
-				r.pipe, err = inodeOf(2)
+			if r.pipe, err = inodeOf(int(fd)); err == nil {
+				err = os.NewSyscallError("dup2", dup2(int(fd), 2)) // last: there is no way back
 			}
 		})
 		err = cmp.Or(err, growErr)
@@ -102,7 +102,7 @@ func (s *Session) redirectStderr() error {
 	if err != nil {
 		read.Close()
 		r.saved.Close()
-		return os.NewSyscallError("dup2", err)
+		return err
 	}
 	_ = debug.SetCrashOutput(r.saved, debug.CrashOptions{}) // best effort
 	stderrNow.r = r

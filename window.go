@@ -90,7 +90,7 @@ func (w *window) shutLocked(reason error) bool {
 	close(w.over)
 	if w.ln != nil {
 		w.unlink()
-		w.guard.disarm() // it knows the descriptor
+		w.guard.disarm()           // it knows the descriptor
 		if !w.home.proc.isThis() { // the clients are the parent's
 			w.ln.abandon()
 			return true
