@@ -8,8 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -202,16 +200,11 @@ func showSafely(t *text, data []byte, nulEndsLine bool) {
 	for len(data) > 0 && !t.ended() {
 		b = b[:0]
 		for len(data) > 0 && len(b) < piece {
-			r, size := utf8.DecodeRune(data)
-			switch {
-			case r == 0 && nulEndsLine:
+			size := 1
+			if data[0] == 0 && nulEndsLine {
 				b = append(b, '\n')
-			case r == '\n' || r == '\t' || r != utf8.RuneError && unicode.IsPrint(r):
-				b = append(b, data[:size]...)
-			default:
-				for _, c := range data[:size] {
-					b = fmt.Appendf(b, `\x%02x`, c)
-				}
+			} else {
+				b, size = appendHarmless(b, data)
 			}
 			data = data[size:]
 		}

@@ -20,19 +20,26 @@ func printable(s string) string {
 
 // escapeControls is s without what could do harm to a terminal.
 func escapeControls(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); {
-		r, size := utf8.DecodeRuneInString(s[i:])
-		if r == '\n' || r == '\t' || r != utf8.RuneError && unicode.IsPrint(r) {
-			b.WriteString(s[i : i+size])
-		} else {
-			for _, c := range []byte(s[i : i+size]) {
-				fmt.Fprintf(&b, `\x%02x`, c)
-			}
-		}
-		i += size
+	var b []byte
+	for rest := []byte(s); len(rest) > 0; {
+		var size int
+		b, size = appendHarmless(b, rest)
+		rest = rest[size:]
 	}
-	return b.String()
+	return string(b)
+}
+
+// appendHarmless appends the first character of data to b, or its bytes as \xNN
+// if it is none that prints, and returns how many bytes of data that were.
+func appendHarmless(b, data []byte) (_ []byte, size int) {
+	r, size := utf8.DecodeRune(data)
+	if r == '\n' || r == '\t' || r != utf8.RuneError && unicode.IsPrint(r) {
+		return append(b, data[:size]...), size
+	}
+	for _, c := range data[:size] {
+		b = fmt.Appendf(b, `\x%02x`, c)
+	}
+	return b, size
 }
 
 // clip shortens s to about max bytes, between two characters.

@@ -17,7 +17,7 @@ import (
 // explainProcess is for a process that cannot be looked at.
 func explainProcess(t target, p *discovery.Process, err error) error {
 	switch {
-	case errors.Is(err, discovery.ErrNoProcess) && strings.Contains(err.Error(), "thread"):
+	case errors.Is(err, discovery.ErrThread):
 		return err
 	case errors.Is(err, discovery.ErrNoProcess):
 		return fmt.Errorf("there is no process %d; oneshot ps lists those with a manhole", t.pid)

@@ -8,7 +8,7 @@
 //	oneshot ps [-json]                           the Go processes, and which have a manhole
 //	oneshot signals PID|MASK [PID|MASK]          signal masks as names; two are compared
 //	oneshot pprof [flags] PID PROFILE [ARG...]   a profile, in go tool pprof
-//	oneshot clean [-n] [DIR]                     removes sockets that nobody listens on
+//	oneshot clean [-n] [-v] [DIR]                removes sockets that nobody listens on
 //	oneshot version
 //	oneshot help [COMMAND]
 //

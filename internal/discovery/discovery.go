@@ -6,6 +6,7 @@ package discovery
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	pathpkg "path"
 	"runtime/debug"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 // Why a process could not be read.
 var (
 	ErrNoProcess    = errors.New("no such process")
+	ErrThread       = fmt.Errorf("%w, but a thread", ErrNoProcess)
 	ErrNotPermitted = errors.New("not permitted")
 )
 

@@ -139,7 +139,7 @@ func explain(file string, err error) error {
 func (p *Process) fromStatus(status procfs.Status) error {
 	// A thread has a folder too, which is in no list.
 	if tgid := status["Tgid"]; tgid != strconv.Itoa(p.PID) {
-		return fmt.Errorf("%w: it is a thread of process %.20s", ErrNoProcess, tgid)
+		return fmt.Errorf("%w of process %.20s", ErrThread, tgid)
 	}
 	uids := strings.Fields(status["Uid"])
 	if len(uids) < 2 {
