@@ -218,3 +218,20 @@ func TestATriggerFileCostsNoCPU(t *testing.T) {
 	}
 	require.Fail(t, "it never rests")
 }
+
+// Two writes may be looked at when both have been done, and the first was not
+// for us.
+func TestAWriteThatIsSeenTwiceOpensOnce(t *testing.T) {
+	file := filepath.Join(tempDir(t), "trigger")
+	m := install(t, Options{TriggerFile: file, NoReceiver: true})
+	m.trigger.mu.Lock()
+	for _, text := range []string{"1\n", fmt.Sprintln(os.Getpid())} {
+		write(t, file, text)
+		require.True(t, m.trigger.drain())
+	}
+	m.trigger.mu.Unlock()
+	m.visited(t)
+	m.trigger.looking.Wait()
+	m.Manhole.log.flush(patience)
+	require.Equal(t, 1, strings.Count(m.log.String(), "names this process"))
+}
