@@ -28,6 +28,9 @@ type trigger struct {
 	fd      int            // of inotify
 	looking sync.WaitGroup // goroutines that look at the file
 
+	reading sync.Mutex // guards what follows, and fd while it is read from
+	closed  bool       // fd may be another file by now, and nobody looks any more
+
 	mu    sync.Mutex // guards what follows
 	file  int        // the watch of the file; -1: there is none to watch
 	dir   int        // the watch of its folder, while there is no file
@@ -148,6 +151,11 @@ func (t *trigger) watchFile() error {
 // if it concerns the file. It reports whether there was anything: if not, the
 // signal is somebody else's.
 func (t *trigger) drain() (ours bool) {
+	t.reading.Lock()
+	defer t.reading.Unlock()
+	if t.closed {
+		return false
+	}
 	buf := make([]byte, 4096)
 	var written, moved bool
 	var dead []int // watches that have ended with their file
@@ -261,6 +269,9 @@ func (t *trigger) fire(except int64) (when int64) {
 // close ends the watch.
 func (t *trigger) close() {
 	signal.Stop(t.signals)
+	t.reading.Lock()
+	t.closed = true
+	t.reading.Unlock()
 	t.looking.Wait()
 	unix.Close(t.fd)
 }

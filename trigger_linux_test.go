@@ -3,6 +3,7 @@ package oneshot
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -234,4 +235,24 @@ func TestAWriteThatIsSeenTwiceOpensOnce(t *testing.T) {
 	m.trigger.looking.Wait()
 	m.Manhole.log.flush(patience)
 	require.Equal(t, 1, strings.Count(m.log.String(), "names this process"))
+}
+
+// The descriptor is somebody else's once it is closed.
+func TestASignalAfterUninstallReadsFromNobody(t *testing.T) {
+	m := install(t, Options{TriggerFile: filepath.Join(tempDir(t), "trigger"), NoReceiver: true})
+	fd := m.trigger.fd
+	require.NoError(t, m.Uninstall())
+	other := filepath.Join(tempDir(t), "other")
+	write(t, other, strings.Repeat("x", 4096))
+	f, err := os.Open(other)
+	require.NoError(t, err)
+	defer f.Close()
+	if int(f.Fd()) != fd { // the lowest that is free
+		require.NoError(t, syscall.Dup3(int(f.Fd()), fd, syscall.O_CLOEXEC))
+		defer syscall.Close(fd)
+	}
+	require.False(t, m.Handle(syscall.SIGIO))
+	at, err := f.Seek(0, io.SeekCurrent)
+	require.NoError(t, err)
+	require.Zero(t, at, "what was the other file's has been read")
 }
