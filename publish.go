@@ -137,12 +137,30 @@ func kindOf(info fs.FileInfo) string {
 	return "device"
 }
 
-// moveAfterLook is moveSocket where the file system cannot do it in one step.
+// moveAfterLook is moveSocket where the file system cannot do it in one step. A
+// dead socket is removed first; to link fails where something stands, be it since
+// a moment ago, and rename would overwrite that.
 func moveAfterLook(tmp, path string) error {
-	if _, err := deadSocketAt(path); err != nil {
+	dead, err := deadSocketAt(path)
+	if err != nil {
 		return err
 	}
-	return os.Rename(tmp, path)
+	if dead != nil {
+		if now, err := os.Lstat(path); err == nil && os.SameFile(now, dead) {
+			_ = syscall.Unlink(path) // or link fails
+		}
+	}
+	err = os.Link(tmp, path)
+	switch {
+	case err == nil:
+		_ = syscall.Unlink(tmp) // it has just been made there
+		return nil
+	case errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("%w: %s: somebody else is putting things there", ErrPathInUse, path)
+	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.ENOTSUP):
+		return os.Rename(tmp, path) // it knows no links
+	}
+	return err
 }
 
 // unlink removes the path if it is still our socket and we are still the

@@ -1,0 +1,87 @@
+//go:build linux || darwin || freebsd
+
+package oneshot
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Where the file system cannot move without replacing, or exchange.
+
+func TestAMoveInTwoSteps(t *testing.T) {
+	path := filepath.Join(tempDir(t), "s")
+	for _, before := range []string{"nothing", "dead socket"} {
+		t.Run(before, func(t *testing.T) {
+			if before == "dead socket" {
+				leaveDeadSocket(t, path)
+			}
+			ln, err := listenAt(path + ".tmp")
+			require.NoError(t, err)
+			defer ln.close()
+			ours, _, err := inodeAt(path + ".tmp")
+			require.NoError(t, err)
+			require.NoError(t, moveAfterLook(path+".tmp", path))
+			now, mode, err := inodeAt(path)
+			require.NoError(t, err)
+			require.Equal(t, ours, now)
+			require.EqualValues(t, 0o600, mode)
+			requireGone(t, path+".tmp")
+			require.NoError(t, os.Remove(path))
+		})
+	}
+	live, err := listenAt(path)
+	require.NoError(t, err)
+	defer live.close()
+	require.ErrorIs(t, moveAfterLook(path+".tmp", path), ErrPathInUse)
+}
+
+// TestAMoveInTwoStepsOverwritesNothing that somebody puts there between them.
+func TestAMoveInTwoStepsOverwritesNothing(t *testing.T) {
+	path := filepath.Join(tempDir(t), "s")
+	var over atomic.Bool
+	lost, planted := make(chan error, 1), atomic.Int64{}
+	go func() {
+		defer close(lost)
+		for !over.Load() {
+			f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL, 0o600)
+			if err != nil {
+				continue
+			}
+			planted.Add(1)
+			mine, _ := f.Stat()
+			f.Close()
+			runtime.Gosched()
+			now, err := os.Lstat(path)
+			if err != nil || !os.SameFile(now, mine) {
+				lost <- errors.Join(errors.New("the file is not there any more"), err)
+				return
+			}
+			_ = os.Remove(path)
+		}
+	}()
+	for moved := 0; moved < 2000 || planted.Load() < 500; {
+		ln, err := listenAt(path + ".tmp")
+		require.NoError(t, err)
+		if err := moveAfterLook(path+".tmp", path); err == nil {
+			moved++
+			_ = syscall.Unlink(path) // the socket, which nobody has replaced
+		} else {
+			require.Regexp(t, "not a socket but a regular file|somebody else is putting things there", err.Error())
+			require.NoError(t, os.Remove(path+".tmp"))
+		}
+		ln.close()
+		if len(lost) > 0 {
+			break
+		}
+	}
+	over.Store(true)
+	require.NoError(t, <-lost)
+}
