@@ -167,8 +167,10 @@ func (c *core) interrupt() bool {
 	c.mu.Lock()
 	stop, busy := c.stop, c.busy
 	c.stopped = true
+	early := stop == nil && !busy && c.script
+	c.gaveUp = c.gaveUp || early
 	c.mu.Unlock()
-	if stop == nil && !busy && c.script {
+	if early {
 		c.in.end() // there is no prompt to start again at
 		return true
 	}

@@ -53,9 +53,9 @@ func (script) Serve(ctx context.Context, s *Session) error {
 func (s *Session) runScript() error {
 	line, err := s.ReadLine()
 	s.mu.Lock()
-	interrupted := s.stopped && !s.busy
+	gaveUp := s.gaveUp
 	s.mu.Unlock()
-	if interrupted {
+	if gaveUp {
 		return errInterrupted
 	}
 	if errors.Is(err, io.EOF) || err == nil && strings.TrimSpace(line) == "" {
