@@ -7,11 +7,13 @@ import (
 	"os"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/frame"
 	"github.com/gomanhole/oneshot/internal/stack"
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
@@ -197,13 +199,20 @@ func (m *Manhole) forget(s *Session) {
 func (s *Session) run() {
 	m := s.m
 	m.log.info("session open", "pid", s.cred.PID, "uid", s.cred.UID, "gid", s.cred.GID)
-	defer blockSignals(*m.opts.Sigmask)()
+	err := checkThreads()
+	if err == nil {
+		defer blockSignals(*m.opts.Sigmask)()
+	}
 	read := make(chan struct{})
 	go func() { s.read(read) }()
-	err := s.serve()
-	s.endStderr()
 	if err == nil {
-		err = s.out.Flush()
+		err = s.serve()
+	} else {
+		s.sayWhy(err, read)
+	}
+	s.endStderr()
+	if flushed := s.out.Flush(); err == nil {
+		err = flushed
 	}
 	if cause := context.Cause(s.ctx); cause != nil {
 		err = cause
@@ -218,6 +227,25 @@ func (s *Session) run() {
 	m.log.info("session closed", args...)
 	m.forget(s)
 	close(s.done)
+}
+
+// sayWhy tells the client why it is not served. It is given a moment to send
+// what it has, as in dismiss.
+func (s *Session) sayWhy(err error, read <-chan struct{}) {
+	text := fmt.Sprintf("oneshot: refused: %v\n", err)
+	if s.script {
+		s.out.frame(frame.Error, text)
+		s.out.frame(frame.End, strconv.Itoa(statusFailed))
+	} else {
+		_, _ = s.out.WriteString(text)
+	}
+	_ = s.Flush()
+	t := time.NewTimer(dismissTime)
+	defer t.Stop()
+	select {
+	case <-read:
+	case <-t.C:
+	}
 }
 
 // read is the goroutine that reads from the client.
