@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -46,6 +47,8 @@ func (w *window) publish() (err error) {
 		w.guard.disarm()
 		if sig := w.guard.fired(); sig != 0 {
 			err = closedBy{sig} // which has removed the socket on its way
+		} else if step := nextStep(err, w.home); step != "" {
+			err = fmt.Errorf("%w; %s, and try again", err, step)
 		}
 		w.reason = err
 		close(w.over)
@@ -59,6 +62,27 @@ func (w *window) publish() (err error) {
 	w.opened = time.Now()
 	w.deadline = w.opened.Add(w.stays)
 	return nil
+}
+
+// nextStep is what helps against a lack that the system tells of; empty: the
+// error itself says it.
+func nextStep(err error, h *home) string {
+	dir := filepath.Dir(h.path)
+	switch {
+	case errors.Is(err, syscall.EMFILE):
+		return fmt.Sprintf("raise the limit (prlimit --pid %d --nofile=N) or have the program close some", h.proc.pid)
+	case errors.Is(err, syscall.ENFILE):
+		return "raise the limit of the system (sysctl fs.file-max)"
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fmt.Sprintf("make room in %s (df -i %s)", dir, dir)
+	case errors.Is(err, syscall.EROFS):
+		return "make " + dir + " writable"
+	case errors.Is(err, fs.ErrNotExist):
+		return "create " + dir
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Sprintf("let uid %d write to %s", os.Geteuid(), dir)
+	}
+	return ""
 }
 
 // isAbstract reports whether a socket path is a name in the abstract namespace

@@ -170,6 +170,9 @@ func (w *window) admit() {
 			// Out of descriptors, as a rule; the client goes on waiting.
 			if !told {
 				told = true
+				if step := nextStep(err, w.home); step != "" {
+					err = fmt.Errorf("%w; %s", err, step)
+				}
 				m.log.error("cannot accept a client, trying on", "path", m.Path(), "err", err)
 			}
 			w.pause(100 * time.Millisecond)
