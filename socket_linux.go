@@ -49,6 +49,8 @@ func moveSocket(tmp, path string) error {
 			continue // it went in the meantime
 		}
 		switch err := exchange(tmp, path); {
+		case errors.Is(err, unix.ENOENT):
+			continue // and so did this
 		case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS):
 			return moveAfterLook(tmp, path) // some know one flag only
 		case err != nil:
