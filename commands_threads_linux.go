@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/bits"
 	"os"
 	"slices"
@@ -106,8 +107,8 @@ func readThreads(ctx context.Context) ([]thread, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer dir.Close()
 	names, err := dir.Readdirnames(maxThreads)
+	dir.Close() // there may be no descriptor for the next file
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
@@ -120,9 +121,14 @@ func readThreads(ctx context.Context) ([]thread, error) {
 		if err != nil {
 			continue
 		}
-		if th, err := procfs.ReadThread(taskDir(tid)); err == nil {
-			threads = append(threads, thread{th, tid, procfs.WaitChannel(taskDir(tid))})
+		th, err := procfs.ReadThread(taskDir(tid))
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+			continue
 		}
+		if err != nil {
+			return nil, err
+		}
+		threads = append(threads, thread{th, tid, procfs.WaitChannel(taskDir(tid))})
 	}
 	slices.SortFunc(threads, func(a, b thread) int {
 		return cmp.Or(cmp.Compare(b.User+b.System, a.User+a.System), cmp.Compare(a.tid, b.tid))
