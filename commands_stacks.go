@@ -183,6 +183,9 @@ func (s *Session) toFile(name string, write func(io.Writer) error) error {
 		return fmt.Errorf("%w; what has been written stays in %s", err, name)
 	}
 	if err != nil {
+		if f.File != nil { // empty, and ours
+			_ = os.Remove(name)
+		}
 		return err
 	}
 	fmt.Fprintf(s.out, "%s written to %s\n", vitals.Bytes(f.n), name)
