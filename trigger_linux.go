@@ -60,14 +60,26 @@ func newTrigger(m *Manhole, path string) (*trigger, error) {
 	defer f.Close()
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
-		return nil, fmt.Errorf("oneshot: TriggerFile %s: %w", path, os.NewSyscallError("inotify_init1", err))
+		return nil, noWatch(path, os.NewSyscallError("inotify_init1", err))
 	}
 	t := &trigger{m: m, path: path, fd: fd, file: -1, dir: -1, signals: make(chan os.Signal, 1)}
 	if err := t.arm(); err != nil {
 		unix.Close(fd)
-		return nil, fmt.Errorf("oneshot: TriggerFile %s: %w", path, err)
+		return nil, noWatch(path, err)
 	}
 	return t, nil
+}
+
+// noWatch is the error of a trigger file that cannot be watched.
+func noWatch(path string, err error) error {
+	step := "leave TriggerFile out and use a signal"
+	switch {
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.ENOSYS):
+		step = "allow the system call (seccomp) or " + step
+	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENOSPC):
+		step = "raise the limit (sysctl fs.inotify; ulimit -n) or " + step
+	}
+	return fmt.Errorf("oneshot: TriggerFile %s cannot be watched: %w; %s", path, err, step)
 }
 
 func (t *trigger) arm() error {
