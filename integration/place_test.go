@@ -1,0 +1,173 @@
+//go:build linux
+
+package integration
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The conditions of the place where the socket is to stand.
+
+// TestAPlanterAtThePath: another user puts things at the path of root's process,
+// thousands of times while windows open and close there. All stay where they are
+// and as they are but dead sockets, and what keeps a window from opening is said.
+func TestAPlanterAtThePath(t *testing.T) {
+	t.Parallel()
+	needRoot(t)
+	dir := shortDir(t)
+	require.NoError(t, os.Chmod(dir, 0o777|os.ModeSticky))
+	cmd := exec.Command(plain(t, "./program"), "windows")
+	cmd.Env = append(os.Environ(), "MANHOLE_PATH="+dir+"/s")
+	c := start(t, cmd, "ready")
+	argv := as(bob, plain(t, "./program"), "planter", dir+"/s", "600")
+	planter := start(t, exec.Command(argv[0], argv[1:]...), "ready")
+	require.Equal(t, 0, planter.wait(t).ExitStatus(), planter.stderr)
+	clear := regexp.MustCompile(`^[0-9]+ opened$|^oneshot: no session: ` + regexp.QuoteMeta(dir) + `/s is not a socket but a (directory|symbolic link|named pipe|regular file); remove it or set SocketPath$` +
+		`|^oneshot: no session: oneshot: the socket path is in use by another socket: ` + regexp.QuoteMeta(dir) + `/s(; end its owner or set SocketPath| keeps changing)$`)
+	c.logs(t, "100 opened", "directory", "symbolic link", "named pipe", "regular file", "end its owner")
+	require.NoError(t, c.Process.Kill())
+	<-c.ended
+	for line := range strings.Lines(c.stderr.String()) {
+		require.Regexp(t, clear, strings.TrimSpace(line))
+	}
+	left, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	for _, entry := range left { // the kill may have left our own
+		require.Equal(t, os.ModeSocket, entry.Type(), entry.Name())
+	}
+}
+
+// in starts a condition in namespaces of its own, as unshare makes them, after
+// a shell command there. Its binary is in /mnt.
+func in(t *testing.T, unshare, before string, condition ...string) *child {
+	t.Helper()
+	needRoot(t)
+	flags := append(strings.Fields(unshare), "--mount")
+	if out, err := exec.Command("unshare", append(flags, "true")...).CombinedOutput(); err != nil {
+		t.Skipf("needs unshare %s: %v: %s", flags, err, out)
+	}
+	binary := plain(t, "./program")
+	script := "mount --bind " + filepath.Dir(binary) + " /mnt && " + before + ` && exec "$0" "$@"`
+	argv := append(flags, "sh", "-c", script, "/mnt/"+filepath.Base(binary))
+	return start(t, exec.Command("unshare", append(argv, condition...)...), "ready")
+}
+
+// inside runs a shell command in the mount namespace of the program.
+func (c *child) inside(t *testing.T, script string) {
+	t.Helper()
+	out, err := exec.Command("nsenter", "--mount", "--target", fmt.Sprint(c.Process.Pid), "sh", "-c", script).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+}
+
+// TestPlaces: a folder that has become unfit, as the log says, and what helps.
+func TestPlaces(t *testing.T) {
+	for _, test := range []struct {
+		name, mount string // of the folder, as the current one
+		spoil       string
+		says        []string // by the log; nothing: the window opens
+		mend        string
+	}{
+		{"removed", "", "rmdir $PWD", []string{"no such file or directory; create ", ", and try again"}, "mkdir $PWD"},
+		{"a file instead", "", "rmdir $PWD; touch $PWD", []string{"not a directory"}, "rm $PWD; mkdir $PWD"},
+		{"read-only", "mount -t tmpfs none $PWD", "mount -o remount,ro $PWD", []string{"read-only file system; make ", " writable, and try again"}, "mount -o remount,rw $PWD"},
+		{"no inodes", "mount -t tmpfs -o nr_inodes=10 none $PWD", "cd $PWD; i=0; while touch f$i; do i=$((i+1)); done; true",
+			[]string{"no space left on device; make room in ", "(df -i ", ", and try again"}, "rm $PWD/f*"},
+		{"no blocks", "mount -t tmpfs -o size=16k none $PWD", "dd if=/dev/zero of=$PWD/f bs=1k count=64; true", nil, "rm $PWD/f"},
+		{"noexec", "mount -t tmpfs -o noexec,nosuid,nodev none $PWD", "true", nil, "true"},
+		{"no sticky bit", "chmod 0777 $PWD", "true", nil, "true"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(shortDir(t), "d")
+			require.NoError(t, os.Mkdir(dir, 0o755))
+			set := "PWD=" + dir + "; "
+			mount := "true"
+			if test.mount != "" {
+				mount = test.mount
+			}
+			c := in(t, "", set+mount+" && export MANHOLE_PATH="+dir+"/s", "deadlocked")
+			c.path = fmt.Sprintf("/proc/%d/root%s/s", c.Process.Pid, dir)
+			require.Contains(t, c.session(t, "exit\n"), ">>> ")
+			c.inside(t, set+test.spoil)
+			if test.says != nil {
+				c.signal(t, usr2)
+				c.logs(t, append([]string{"no window", "path=" + dir + "/s"}, test.says...)...)
+			} else {
+				c.serves(t, "gc", "collected in")
+			}
+			if test.name == "no sticky bit" {
+				c.logs(t, "another user can put a socket in place of the manhole's", "chmod +t "+dir)
+			}
+			c.inside(t, set+test.mend)
+			c.serves(t, "gc", "collected in")
+		})
+	}
+}
+
+// TestOutputThatFindsNoRoom: a file that stays empty does not stay.
+func TestOutputThatFindsNoRoom(t *testing.T) {
+	t.Parallel()
+	dir := shortDir(t)
+	c := in(t, "", "mount -t tmpfs -o size=16k none "+dir+" && dd if=/dev/zero of="+dir+"/f bs=1k count=64 2>/dev/null; export MANHOLE_PATH="+dir+"/s", "deadlocked")
+	root := fmt.Sprintf("/proc/%d/root%s", c.Process.Pid, dir)
+	c.path = root + "/s"
+	c.serves(t, "profile goroutine -o "+dir+"/p", "no space left on device")
+	require.NoFileExists(t, root+"/p")
+}
+
+// TestNoProc: what is read from /proc says so; all else works.
+func TestNoProc(t *testing.T) {
+	t.Parallel()
+	c := in(t, "", "umount -l /proc", "deadlocked")
+	c.open(t)
+	conn := c.dial(t)
+	require.Contains(t, conn.until(">>> "), "select (no cases)")
+	require.NoFileExists(t, c.path)
+	for _, row := range []struct{ command, says string }{
+		{"stacks", "by identical stacks"},
+		{"mem", "heap in use"},
+		{"gc", "collected in"},
+		{"metrics /sched/gomaxprocs", "threads"},
+		{"env HOME", os.Getenv("HOME")},
+		{"build", "integration/program"},
+		{"threads", "threads: open /proc/self/task: no such file or directory"},
+		{"fds", "fds: open /proc/self/fd: no such file or directory"},
+		{"signals", "the masks are read from /proc, which is not there"},
+		{"proc", "proc: open /proc/self: no such file or directory"},
+	} {
+		conn.says(row.command, row.says)
+	}
+	require.NoError(t, conn.Close())
+	c.serves(t, "build", "integration/program")
+}
+
+// TestSystemCallsAreRefused: without memfd_create there is no notice in
+// /proc/PID/maps, for which only the client oneshot looks; without inotify there is
+// no trigger file.
+func TestSystemCallsAreRefused(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct{ errno, says string }{
+		{"EPERM", "operation not permitted"},
+		{"ENOSYS", "function not implemented"},
+	} {
+		c := startIn(t, "refused", row.errno, "")
+		maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", c.Process.Pid))
+		require.NoError(t, err)
+		require.NotContains(t, string(maps), "oneshot:v1")
+		c.serves(t, "gc", "collected in")
+
+		file := filepath.Join(t.TempDir(), "trigger")
+		out, err := exec.Command(plain(t, "./program"), "refused", row.errno, file).CombinedOutput()
+		require.Error(t, err)
+		require.Equal(t, "oneshot: TriggerFile "+file+" cannot be watched: inotify_init1: "+row.says+
+			"; allow the system call (seccomp) or leave TriggerFile out and use a signal\n", string(out))
+	}
+}

@@ -1,0 +1,143 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/gomanhole/oneshot"
+	"golang.org/x/sys/unix"
+)
+
+func init() {
+	conditions["windows"] = windows
+	conditions["planter"] = planter
+}
+
+// windows opens one window after another, each for a moment, and says what
+// kept one from opening.
+func windows([]string) {
+	m := install(func(o *oneshot.Options) {
+		o.ConnectTimeout = 100 * time.Microsecond
+		o.Logger = slog.New(slog.DiscardHandler)
+	})
+	ready()
+	for opened := 0; ; {
+		pause(rand.N(200 * time.Microsecond)) // something can be planted now
+		switch err := m.Oneshot(context.Background()); {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			if opened++; opened%100 == 0 {
+				fmt.Fprintln(os.Stderr, opened, "opened")
+			}
+		default:
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}
+}
+
+// planter puts things at a path, so many times, each for a moment, and ends with
+// an error if one does not stay what and where it is. What it finds there it cannot
+// remove, since the folder has the sticky bit.
+func planter(args []string) {
+	path, n := args[0], number(args[1])
+	precious := filepath.Join(filepath.Dir(path), "precious")
+	try(os.WriteFile(precious, []byte("precious"), 0o600))
+	kinds := []func(at string) error{
+		func(at string) error { return os.Mkdir(at, 0o777) },
+		func(at string) error { return os.Symlink(precious, at) },
+		func(at string) error { return os.Symlink("nowhere", at) },
+		func(at string) error { return unix.Mkfifo(at, 0o666) },
+		func(at string) error { return os.WriteFile(at, []byte("planted"), 0o600) },
+		func(at string) error { return bind(at, true) },
+	}
+	ready()
+	at := path + "-planted"
+	for i := range n {
+		try(kinds[i%len(kinds)](at))
+		planted, err := os.Lstat(at)
+		try(err)
+		if rand.IntN(2) == 0 { // a dead socket first, which may be replaced, and then is not what it was
+			dead := path + "-dead"
+			try(bind(dead, false))
+			for os.Rename(dead, path) != nil {
+			}
+			pause(rand.N(50 * time.Microsecond))
+		}
+		for os.Rename(at, path) != nil {
+			if planted.IsDir() {
+				_ = os.Remove(path) // a dead one; no folder can be moved there
+			}
+		}
+		pause(rand.N(300 * time.Microsecond))
+		takeBack(path, planted)
+	}
+	if text, err := os.ReadFile(precious); string(text) != "precious" {
+		fail(fmt.Errorf("the file behind the link has become %q, %v", text, err))
+	}
+	try(os.Remove(precious))
+}
+
+// takeBack removes what was planted, and fails if that is not at the path. It
+// may be put aside for a moment, and back again.
+func takeBack(path string, planted os.FileInfo) {
+	var now os.FileInfo
+	var err error
+	for range 10_000 {
+		if now, err = os.Lstat(path); err == nil && os.SameFile(now, planted) {
+			text := []byte("planted")
+			if planted.Mode().IsRegular() {
+				text, err = os.ReadFile(path)
+			}
+			if err == nil && string(text) != "planted" {
+				fail(fmt.Errorf("the file has become %q", text))
+			}
+			if err == nil {
+				err = os.Remove(path)
+			}
+			if err == nil {
+				return
+			}
+		}
+		time.Sleep(time.Millisecond)
+	}
+	fail(fmt.Errorf("the %v has become %v, %v", planted.Mode(), now, err))
+}
+
+// pause is short; to sleep takes a millisecond at least on some machines.
+func pause(d time.Duration) {
+	for began := time.Now(); time.Since(began) < d; {
+		runtime.Gosched()
+	}
+}
+
+var live = -1 // the listening socket
+
+func bind(path string, listen bool) error {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		return err
+	}
+	if !listen {
+		return unix.Close(fd)
+	}
+	_ = unix.Close(live)
+	live = fd
+	return unix.Listen(fd, 1)
+}
+
+func try(err error) {
+	if err != nil {
+		fail(err)
+	}
+}
