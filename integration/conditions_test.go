@@ -3,14 +3,158 @@
 package integration
 
 import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
 // The conditions of the program itself: whatever it does, the door opens.
 
+// serves has a session, and then another with the given line after stacks and
+// mem, which must find what is given: nothing is left of either, and the program is
+// alive.
+func (c *child) serves(t *testing.T, line string, finds ...string) string {
+	t.Helper()
+	require.Contains(t, c.session(t, "exit\n"), "help lists the commands")
+	c.leftNothing(t)
+	before := c.descriptors(t) // the runtime's poller has its own now
+	out := c.session(t, "stacks\nmem\n"+line+"\n")
+	for _, text := range append([]string{"by identical stacks", "heap in use", "settings "}, finds...) {
+		require.Contains(t, out, text)
+	}
+	require.Equal(t, 4, strings.Count(out, ">>> "), "each line has been answered: %s", out)
+	c.leftNothing(t)
+	eventually(t, func() bool { return c.descriptors(t) == before }, "descriptors are left")
+	return out
+}
+
+func (c *child) leftNothing(t *testing.T) {
+	t.Helper()
+	left, err := filepath.Glob(c.path + "*")
+	require.NoError(t, err)
+	require.Empty(t, left)
+	select {
+	case <-c.ended:
+		require.FailNow(t, "the program has ended", "%v: %s", c.ProcessState, c.stderr)
+	default:
+	}
+}
+
+func (c *child) descriptors(t *testing.T) int {
+	t.Helper()
+	fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", c.Process.Pid))
+	require.NoError(t, err)
+	return len(fds)
+}
+
+// logs waits for texts in what the program has logged.
+func (c *child) logs(t *testing.T, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		eventually(t, func() bool { return strings.Contains(c.stderr.String(), text) }, "%q is not logged: %s", text, c.stderr)
+	}
+}
+
 func TestEveryGoroutineIsDeadlocked(t *testing.T) {
+	t.Parallel()
 	c := startIn(t, "deadlocked")
 	require.Contains(t, c.session(t, "stacks\n"), "select (no cases)")
+	startIn(t, "deadlocked-on-locks").serves(t, "gc", "sync.Mutex.Lock", "chan receive", "collected in")
+}
+
+// TestEveryCPUIsTaken: a command may take long, and is answered.
+func TestEveryCPUIsTaken(t *testing.T) {
+	for _, procs := range []string{"1", "2"} {
+		t.Run("GOMAXPROCS "+procs, func(t *testing.T) {
+			t.Setenv("GOMAXPROCS", procs)
+			startIn(t, "spinning", "8").serves(t, "maxprocs", "on CPU at every look", "GOMAXPROCS is "+procs)
+		})
+	}
+}
+
+// TestTheProgramsLogIsLocked: the manhole's own records wait there too.
+func TestTheProgramsLogIsLocked(t *testing.T) {
+	for _, log := range []string{"log", "slog", "handler"} {
+		t.Run(log, func(t *testing.T) {
+			t.Parallel()
+			startIn(t, "log-locked", log).serves(t, "threads", "9 goroutines queue for a lock in log", "threads: ")
+		})
+	}
+}
+
+func TestTheCollectorIsAtItsLimit(t *testing.T) {
+	startIn(t, "memory-limit").serves(t, "memlimit", "the memory limit of 32.0 MiB is reached", "memory limit is 32.0 MiB")
+}
+
+// TestAMillionGoroutines: to print them one by one takes the program seconds in
+// which it stands still.
+func TestAMillionGoroutines(t *testing.T) {
+	if free := available(t); free < 4<<30 {
+		t.Skipf("needs 4 GiB of memory, of which there are %d MiB; end other programs", free>>20)
+	}
+	c := startIn(t, "goroutines", "1000000")
+	out := c.serves(t, "metrics /sched/pauses/total/other", "1000000 (99%) chan receive")
+	pause := regexp.MustCompile(`/sched/pauses/total/other:seconds .* max <= (\S+)`).FindStringSubmatch(out)
+	require.NotNil(t, pause, out)
+	longest, err := time.ParseDuration(pause[1])
+	require.NoError(t, err)
+	require.Less(t, longest, time.Second) // 3.8 s where the runtime prints them (README)
+}
+
+func available(t *testing.T) int {
+	t.Helper()
+	info, err := os.ReadFile("/proc/meminfo")
+	require.NoError(t, err)
+	found := regexp.MustCompile(`MemAvailable: +(\d+) kB`).FindSubmatch(info)
+	require.NotNil(t, found)
+	kB, err := strconv.Atoi(string(found[1]))
+	require.NoError(t, err)
+	return kB << 10
+}
+
+func TestEveryThreadIsLocked(t *testing.T) {
+	t.Parallel()
+	startIn(t, "threads-locked", "300").serves(t, "threads", "300 (99%) select (no cases)")
+}
+
+// TestEveryThreadIsInC: 200 calls that do not return, main's among them.
+func TestEveryThreadIsInC(t *testing.T) {
+	t.Parallel()
+	need(t, "gcc", "gcc")
+	out, err := exec.Command("go", "env", "CGO_ENABLED").Output()
+	require.NoError(t, err)
+	if strings.TrimSpace(string(out)) != "1" {
+		t.Skip("needs cgo; set CGO_ENABLED=1")
+	}
+	c := start(t, exec.Command(plain(t, "./cgoprogram")), "ready")
+	c.serves(t, "threads", "main._Cfunc_sleep", "main._Cfunc_read", "threads: ")
+}
+
+// withInput starts a condition whose standard input the test writes; its socket
+// stands in a folder, if one is given.
+func withInput(t *testing.T, dir string, condition ...string) (c *child, line func(string)) {
+	t.Helper()
+	cmd := exec.Command(plain(t, "./program"), condition...)
+	if dir != "" {
+		cmd.Env = append(os.Environ(), "MANHOLE_PATH="+dir+"/manhole-%p")
+	}
+	in, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	c = start(t, cmd, "ready")
+	if dir != "" {
+		c.path = filepath.Join(dir, filepath.Base(c.path))
+	}
+	return c, func(text string) {
+		t.Helper()
+		_, err := fmt.Fprintln(in, text)
+		require.NoError(t, err)
+	}
 }

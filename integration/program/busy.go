@@ -1,0 +1,164 @@
+//go:build linux
+
+package main
+
+import (
+	"log"
+	"log/slog"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+func init() {
+	conditions["deadlocked-on-locks"] = deadlockedOnLocks
+	conditions["spinning"] = spinning
+	conditions["log-locked"] = logLocked
+	conditions["memory-limit"] = memoryLimit
+	conditions["goroutines"] = goroutines
+	conditions["threads-locked"] = threadsLocked
+}
+
+// deadlockedOnLocks: every goroutine, main included, waits for another.
+func deadlockedOnLocks([]string) {
+	install()
+	var a, b sync.Mutex
+	c, d := make(chan int), make(chan int)
+	var both sync.WaitGroup
+	both.Add(2)
+	take := func(first, second *sync.Mutex) {
+		first.Lock()
+		both.Done()
+		both.Wait()
+		second.Lock()
+	}
+	go take(&a, &b)
+	go take(&b, &a)
+	go func() { c <- <-d }()
+	both.Wait()
+	ready()
+	d <- <-c
+}
+
+// spinning has so many goroutines for each CPU that never wait nor call anything.
+func spinning(args []string) {
+	install()
+	for range number(args[0]) * runtime.NumCPU() {
+		go func() {
+			for i := 0; ; i++ {
+				_ = i
+			}
+		}()
+	}
+	ready()
+	select {}
+}
+
+// stuck is a writer that never comes back.
+type stuck struct{ entered chan struct{} }
+
+func (s stuck) Write([]byte) (int, error) {
+	close(s.entered)
+	select {}
+}
+
+// logLocked: the lock of the program's log is never given back. The argument is
+// the log: log, slog over log as it is by default, or slog with a handler.
+func logLocked(args []string) {
+	w := stuck{make(chan struct{})}
+	switch args[0] {
+	case "log", "slog":
+		log.SetOutput(w)
+	case "handler":
+		slog.SetDefault(slog.New(slog.NewTextHandler(w, nil)))
+	}
+	install()
+	for range 10 {
+		go func() {
+			if args[0] == "log" {
+				log.Print("never written")
+			} else {
+				slog.Info("never written")
+			}
+		}()
+	}
+	<-w.entered
+	ready()
+	select {}
+}
+
+// memoryLimit has the collector run all the time: what is in use is over the
+// limit, and the program goes on allocating.
+func memoryLimit([]string) {
+	install()
+	for range 32 << 20 / (8 + 8) { // 8 bytes, and 8 of the pointer to them
+		inUse = append(inUse, new(int))
+	}
+	runtime.GC()
+	debug.SetMemoryLimit(32 << 20)
+	for range runtime.NumCPU() {
+		go func() {
+			for {
+				passing.Store(new([1 << 10]byte))
+			}
+		}()
+	}
+	var m runtime.MemStats
+	for runtime.ReadMemStats(&m); m.NumGC < 30; runtime.ReadMemStats(&m) {
+		time.Sleep(10 * time.Millisecond)
+	}
+	ready()
+	select {}
+}
+
+var (
+	inUse   []*int
+	passing atomic.Pointer[[1 << 10]byte] // makes garbage of what was there
+)
+
+// goroutines has so many of them wait for a channel.
+func goroutines(args []string) {
+	install()
+	wait := make(chan struct{})
+	for range number(args[0]) {
+		go func() { <-wait }()
+	}
+	ready()
+	select {}
+}
+
+// threadsLocked has so many goroutines, each locked to a thread of its own, main
+// too.
+func threadsLocked(args []string) {
+	runtime.LockOSThread()
+	install()
+	var begun sync.WaitGroup
+	for range number(args[0]) {
+		begun.Add(1)
+		go func() {
+			runtime.LockOSThread()
+			begun.Done()
+			select {}
+		}()
+	}
+	begun.Wait()
+	ready()
+	select {}
+}
+
+func number(s string) int {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		fail(err)
+	}
+	return n
+}
+
+func fail(err error) {
+	_, _ = os.Stderr.WriteString(err.Error() + "\n")
+	os.Exit(1)
+}

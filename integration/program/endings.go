@@ -1,0 +1,51 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"log"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+)
+
+func init() {
+	conditions["ending"] = ending
+}
+
+// ending ends in the way that the first argument names, at a line on the
+// standard input. The second says what it has: a manhole; the signal, of which it
+// is notified and does nothing; or nothing.
+func ending(args []string) {
+	switch args[1] {
+	case "manhole":
+		install()
+	case "signal":
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGUSR2)
+	}
+	for range 2000 { // so that stacks -go does not fit into a socket
+		go func() { select {} }()
+	}
+	ready()
+	end := bufio.NewReader(os.Stdin)
+	_, _ = end.ReadString('\n')
+	switch args[0] {
+	case "panic":
+		panic("the end")
+	case "exit":
+		os.Exit(7)
+	case "log.Fatal":
+		log.Fatal("the end")
+	case "goexit":
+		defer println("main ends")
+		runtime.Goexit()
+	case "goexit, then exit":
+		go func() {
+			_, _ = end.ReadString('\n')
+			os.Exit(7)
+		}()
+		runtime.Goexit()
+	}
+}
