@@ -1,0 +1,136 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// A program that serves, and clients of manholes that are not as they should
+// be. The clients are programs too: some have to run as another user, or to end.
+func init() {
+	// echo PATH serves at a unix socket of its own.
+	conditions["echo"] = func(args []string) {
+		ln := must(net.Listen("unix", args[0]))
+		install()
+		ready()
+		for {
+			conn := must(ln.Accept())
+			go func() {
+				defer conn.Close()
+				_, _ = io.Copy(conn, conn)
+			}()
+		}
+	}
+
+	// clients N PATH [PID] is so many at once. It tells how many had which answer.
+	// The process PID is stopped until no more of them can connect.
+	conditions["clients"] = func(args []string) {
+		n, path, full := must(strconv.Atoi(args[0])), args[1], func() {}
+		if len(args) > 2 {
+			pid := must(strconv.Atoi(args[2]))
+			must(0, syscall.Kill(pid, syscall.SIGSTOP))
+			full = sync.OnceFunc(func() { must(0, syscall.Kill(pid, syscall.SIGCONT)) })
+		}
+		answers := make(chan string)
+		var begin sync.WaitGroup
+		begin.Add(1)
+		for range n {
+			go func() {
+				begin.Wait()
+				answers <- answer(path, full)
+			}()
+		}
+		begin.Done()
+		count := map[string]int{}
+		for range n {
+			count[<-answers]++
+		}
+		for answer, n := range count {
+			fmt.Printf("%d %s\n", n, answer)
+		}
+	}
+
+	// flood PATH is 50 clients that come again and again.
+	conditions["flood"] = func(args []string) {
+		for range 50 {
+			go func() {
+				for {
+					answer(args[0], func() {})
+				}
+			}()
+		}
+		ready()
+		time.Sleep(time.Hour)
+	}
+
+	// gone PATH connects, sends a command and is gone.
+	conditions["gone"] = func(args []string) {
+		conn := must(net.Dial("unix", args[0]))
+		must(io.WriteString(conn, "gc\n"))
+	}
+}
+
+// answer is what a client is told: entered if it is let in, or else the
+// manhole's line, or else what the kernel says. It calls full if it has to wait
+// for a place in the queue.
+func answer(path string, full func()) string {
+	var conn net.Conn
+	for {
+		var err error
+		conn, err = net.Dial("unix", path)
+		if errors.Is(err, syscall.EAGAIN) { // a blocking connect would wait for room
+			full()
+			time.Sleep(time.Millisecond)
+			continue
+		}
+		if err != nil {
+			return reason(err)
+		}
+		break
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+	lines := bufio.NewReader(conn)
+	line, err := lines.ReadString('\n')
+	if err != nil {
+		return reason(err)
+	}
+	if strings.HasPrefix(line, "oneshot: ") {
+		return strings.TrimSpace(line)
+	}
+	if _, err = io.WriteString(conn, "exit\n"); err == nil {
+		_, err = io.Copy(io.Discard, lines)
+	}
+	if err != nil {
+		return reason(err)
+	}
+	return "entered"
+}
+
+func reason(err error) string {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno.Error()
+	}
+	return err.Error()
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, strings.Join(slices.Concat(os.Args[1:], []string{err.Error()}), " "))
+		os.Exit(1)
+	}
+	return v
+}
