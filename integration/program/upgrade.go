@@ -1,0 +1,80 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// upgrade PATH serves at PATH, and hands its listening socket over to a new
+// process of the same program when SIGHUP comes, as tableflip does: the successor
+// says when it is ready, and the predecessor ends after those it serves, in the
+// manhole too. All of them end with their standard input.
+func init() {
+	const inherited, readiness = 3, 4 // descriptors of a successor
+	conditions["upgrade"] = func(args []string) {
+		go func() {
+			_, _ = io.Copy(io.Discard, os.Stdin)
+			os.Exit(0)
+		}()
+		successor := len(args) == 0
+		var l net.Listener
+		if successor {
+			l = must(net.FileListener(os.NewFile(inherited, "listener")))
+		} else {
+			l = must(net.Listen("unix", args[0]))
+		}
+		ln := l.(*net.UnixListener)
+		ln.SetUnlinkOnClose(false)
+		hup := make(chan os.Signal, 1)
+		signal.Notify(hup, syscall.SIGHUP)
+		m := install()
+		var accepting, served sync.WaitGroup
+		accepting.Go(func() {
+			for {
+				conn, err := ln.Accept()
+				if err != nil {
+					return
+				}
+				served.Go(func() {
+					defer conn.Close()
+					fmt.Fprintln(conn, os.Getpid())
+					_, _ = io.Copy(io.Discard, conn)
+				})
+			}
+		})
+		if successor {
+			must(io.WriteString(os.NewFile(readiness, "readiness"), "ready\n"))
+		} else {
+			ready()
+		}
+
+		<-hup
+		// Clients wait in the queue meanwhile. Accept must not: with the file that a
+		// child is given, os/exec makes the socket a blocking one.
+		must(0, ln.SetDeadline(time.Now()))
+		accepting.Wait()
+		file := must(ln.File())
+		isReady, says, err := os.Pipe()
+		must(0, err)
+		next := exec.Command(os.Args[0], "upgrade")
+		next.Stdin, next.Stderr = os.Stdin, os.Stderr
+		next.ExtraFiles = []*os.File{file, says}
+		must(0, next.Start())
+		must(0, says.Close())
+		must(io.ReadFull(isReady, make([]byte, len("ready\n"))))
+		must(0, ln.Close())
+		served.Wait()
+		must(0, m.Uninstall())
+		must(0, m.Drain(context.Background()))
+	}
+}
