@@ -2,8 +2,12 @@ package oneshot
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"os"
+	"os/signal"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -100,8 +104,27 @@ func (e entry) write() {
 	defer func() { _ = recover() }()
 	ctx := context.Background()
 	if h := e.logger.Handler(); h.Enabled(ctx, e.record.Level) {
+		defer surviveSIGPIPE(h)()
 		_ = h.Handle(ctx, e.record) // there is nowhere to report a failing log to
 	}
+}
+
+// surviveSIGPIPE keeps a record from ending the program, until the returned
+// function is called. os.File has the runtime do that if the standard output or
+// error is a pipe that nobody reads any more, unless somebody is notified of
+// SIGPIPE (os/signal). A program that never writes there would live on but for us;
+// what it writes there at the same moment does not end it either.
+func surviveSIGPIPE(h slog.Handler) (done func()) {
+	broken := hungUp(2)
+	if fmt.Sprintf("%T", h) != "*slog.defaultHandler" { // that has nothing to do with the standard output
+		broken = broken || hungUp(1)
+	}
+	if !broken || signal.Ignored(syscall.SIGPIPE) { // to be notified would end its being ignored
+		return func() {}
+	}
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGPIPE)
+	return func() { signal.Stop(c) }
 }
 
 // flush waits until all that was logged has been written, at most for d.

@@ -411,3 +411,56 @@ func TestABrokenStandardOutputEndsTheProgramAsEver(t *testing.T) {
 		}
 	}
 }
+
+// TestALogThatNobodyReadsDoesNotEndTheProgram: os.File ends a program that writes
+// to its standard output or error when nobody reads it any more. One that does
+// not write must not be ended by the manhole's log.
+func TestALogThatNobodyReadsDoesNotEndTheProgram(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		breaks string
+		steps  []string
+	}{
+		{"standard error", "dup 3 2", []string{"install"}},
+		{"standard error, with a logger of the program's", "dup 3 2", []string{"log stderr", "install"}},
+		{"standard output, with a logger of the program's", "dup 3 1", []string{"log stdout", "install"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := startWithBrokenPipe(t, test.steps...)
+			_, err := io.WriteString(p.steps, "quietly "+test.breaks+"\n")
+			require.NoError(t, err)
+			eventually(t, func() bool { return p.sameFile(t, 3, test.breaks) }, "not broken")
+			for range 20 {
+				require.Contains(t, p.session(t, "gc\nexit\n"), "collected in")
+			}
+			p.open(t)
+			require.Contains(t, p.answers(t, p.path), "collected in")
+
+			// Its own writing ends it as ever, but for what it writes at the moment at
+			// which the log does.
+			eventually(t, func() bool {
+				_, _ = io.WriteString(p.steps, "write hello\n") // it may have ended
+				select {
+				case <-p.ended:
+					return true
+				default:
+					return false
+				}
+			}, "it does not end")
+			status := p.wait(t)
+			require.Equal(t, syscall.SIGPIPE, status.Signal(), "%#x", status)
+		})
+	}
+}
+
+// sameFile reports whether the last descriptor of a dup step is what descriptor
+// fd is.
+func (c *child) sameFile(t *testing.T, fd int, step string) bool {
+	t.Helper()
+	link := func(fd string) string {
+		to, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", c.Process.Pid, fd))
+		require.NoError(t, err)
+		return to
+	}
+	return link(strconv.Itoa(fd)) == link(step[strings.LastIndexByte(step, ' ')+1:])
+}
