@@ -153,7 +153,7 @@ func startChild(condition ...string) *exec.Cmd {
 	runtime.LockOSThread() // whose end is that of the child
 	child := exec.Command(os.Args[0], condition...)
 	child.Stderr = os.Stderr
-	child.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	child.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} // which leaves no file
 	out := must(child.StdoutPipe())
 	must(0, child.Start())
 	must(io.ReadFull(out, make([]byte, len("ready\n"))))
