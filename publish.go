@@ -40,7 +40,7 @@ func (w *window) publish() (err error) {
 	if err != nil {
 		if ln != nil {
 			if tmp != "" {
-				_ = syscall.Unlink(tmp) // it may be gone
+				_ = w.removeOwn(tmp) // what was exchanged for it stays if it could not be put back
 			}
 			ln.close()
 		}
@@ -106,13 +106,13 @@ func (w *window) listenAbstract() (*listener, error) {
 // move gives the listening socket at tmp its path.
 func (w *window) move(ln *listener, tmp string) error {
 	own, mode, err := inodeAt(tmp)
+	w.own = own
 	if err == nil && mode != 0o600 { // a peculiar umask takes from the owner too
 		err = os.Chmod(tmp, 0o600)
 	}
 	if err != nil {
 		return err
 	}
-	w.own = own
 	w.guard.own(own, ln)
 	return moveSocket(tmp, w.home.path)
 }
@@ -194,13 +194,20 @@ func (w *window) unlink() {
 	if !w.home.proc.isThis() || isAbstract(path) {
 		return
 	}
-	now, _, err := inodeAt(path)
-	if err == nil && now == w.own {
-		err = syscall.Unlink(path)
-	} else if err == nil {
-		err = errors.New("something else stands there now; it is left alone")
-	}
+	err := w.removeOwn(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		w.m.log.warn("the socket was not removed", "path", path, "err", err)
 	}
+}
+
+// removeOwn removes what stands at path if it is our socket.
+func (w *window) removeOwn(path string) error {
+	now, _, err := inodeAt(path)
+	if err != nil {
+		return err
+	}
+	if now != w.own {
+		return errors.New("something else stands there now; it is left alone")
+	}
+	return syscall.Unlink(path)
 }

@@ -59,8 +59,12 @@ func moveSocket(tmp, path string) error {
 		if got, err := os.Lstat(tmp); err == nil && os.SameFile(got, dead) {
 			return syscall.Unlink(tmp)
 		}
-		if err := exchange(tmp, path); err != nil {
-			return &os.LinkError{Op: "put back", Old: tmp, New: path, Err: err}
+		err = exchange(tmp, path)
+		if errors.Is(err, unix.ENOENT) { // ours has been removed
+			err = unix.Renameat2(unix.AT_FDCWD, tmp, unix.AT_FDCWD, path, unix.RENAME_NOREPLACE)
+		}
+		if err != nil {
+			return &os.LinkError{Op: "put back what is not ours", Old: tmp, New: path, Err: err}
 		}
 	}
 	return fmt.Errorf("%w: %s keeps changing", ErrPathInUse, path)

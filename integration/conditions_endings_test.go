@@ -30,13 +30,13 @@ var stages = []struct {
 		c.logs(t, "window open")
 	}, true},
 	{"output half read", func(t *testing.T, c *child) {
-		conn := c.enter(t)
+		conn := c.begin(t)
 		_, err := fmt.Fprintln(conn, "stacks -go") // of 2,000 goroutines
 		require.NoError(t, err)
 		conn.until("[select (no cases)")
 	}, false},
 	{"long command", func(t *testing.T, c *child) {
-		conn := c.enter(t)
+		conn := c.begin(t)
 		_, err := fmt.Fprintln(conn, "profile cpu -seconds 100 -o "+filepath.Dir(c.path)+"/cpu")
 		require.NoError(t, err)
 		c.logs(t, "profile cpu -seconds 100")
@@ -44,8 +44,8 @@ var stages = []struct {
 	{"session over", func(t *testing.T, c *child) { c.serves(t, "gc") }, false},
 }
 
-// enter begins a session.
-func (c *child) enter(t *testing.T) conversation {
+// begin begins a session.
+func (c *child) begin(t *testing.T) conversation {
 	t.Helper()
 	c.open(t)
 	conn := c.dial(t)
