@@ -32,12 +32,17 @@ const patience = 30 * time.Second
 var server string
 
 // plain builds a package as its users would, not with what these tests were
-// built with, once, and returns the binary, which every user may run.
+// built with, once, and returns the binary, which every user may run. It is a
+// static one, which needs no C library where there is none, but for cgoprogram.
 func plain(t *testing.T, pkg string) string {
 	t.Helper()
 	built, _ := binaries.LoadOrStore(pkg, sync.OnceValues(func() (string, error) {
 		file := filepath.Join(filepath.Dir(server), strings.ReplaceAll(filepath.Clean(pkg), "/", "-"))
-		out, err := exec.Command("go", "build", "-o", file, pkg).CombinedOutput()
+		build := exec.Command("go", "build", "-o", file, pkg)
+		if pkg != "./cgoprogram" {
+			build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		}
+		out, err := build.CombinedOutput()
 		if err != nil {
 			err = fmt.Errorf("building %s: %w\n%s", pkg, err, out)
 		}
