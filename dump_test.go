@@ -110,10 +110,12 @@ func TestALongStopWantsForce(t *testing.T) {
 // TestDeepStacksAreNotWalkedUnasked: few goroutines can have very many frames.
 func TestDeepStacksAreNotWalkedUnasked(t *testing.T) {
 	t.Cleanup(func() { // of the stacks, for the tests that come after
-		eventually(t, func() bool {
+		for end := time.Now().Add(patience); !quicklyTraced(); time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("the stacks are not given back: %d goroutines, %d bytes", runtime.NumGoroutine(), vitals.StackBytes())
+			}
 			runtime.GC()
-			return quicklyTraced()
-		}, "the stacks are not given back")
+		}
 	})
 	parkMany(t, 40, func(stop <-chan struct{}) { waitBelow(20_000, stop) })
 	out := dumped(t, DumpOptions{Groups: -1})
