@@ -210,11 +210,19 @@ func (t sigThread) listens() (SignalSet, error) {
 	if t.dir == "" {
 		return 0, fmt.Errorf("the runtime's signal thread was not found")
 	}
-	blocked, err := blockedBy(t.dir)
-	if err != nil {
-		return 0, err
+	const tries, handling = 1000, time.Millisecond // on a busy machine it may lose its CPU there
+	for range tries {
+		blocked, err := blockedBy(t.dir)
+		if err != nil {
+			return 0, err
+		}
+		// While the thread is in a signal handler it has everything blocked.
+		if !blocked.has(syscall.SIGHUP) {
+			return ^blocked &^ neverBlocked, nil
+		}
+		time.Sleep(handling)
 	}
-	return ^blocked &^ neverBlocked, nil
+	return 0, fmt.Errorf("the runtime's signal thread handles one signal after another")
 }
 
 // neverBlocked are the signals that the runtime leaves unblocked on its signal

@@ -6,11 +6,16 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // TestTerminatedInAnOpenWindow sends every terminating signal to every kind of
@@ -195,6 +200,32 @@ func TestTheMaskTellsWhatAProgramListensTo(t *testing.T) {
 	}
 	_, err := sigThread{}.listens()
 	require.Error(t, err)
+}
+
+// TestTheMaskTellsTheSameWhileSignalsCome: in a handler everything is blocked.
+func TestTheMaskTellsTheSameWhileSignalsCome(t *testing.T) {
+	thread := findSigThread()
+	if thread.dir == "" {
+		t.Skip("the runtime's signal thread cannot be watched here (no /proc or no schedstat)")
+	}
+	defer listen(syscall.SIGUSR1)()
+	tid, err := strconv.Atoi(filepath.Base(thread.dir))
+	require.NoError(t, err)
+	var over atomic.Bool
+	var sender sync.WaitGroup
+	sender.Go(func() {
+		for !over.Load() {
+			_ = unix.Tgkill(os.Getpid(), tid, syscall.SIGUSR1) // it is there
+			runtime.Gosched()
+		}
+	})
+	defer sender.Wait()
+	defer over.Store(true)
+	for range 5000 {
+		got, err := thread.listens()
+		require.NoError(t, err)
+		require.Equal(t, signalSet(syscall.SIGUSR1), got, "%v", got)
+	}
 }
 
 func TestTheProbeFindsTheThreadWhateverIsListenedTo(t *testing.T) {
