@@ -41,10 +41,13 @@ type signalThread struct {
 
 type threadMasks struct{ blocked, pending oneshot.SignalSet }
 
-// everySignal is what a thread of a Go program blocks while it makes another, and
-// the other at its start: all that can be blocked (sigset_all in the runtime's
-// os_linux.go, newosproc).
+// everySignal is what a thread of a Go program blocks while it makes another,
+// and the other at its start: all that can be blocked (sigset_all in the
+// runtime's os_linux.go, newosproc). The runtime leaves out the two that belong
+// to the C library while a thread is in a signal handler (setsig there).
 const everySignal = ^oneshot.SignalSet(1<<(syscall.SIGKILL-1) | 1<<(syscall.SIGSTOP-1))
+
+const forC = oneshot.SignalSet(1<<(32-1) | 1<<(33-1))
 
 // readSignalThreads reads the masks of the threads, the main thread's first.
 func readSignalThreads(pid int) ([]signalThread, error) {
@@ -69,16 +72,35 @@ func readSignalThreads(pid int) ([]signalThread, error) {
 			continue
 		}
 		masks, err := readThreadMasks(dir + "/" + name)
-		if err == nil && masks.blocked == everySignal { // perhaps for a moment only
-			time.Sleep(time.Millisecond)
-			masks, err = readThreadMasks(dir + "/" + name)
-		}
 		if err == nil { // else it has ended
 			threads = append(threads, signalThread{tid, masks})
 		}
 	}
+	lookAgain(dir, threads)
 	slices.SortFunc(threads[1:], func(a, b signalThread) int { return a.tid - b.tid })
 	return threads, nil
+}
+
+// lookAgain reads the masks of threads that block everything, perhaps for a
+// moment only.
+func lookAgain(dir string, threads []signalThread) {
+	for range 50 {
+		again := false
+		for i, t := range threads {
+			if t.blocked|forC != everySignal {
+				continue
+			}
+			masks, err := readThreadMasks(dir + "/" + strconv.Itoa(t.tid))
+			if err == nil { // else it has ended
+				threads[i].threadMasks = masks
+				again = again || masks.blocked|forC == everySignal
+			}
+		}
+		if !again {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 func readThreadMasks(dir string) (m threadMasks, err error) {

@@ -8,13 +8,17 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/gomanhole/oneshot"
 )
@@ -105,6 +109,29 @@ func TestSignalsOfAGoProgram(t *testing.T) {
 	silent := startProgram(t, "plain")
 	out, _ = call(t, runSignals, strconv.Itoa(silent))
 	require.Contains(t, out, "listens to: not known\n")
+}
+
+// TestSignalsWhileSomeCome: a thread that is in a signal handler blocks all.
+func TestSignalsWhileSomeCome(t *testing.T) {
+	pid := startProgram(t, "listening")
+	threads, err := readSignalThreads(pid)
+	require.NoError(t, err)
+	tid := findListening(threads).tid
+	require.NotZero(t, tid)
+	var over atomic.Bool
+	var sender sync.WaitGroup
+	sender.Go(func() {
+		for !over.Load() {
+			_ = unix.Tgkill(pid, tid, syscall.SIGUSR1) // it lives until the test ends
+			runtime.Gosched()
+		}
+	})
+	defer sender.Wait()
+	defer over.Store(true)
+	for range 100 {
+		out, _ := call(t, runSignals, strconv.Itoa(pid))
+		require.Contains(t, out, "listens to\n  SIGUSR1(10) SIGWINCH(28)\n")
+	}
 }
 
 // TestSignalsDuringASession is with a thread that looks like the runtime's.
