@@ -3,13 +3,11 @@
 package integration
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -42,54 +40,6 @@ func TestAStuckLogKeepsNobodyOut(t *testing.T) {
 	for range 20 {
 		require.Contains(t, c.session(t, "gc\nexit\n"), "collected in")
 	}
-}
-
-// TestTwoThousandSessionsLeaveNothing compares goroutines, descriptors, threads
-// and files before and after.
-func TestTwoThousandSessionsLeaveNothing(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "s")
-	c := startProgram(t, "receiver", path)
-	for range 20 { // warms up
-		c.session(t, "mem\nexit\n")
-	}
-	before := c.state(t)
-	for range 2000 {
-		require.Contains(t, c.session(t, "mem\nexit\n"), "heap in use")
-	}
-	after := c.state(t)
-	require.InDelta(t, before.goroutines, after.goroutines, 1)
-	require.Equal(t, before.descriptors, after.descriptors)
-	require.InDelta(t, before.threads, after.threads, 3)
-	files, err := os.ReadDir(filepath.Dir(path))
-	require.NoError(t, err)
-	require.Empty(t, files)
-}
-
-type state struct{ goroutines, descriptors, threads int }
-
-var goroutines = regexp.MustCompile(`(?m)^goroutines +(\d+): `)
-
-// state looks at a program that is idle but for this one session.
-func (c *child) state(t *testing.T) (s state) {
-	t.Helper()
-	proc := fmt.Sprintf("/proc/%d", c.Process.Pid)
-	count := func(dir string) int {
-		entries, err := os.ReadDir(proc + dir)
-		require.NoError(t, err)
-		return len(entries)
-	}
-	found := goroutines.FindStringSubmatch(c.session(t, "exit\n"))
-	require.NotNil(t, found)
-	s.goroutines, _ = strconv.Atoi(found[1])
-	s.threads = count("/task")
-	// The session's own descriptor goes just after the client has seen its end.
-	s.descriptors = count("/fd")
-	eventually(t, func() bool {
-		last := s.descriptors
-		s.descriptors = count("/fd")
-		return s.descriptors == last
-	}, "the descriptors do not settle")
-	return s
 }
 
 // TestTerminationsAtRandomMoments ends two kinds of programs, each with its own
