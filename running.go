@@ -167,10 +167,8 @@ func (c *core) interrupt() bool {
 	c.mu.Lock()
 	stop, busy := c.stop, c.busy
 	c.stopped = true
-	early := stop == nil && !busy && c.script
-	c.gaveUp = c.gaveUp || early
 	c.mu.Unlock()
-	if early {
+	if stop == nil && !busy && c.script {
 		c.in.end() // there is no prompt to start again at
 		return true
 	}

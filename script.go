@@ -53,9 +53,9 @@ func (script) Serve(ctx context.Context, s *Session) error {
 func (s *Session) runScript() error {
 	line, err := s.ReadLine()
 	s.mu.Lock()
-	gaveUp := s.gaveUp
+	interrupted := s.stopped && !s.busy
 	s.mu.Unlock()
-	if gaveUp {
+	if interrupted {
 		return errInterrupted
 	}
 	if errors.Is(err, io.EOF) || err == nil && strings.TrimSpace(line) == "" {

@@ -69,7 +69,6 @@ type core struct {
 	mu       sync.Mutex // guards what follows
 	busy     bool       // a line has been taken and is not done with
 	stopped  bool       // an interrupt came since
-	gaveUp   bool       // a script's client interrupted before its line was taken
 	stop     func()     // stops the running command; nil: none runs
 	progress func(time.Duration) string
 	running  string    // the line that is being run
