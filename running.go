@@ -156,10 +156,12 @@ func (c *core) begun() {
 	c.busy, c.stopped = true, false
 }
 
+// rest notes that no line is being run. The interrupt of a script that came
+// before its one line was looked for is not forgotten.
 func (c *core) rest() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.busy, c.stopped = false, false
+	c.busy, c.stopped = false, c.stopped && c.script
 }
 
 // interrupt stops the running command; false if there is none.

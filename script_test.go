@@ -132,6 +132,18 @@ func TestAScriptCanInterrupt(t *testing.T) {
 	require.Equal(t, "130", status)
 }
 
+// TestAnInterruptBeforeTheSessionLooksForALine: both may have been read before
+// the goroutine that runs the line gets a CPU.
+func TestAnInterruptBeforeTheSessionLooksForALine(t *testing.T) {
+	m := install(t, Options{})
+	for _, text := range []string{"profile cpu\n\x03", "\x03", "\x03profile cpu\n\x03"} {
+		s := m.newSession()
+		s.script = true
+		s.in.take([]byte(text))
+		require.ErrorIs(t, s.runScript(), errInterrupted, "%q", text)
+	}
+}
+
 func TestAScriptCanInterruptBeforeItsLineIsRun(t *testing.T) {
 	for _, text := range []string{"profile cpu\n\x03", "\x03", "\x03profile cpu\n\x03"} {
 		m := install(t, Options{})
