@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -251,4 +252,32 @@ func needRoot(t *testing.T) {
 func as(uid int, argv ...string) []string {
 	id := strconv.Itoa(uid)
 	return append([]string{"setpriv", "--reuid", id, "--regid", id, "--clear-groups", "--"}, argv...)
+}
+
+// state is what a program is made of, which sessions must not change.
+type state struct{ goroutines, descriptors, threads int }
+
+var goroutines = regexp.MustCompile(`(?m)^goroutines +(\d+): `)
+
+// state looks at a program that is idle but for this one session.
+func (c *child) state(t *testing.T) (s state) {
+	t.Helper()
+	proc := fmt.Sprintf("/proc/%d", c.Process.Pid)
+	count := func(dir string) int {
+		entries, err := os.ReadDir(proc + dir)
+		require.NoError(t, err)
+		return len(entries)
+	}
+	found := goroutines.FindStringSubmatch(c.session(t, "exit\n"))
+	require.NotNil(t, found)
+	s.goroutines, _ = strconv.Atoi(found[1])
+	s.threads = count("/task")
+	// The session's own descriptor goes just after the client has seen its end.
+	s.descriptors = count("/fd")
+	eventually(t, func() bool {
+		last := s.descriptors
+		s.descriptors = count("/fd")
+		return s.descriptors == last
+	}, "the descriptors do not settle")
+	return s
 }
