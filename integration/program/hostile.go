@@ -4,11 +4,13 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,6 +43,9 @@ func init() {
 		if len(args) > 2 {
 			pid := must(strconv.Atoi(args[2]))
 			must(0, syscall.Kill(pid, syscall.SIGSTOP))
+			for !stopped(pid) {
+				time.Sleep(time.Millisecond)
+			}
 			full = sync.OnceFunc(func() { must(0, syscall.Kill(pid, syscall.SIGCONT)) })
 		}
 		answers := make(chan string)
@@ -80,6 +85,17 @@ func init() {
 		conn := must(net.Dial("unix", args[0]))
 		must(io.WriteString(conn, "gc\n"))
 	}
+}
+
+// stopped reports whether every thread of a process is.
+func stopped(pid int) bool {
+	for _, path := range must(filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))) {
+		text := must(os.ReadFile(path))
+		if state := text[bytes.LastIndexByte(text, ')')+2]; state != 'T' {
+			return false
+		}
+	}
+	return true
 }
 
 // answer is what a client is told: entered if it is let in, or else the
