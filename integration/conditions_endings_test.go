@@ -39,7 +39,7 @@ var stages = []struct {
 		conn := c.begin(t)
 		_, err := fmt.Fprintln(conn, "profile cpu -seconds 100 -o "+filepath.Dir(c.path)+"/cpu")
 		require.NoError(t, err)
-		c.logs(t, "profile cpu -seconds 100")
+		conn.until(" of 100 s") // it has tried whether it can make a file, and is at work
 	}, false},
 	{"session over", func(t *testing.T, c *child) { c.serves(t, "gc") }, false},
 }
