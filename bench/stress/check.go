@@ -1,0 +1,108 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync/atomic"
+)
+
+// command is a line that a client sends and the form of a right answer. A
+// command that makes a file has FILE in its line.
+type command struct {
+	line string
+	want *regexp.Regexp
+}
+
+// What takes more than a second says so in lines between, hence (?m)^ rather
+// than the beginning of the answer.
+var commands = compile([][2]string{
+	{"help", `(?ms)^  stacks \[FLAGS\] \[REGEXP\] .*^  quit `},
+	{"help gc", `(?m)^run the garbage collector now`},
+	{"stacks", `(?m)^\d+ goroutines? in \d+ groups?`},
+	{"stacks -n 2 -state select", `(?m)^\d+ goroutines? \(of \d+\) in \d+ groups?`},
+	{"stacks -full", `(?m)^the program was stopped for `},
+	{"stacks -diff", `(?m)^no group has grown or shrunk since|since the dump before, \d+ groups? changed|^stacks: there is no dump before this one`},
+	{"stacks -go", `(?m)^goroutine \d+ .*\[running\]:`},
+	{"stacks -n 1 main", `(?m)^\d+ goroutines? \(of \d+\) in \d+ groups?`},
+	{"stacks -state", `^stacks: flag needs an argument: -state`},
+	{"goroutine 1", `(?m)^goroutine 1 .*\[`},
+	{"goroutine 4000000000000", `(?m)^goroutine: there is no goroutine 4000000000000;`},
+	{"goroutine one", `^goroutine: "one" is not an id`},
+	{"mem", `(?ms)^heap in use .*^collector .*^settings `},
+	{"gc", `(?m)^collected in .*; heap in use was .*, is `},
+	{"freeosmem", `(?ms)^it took .*^heap in use `},
+	{"build", `go1\.\d+`},
+	{"signals", `(?ms)^SigPnd .*^SigCgt .*^listens to`},
+	{"threads", `(?m)^\d+ threads?: `},
+	{"fds", `(?m)^\d+ of \S+: `},
+	{"env PATH", `^.+\n$`},
+	{"env", `(?m)^PATH=`},
+	{"metrics /sched", `(?m)^/sched/gomaxprocs:threads +\d+$`},
+	{"metrics /nonsense", `^metrics: no name has "/nonsense" in it`},
+	{"proc", `(?m)^task/$`},
+	{"proc status", `(?m)^Pid:\tPID$`},
+	{"proc ../1/status", `^proc: `},
+	{"profile", `(?m)^goroutine +\d+ `},
+	{"profile heap -o FILE", ` written to `},
+	{"profile goroutine -o FILE", ` written to `},
+	{"profile cpu -seconds 0.05 -o FILE", ` written to |^profile: cpu profiling already in use`},
+	{"trace -seconds 0.02 -o FILE", ` written to |^trace: `},
+	{"blockrate", `^block profile rate `},
+	{"mutexfraction", `^mutex profile fraction `},
+	{"setgc", `^GOGC is `},
+	{"memlimit", `^memory limit is `},
+	{"maxprocs", `GOMAXPROCS`},
+	{"locals", `^the program has given no values`},
+	{"print nothing", `^print: there is no local "nothing"`},
+	{"history", `(?m)^ +\d+  history$`},
+	{"sessions", `(?m)^\* pid \d+, uid `},
+	{"stderr", `(?m)standard error`},
+	{"deactivate", `^deactivate: the manhole is not active|^deactivated`},
+	{"nonsense", `^no command "nonsense"; help lists them\n$`},
+	{"'unclosed", `^no command |quote`},
+})
+
+func compile(table [][2]string) (all []command) {
+	for _, row := range table {
+		all = append(all, command{row[0], regexp.MustCompile(row[1])})
+	}
+	return all
+}
+
+var fileNumber atomic.Int64
+
+// pick returns a command as it is sent to a program, and what is to be done once
+// it has been answered; an error is what is wrong with the answer.
+func (p *process) pick(r *rand.Rand) (line string, check func(answer string) error) {
+	c := commands[r.IntN(len(commands))]
+	file := ""
+	line = c.line
+	if strings.Contains(line, "FILE") {
+		file = filepath.Join(p.place.dir, fmt.Sprint("made-", fileNumber.Add(1)))
+		line = strings.Replace(line, "FILE", file, 1)
+	}
+	want := c.want
+	if c.line == "proc status" {
+		want = regexp.MustCompile(strings.Replace(want.String(), "PID", fmt.Sprint(p.pid()), 1))
+	}
+	return line, func(answer string) error {
+		p.tally.add("commands", 1)
+		if !want.MatchString(answer) {
+			return fmt.Errorf("%q was answered %.2000q, which has not the form %s", line, answer, want)
+		}
+		if file == "" || !strings.Contains(answer, " written to ") {
+			return nil
+		}
+		defer os.Remove(file)
+		if info, err := os.Stat(file); err != nil || info.Size() == 0 {
+			return fmt.Errorf("%q: %q, but the file is empty or missing: %v", line, answer, err)
+		}
+		return nil
+	}
+}

@@ -1,0 +1,249 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/gomanhole/oneshot/internal/frame"
+)
+
+// client is a connection that has been let in.
+type client struct {
+	p    *process
+	r    *rand.Rand
+	conn *net.UnixConn
+	buf  []byte // what was read and is not done with
+}
+
+// errRefused is for a client that was told to go.
+var errRefused = errors.New("refused")
+
+// isExcused reports whether whatever happens to a session is all right, since
+// the program is ending or has its sessions end early itself. Not to answer is
+// not all right: see lost.
+func (p *process) isExcused() bool {
+	return p.ending.Load() || p.kind.willful || p.broken.Load()
+}
+
+// full is in what a client is told when there are too many.
+const full = "sessions are open already"
+
+// again is how long a client waits for a socket before it asks for one again,
+// where its signal may have been taken for another's: what comes while a window
+// is open only makes it stay longer, and then somebody else enters.
+const again = 250 * time.Millisecond
+
+// willfulPatience is how long a client tries to enter a program that may have
+// no manhole.
+const willfulPatience = 2 * time.Second
+
+// enter has a window opened and enters, as often as that takes; nil if it is
+// not to be. If the program is sure, one signal has to be enough: nobody else is
+// there, and the last who was had been let in, so that no connection waits
+// unseen which would use the window up.
+func (p *process) enter(r *rand.Rand, script, sure bool) *client {
+	most := patience
+	if p.kind.willful {
+		most = willfulPatience
+	}
+	over := time.Now().Add(most)
+	p.open(r)
+	asked := time.Now()
+	for !p.ending.Load() && !p.broken.Load() {
+		if time.Now().After(over) {
+			if !p.kind.willful {
+				p.failWithStacks(noWindow, "nobody could enter for %v; one signal had to be enough: %v", most, sure)
+			}
+			return nil
+		}
+		if !sure && time.Since(asked) > again {
+			p.open(r)
+			asked = time.Now()
+		}
+		conn, err := dial(p.path, script)
+		if err != nil {
+			if sure && !p.isExcused() && p.place.dead == nil && !p.executed.Load() && errors.Is(err, syscall.ECONNREFUSED) && !p.kind.abstract {
+				p.fail(wrongAnswer, "a socket stands at the path and nobody listens: %v", err)
+			}
+			time.Sleep(200 * time.Microsecond)
+			continue
+		}
+		c := &client{p: p, r: r, conn: conn}
+		err = c.greeted(script)
+		if err == nil {
+			p.sessions.Add(1)
+			p.executed.Store(false)
+			p.tally.add("sessions", 1)
+			return c
+		}
+		conn.Close()
+		switch {
+		case errors.Is(err, errRefused):
+			p.tally.add("refusals", 1)
+			asked = time.Time{}                                                 // the window may have been used up
+			if sure && !p.isExcused() && !strings.Contains(err.Error(), full) { // those before may not have ended yet
+				p.fail(wrongAnswer, "the only client was told to go: %v", err)
+			}
+		case !p.isExcused() && (sure || !isReset(err)):
+			c.lost("the greeting", err)
+		default:
+			asked = time.Time{}
+		}
+	}
+	return nil
+}
+
+// isReset reports whether a connection was cut off. One that is made just while
+// the window is closed has nobody to tell it why.
+func isReset(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+var scripts atomic.Int64
+
+func dial(path string, script bool) (*net.UnixConn, error) {
+	var own *net.UnixAddr
+	if script {
+		own = &net.UnixAddr{Net: "unix", Name: fmt.Sprintf("@%s%d.%d", frame.SocketPrefix, os.Getpid(), scripts.Add(1))}
+	}
+	return net.DialUnix("unix", own, &net.UnixAddr{Net: "unix", Name: path})
+}
+
+// greeted reads what is sent first: a greeting, or why it has to go.
+func (c *client) greeted(script bool) error {
+	want, size := fmt.Sprintf("stress, pid %d, ", c.p.pid()), 0
+	switch {
+	case script: // an empty frame
+		want, size = string(make([]byte, frame.HeaderSize)), frame.HeaderSize
+		want = "\x01" + want[1:]
+	case c.p.kind.noPrompt:
+		want = "no command \"hello\"; help lists them\n"
+		if err := c.send("hello\n"); err != nil && !isReset(err) {
+			return err
+		}
+	}
+	for {
+		if bytes.HasPrefix(c.buf, []byte("oneshot: ")) && bytes.HasSuffix(c.buf, []byte("\n")) {
+			return fmt.Errorf("%w: %s", errRefused, c.buf)
+		}
+		if bytes.HasPrefix(c.buf, []byte(want)) {
+			c.buf = c.buf[max(size, 0):]
+			if c.p.kind.noPrompt && !script {
+				c.buf = c.buf[len(want):]
+			}
+			return nil
+		}
+		if len(c.buf) > 0 && !strings.HasPrefix(want, string(c.buf)) && !bytes.HasPrefix(c.buf, []byte("oneshot: "[:min(9, len(c.buf))])) {
+			return fmt.Errorf("a greeting of another form: %.200q", c.buf)
+		}
+		if err := c.read(4 << 10); err != nil {
+			return err
+		}
+	}
+}
+
+// send sends text, which a client that reads as well can always do in time.
+func (c *client) send(text string) error {
+	if err := c.conn.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
+	_, err := c.conn.Write([]byte(text))
+	return err
+}
+
+// read reads once, at most so many bytes.
+func (c *client) read(most int) error {
+	if err := c.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
+	p := make([]byte, most)
+	n, err := c.conn.Read(p)
+	c.buf = append(c.buf, p[:n]...)
+	return err
+}
+
+const prompt = ">>> "
+
+// untilPrompt reads up to a prompt after which nothing comes, and returns what
+// stood before it.
+func (c *client) untilPrompt() (string, error) {
+	for {
+		if before, ok := bytes.CutSuffix(c.buf, []byte(prompt)); ok && (len(before) == 0 || before[len(before)-1] == '\n') {
+			c.buf = nil
+			return string(before), nil
+		}
+		if err := c.read(64 << 10); err != nil {
+			return "", err
+		}
+	}
+}
+
+// until reads up to text, and returns what stood before it.
+func (c *client) until(text string) (string, error) {
+	for from := 0; ; {
+		if i := bytes.Index(c.buf[from:], []byte(text)); i >= 0 {
+			before := string(c.buf[:from+i])
+			c.buf = c.buf[from+i+len(text):]
+			return before, nil
+		}
+		from = max(0, len(c.buf)-len(text))
+		if err := c.read(64 << 10); err != nil {
+			return "", err
+		}
+	}
+}
+
+// untilEnd reads all that comes.
+func (c *client) untilEnd() (string, error) {
+	for {
+		if err := c.read(64 << 10); err != nil {
+			if err.Error() == "EOF" {
+				return string(c.buf), nil
+			}
+			return "", err
+		}
+	}
+}
+
+// sync sends a word that is no command and reads up to the answer to that, so
+// that everything before has been answered. It returns what came meanwhile.
+func (c *client) sync() (string, error) {
+	word := fmt.Sprintf("sync%d", c.r.Uint64())
+	if err := c.send(word + "\n"); err != nil {
+		return "", err
+	}
+	before, err := c.until(fmt.Sprintf("no command %q; help lists them\n", word))
+	if err == nil && !c.p.kind.noPrompt {
+		_, err = c.until(prompt)
+	}
+	return before, err
+}
+
+// lost deals with a session that was cut off, or was not answered.
+func (c *client) lost(what string, err error) {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		if !c.p.broken.Load() && !c.p.isOver() {
+			c.p.failWithStacks(noEnd, "%s: %v; so far came %.500q", what, err, c.buf)
+		}
+	case !c.p.isExcused():
+		c.p.fail(wrongAnswer, "%s: %v; so far came %.500q", what, err, c.buf)
+	}
+}
+
+// wrong is for an answer that is not what it should be.
+func (c *client) wrong(err error) {
+	if !c.p.ending.Load() {
+		c.p.fail(wrongAnswer, "%v", err)
+	}
+}

@@ -1,0 +1,356 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// patience bounds every wait; what takes longer has failed.
+const patience = 30 * time.Second
+
+// process is one program under stress, seen from outside.
+type process struct {
+	run   *stress
+	tally *tally
+	kind  *kind
+	place place
+	name  string // for reports
+	seed  uint64
+
+	cmd         *exec.Cmd
+	path        string // where its socket stands
+	triggerFile string
+	stderr      string // the name of the file
+	ended       chan struct{}
+	ending      atomic.Bool // it has been told to end
+	broken      atomic.Bool // something failed; the rest would fail too
+	executed    atomic.Bool // in place of an image with an open window, and no session since
+	sure        bool        // the next signal cannot be one too many: see enter
+	sessions    atomic.Int64
+
+	asking  sync.Mutex // held by who asks
+	in      *os.File
+	answers *bufio.Reader
+	out     *os.File
+
+	mu      sync.Mutex // guards what follows
+	actions []string   // the last ones
+}
+
+// place is where a program has its files, and who it is. One that was killed
+// leaves it to the next one, which finds the dead socket.
+type place struct {
+	dir     string
+	pattern string      // SocketPath
+	uid     int         // 0: that of the stress
+	dead    fs.FileInfo // the socket that was left
+}
+
+// start starts a program and waits until it is ready; nil if that failed.
+func (s *stress) start(k *kind, at place, name string, seed uint64) *process {
+	p := &process{run: s, tally: s.tally, kind: k, place: at, name: name, seed: seed, ended: make(chan struct{})}
+	p.stderr = filepath.Join(s.dir, name+".stderr")
+	argv := []string{"program", "-kind", k.name, "-path", at.pattern, "-seed", strconv.FormatUint(seed, 10)}
+	if k.trigger {
+		p.triggerFile = filepath.Join(at.dir, "trigger")
+		argv = append(argv, "-trigger", p.triggerFile)
+	}
+	p.cmd = exec.Command(s.binary, argv...)
+	// In a group of its own, so that a Ctrl-C for the stress is not for it.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	p.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
+	if at.uid != 0 {
+		p.cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(at.uid), Gid: uint32(at.uid)}
+	}
+	err := p.launch()
+	if p.cmd.Process != nil {
+		p.path = strings.ReplaceAll(at.pattern, "%p", strconv.Itoa(p.pid()))
+	}
+	if err != nil {
+		p.fail(noEnd, "it did not start: %v", err)
+		p.abandon(new(sync.WaitGroup))
+		return nil
+	}
+	s.tally.add("programs", 1)
+	return p
+}
+
+func (p *process) launch() error {
+	stderr, err := os.Create(p.stderr)
+	if err != nil {
+		return err
+	}
+	defer stderr.Close()
+	p.cmd.Stderr = stderr
+	in, toIn, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	p.in = toIn
+	fromOut, out, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	p.out, p.answers = fromOut, bufio.NewReader(fromOut)
+	p.cmd.Stdin, p.cmd.Stdout = in, out
+	if err := p.cmd.Start(); err != nil {
+		close(p.ended)
+		return err
+	}
+	go func() {
+		_ = p.cmd.Wait() // ProcessState tells
+		close(p.ended)
+	}()
+	if line, err := p.answer(); err != nil || line != "ready" {
+		return fmt.Errorf("%q, %w", line, err)
+	}
+	return nil
+}
+
+func (p *process) pid() int { return p.cmd.Process.Pid }
+
+func (p *process) isOver() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// isHaunted reports whether something stands at its path already: in /tmp that
+// may be the dead socket of a stranger which had the pid before, and may be
+// another user's. It is left alone.
+func (p *process) isHaunted() bool {
+	_, err := os.Lstat(p.path)
+	if err != nil || p.place.dead != nil {
+		return false
+	}
+	p.path = filepath.Join(p.place.dir, "elsewhere") // where nothing is to be looked for
+	return true
+}
+
+// answer reads an answer, which is bounded in time.
+func (p *process) answer() (string, error) {
+	if err := p.out.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		return "", err
+	}
+	line, err := p.answers.ReadString('\n')
+	return strings.TrimSuffix(line, "\n"), err
+}
+
+// ask asks the program; empty if it is ending.
+func (p *process) ask(question string) string {
+	p.asking.Lock()
+	defer p.asking.Unlock()
+	_, err := p.in.WriteString(question + "\n")
+	var line string
+	if err == nil {
+		line, err = p.answer()
+	}
+	if err != nil && !p.ending.Load() {
+		p.hangs("no answer to %q: %v", question, err)
+	}
+	return line
+}
+
+// note remembers an action for the report of a failure.
+func (p *process) note(format string, args ...any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	const most = 30
+	if len(p.actions) == most {
+		p.actions = p.actions[1:]
+	}
+	p.actions = append(p.actions, time.Now().Format("15:04:05.000000 ")+fmt.Sprintf(format, args...))
+}
+
+// fail counts and reports a failure of this program. Its files stay.
+func (p *process) fail(counter, format string, args ...any) {
+	if p.broken.Swap(true) {
+		return // it follows from the first failure
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, format, args...)
+	if !p.ending.Load() {
+		select {
+		case <-p.ended:
+			fmt.Fprintf(&b, "\nit has ended by itself: %v", p.cmd.ProcessState)
+		case <-time.After(time.Second):
+		}
+	}
+	fmt.Fprintf(&b, "\nprogram %s of kind %s, %v\nto repeat: -seed %d -workers %d -kinds %s\n", p.name, p.kind.name, p.cmd.Args, p.run.seed, p.run.workers, p.run.kinds)
+	p.mu.Lock()
+	fmt.Fprintf(&b, "last actions, from %d sessions:\n  %s\n", p.sessions.Load(), strings.Join(p.actions, "\n  "))
+	p.mu.Unlock()
+	fmt.Fprintf(&b, "the end of its standard error, %s:\n%s", p.stderr, tail(p.stderr, 40))
+	p.tally.fail(counter, b.String())
+}
+
+// tail is the last lines of a file.
+func tail(name string, n int) string {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.SplitAfter(string(text), "\n")
+	for i, line := range lines {
+		if len(line) > 300 {
+			lines[i] = line[:300] + "...\n"
+		}
+	}
+	return strings.Join(lines[max(0, len(lines)-n):], "")
+}
+
+// hangs is for a wait that was in vain: the program has to say where it is.
+func (p *process) hangs(format string, args ...any) {
+	p.failWithStacks(noEnd, format, args...)
+}
+
+// failWithStacks is fail for a program that has to say where it is.
+func (p *process) failWithStacks(counter, format string, args ...any) {
+	over := p.isOver()
+	if !over {
+		p.ending.Store(true)
+		for _, sig := range []syscall.Signal{syscall.SIGCONT, syscall.SIGQUIT} {
+			_ = p.cmd.Process.Signal(sig) // it may have ended just now
+		}
+		select {
+		case <-p.ended:
+		case <-time.After(10 * time.Second):
+			_ = p.cmd.Process.Kill()
+			<-p.ended
+		}
+		format += "\nthe file of its standard error, below, has the stacks of all goroutines"
+	}
+	p.fail(counter, format, args...)
+}
+
+// terminate ends the program in the given way and checks what there is to
+// check of one that has ended. It returns the place if the next one is to have it.
+func (p *process) terminate(e end, r *rand.Rand, clients *sync.WaitGroup) *place {
+	p.note("ended by %s", e)
+	p.ending.Store(true)
+	if e.asks {
+		p.in.Close()
+	}
+	for _, sig := range e.signals {
+		p.send(sig)
+	}
+	select {
+	case <-p.ended:
+		if wrong := e.wrong(p.kind, p.status()); wrong != "" {
+			p.fail(wrongStatus, "%s", wrong)
+		}
+	case <-time.After(patience):
+		p.hangs("it does not end")
+	}
+	clients.Wait()
+	return p.finish(e, r)
+}
+
+func (p *process) status() syscall.WaitStatus { return p.cmd.ProcessState.Sys().(syscall.WaitStatus) }
+
+// abandon ends a program that has failed.
+func (p *process) abandon(clients *sync.WaitGroup) {
+	p.ending.Store(true)
+	if p.cmd.Process != nil {
+		_ = p.cmd.Process.Kill() // it may have ended
+	}
+	<-p.ended
+	clients.Wait()
+	p.finish(end{signals: []syscall.Signal{syscall.SIGKILL}}, nil)
+}
+
+var fault = regexp.MustCompile(`(?m)^(panic: |fatal error: |unexpected fault|WARNING: DATA RACE)`)
+
+// finish looks at what the program, which has ended, has written and left.
+func (p *process) finish(e end, r *rand.Rand) *place {
+	p.in.Close()
+	p.out.Close()
+	text, err := os.ReadFile(p.stderr)
+	if err != nil {
+		p.fail(faults, "%v", err)
+	}
+	if found := fault.Find(text); found != nil {
+		p.fail(faults, "its standard error has %q", found)
+	}
+	windows := strings.Count(string(text), "oneshot: window open")
+	if p.kind.unlogged {
+		windows = int(p.sessions.Load())
+	}
+	p.tally.add("windows", windows)
+
+	keep := p.look(e, r)
+	if keep == nil {
+		_ = os.RemoveAll(p.place.dir) // the temporary directory goes as a whole in the end
+	}
+	if !p.broken.Load() {
+		_ = os.Remove(p.stderr)
+	}
+	return keep
+}
+
+// look looks for sockets that are left. It returns the place if one was left as
+// it may be and is for the next program to find.
+func (p *process) look(e end, r *rand.Rand) *place {
+	dead := p.place.dead
+	if dead != nil {
+		if now, err := os.Lstat(p.path); err != nil || !os.SameFile(now, dead) {
+			p.tally.add("of those replaced", 1)
+			dead = nil
+		}
+	}
+	if p.kind.abstract {
+		return nil
+	}
+	temporary, err := filepath.Glob(p.path + ".*")
+	if err != nil {
+		p.fail(filesLeft, "%v", err)
+	}
+	for _, file := range append(temporary, p.path) {
+		now, err := os.Lstat(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			p.fail(filesLeft, "%v", err)
+			continue
+		}
+		switch old := dead != nil && os.SameFile(now, dead); {
+		case !old && p.executed.Load():
+			p.tally.add("left by exec in place", 1)
+		case !old && !e.leaves():
+			p.fail(filesLeft, "%s is left after %s", file, e)
+		case !old:
+			p.tally.add("left by kill -9 or QUIT", 1)
+			fallthrough
+		default:
+			if r != nil && file == p.path && !strings.Contains(p.place.pattern, "%p") && r.IntN(2) == 0 {
+				next := p.place
+				next.dead = now
+				return &next
+			}
+			p.tally.add("of those removed", 1)
+		}
+		_ = os.Remove(file)
+	}
+	return nil
+}
