@@ -245,27 +245,62 @@ const flushTime = 100 * time.Millisecond
 // subscribers asks carefully who is notified of sig, since the answer may be
 // followed by the end of the process: other goroutines that call Notify or
 // Stop at this moment move the runtime's thread as well. If swallowed is true
-// the signal came meanwhile, and nobody but the other subscribers has had it.
+// the signal came meanwhile, and nobody but the other subscribers has had it;
+// then the answer is who was notified before.
 func (m *Manhole) subscribers(sig syscall.Signal) (answer subscriber, swallowed bool) {
 	m.asking.Lock() // or one would take another for a subscriber
 	defer m.asking.Unlock()
 	p := m.sigThread.newProbe()
 	defer p.close()
-	none := 0
 	const asks = 2 * maxProbes
-	for range asks {
-		switch p.ask(sig, 1) {
-		case subscriberUnknown:
+	var answers [asks]subscriber
+	came := asks // in which ask the signal came
+	for i := range answers {
+		answers[i] = p.ask(sig, 1)
+		if answers[i] == subscriberUnknown {
 			return subscriberUnknown, p.swallowed
-		case subscriberNone:
+		}
+		if p.swallowed && came == asks {
+			came = i
+		}
+	}
+	none := countNone(answers[:])
+	switch {
+	case none >= asks/2:
+		answer = subscriberNone
+	case none == 0:
+		answer = subscriberOther
+	}
+	if !p.swallowed {
+		switch none {
+		case 0:
+			m.handles |= signalSet(sig)
+		case asks:
+			m.handles &^= signalSet(sig)
+		}
+	} else if m.heard(sig, answers[:came], answers[came]) {
+		answer = subscriberOther
+	}
+	return answer, p.swallowed
+}
+
+// heard reports whether anybody else was notified when the signal came. Who was
+// may have stopped listening since, as NotifyContext's stop does, and must not
+// be killed in its graceful shutdown. Of the ask in which the signal came only
+// yes is to be believed, since the signal can have moved the thread as well; what
+// was known before is, where there is nothing else.
+func (m *Manhole) heard(sig syscall.Signal, before []subscriber, meanwhile subscriber) bool {
+	if len(before) > 0 {
+		return 2*countNone(before) < len(before)
+	}
+	return meanwhile == subscriberOther || m.handles.has(sig)
+}
+
+func countNone(answers []subscriber) (none int) {
+	for _, answer := range answers {
+		if answer == subscriberNone {
 			none++
 		}
 	}
-	switch {
-	case none >= asks/2:
-		return subscriberNone, p.swallowed
-	case none == 0:
-		return subscriberOther, p.swallowed
-	}
-	return subscriberUnknown, p.swallowed
+	return none
 }

@@ -5,6 +5,7 @@ package oneshot
 import (
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -184,6 +185,37 @@ func TestAskingDoesNotKeepASignalFromTheProgram(t *testing.T) {
 		requireEnded(t, p, "bare", syscall.SIGTERM)
 		c.Close()
 	}
+}
+
+// TestWhoHasHadTheSignalIsNotTakenForNobody: a program stops listening as soon as
+// it has the signal, while it is asked who handles it.
+func TestWhoHasHadTheSignalIsNotTakenForNobody(t *testing.T) {
+	m := install(t, Options{}).Manhole
+	if m.sigThread.dir == "" {
+		t.Skip("the runtime's signal thread cannot be watched here (no /proc or no schedstat)")
+	}
+	c := make(chan os.Signal, 1)
+	came := 0 // while it was asked
+	for round := 0; came < 4 && round < 5000; round++ {
+		signal.Notify(c, syscall.SIGTERM)
+		require.Equal(t, subscriberOther, ask(m))
+		var program sync.WaitGroup
+		program.Go(func() {
+			<-c
+			signal.Stop(c)
+		})
+		program.Go(func() {
+			time.Sleep(time.Duration(round%20) * 100 * time.Microsecond) // while it is asked
+			_ = raiseSignal(syscall.SIGTERM)
+		})
+		answer, swallowed := m.subscribers(syscall.SIGTERM)
+		program.Wait()
+		if swallowed {
+			came++
+			require.Equal(t, subscriberOther, answer, "after %d that were right", came-1)
+		}
+	}
+	require.Positive(t, came)
 }
 
 func TestTheMaskTellsWhatAProgramListensTo(t *testing.T) {
