@@ -41,10 +41,10 @@ type Manhole struct {
 	trigger   *trigger       // nil: no TriggerFile
 	receiver  sync.WaitGroup // the one goroutine that has the receiver's place
 
-	asking     sync.Mutex              // held while it is asked who handles a signal; guards handles
+	asking     sync.Mutex   // held while it is asked who handles a signal; guards handles
 	handles    SignalSet    // somebody did when that was asked last
-	leftBehind atomic.Int32            // commands that did not stop and are running still
-	dismissing atomic.Int32            // clients that were refused and are still reading why
+	leftBehind atomic.Int32 // commands that did not stop and are running still
+	dismissing atomic.Int32 // clients that were refused and are still reading why
 
 	mu     sync.Mutex // guards what follows
 	undone bool
