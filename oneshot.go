@@ -42,7 +42,7 @@ type Manhole struct {
 	receiver  sync.WaitGroup // the one goroutine that has the receiver's place
 
 	asking     sync.Mutex   // held while it is asked who handles a signal; guards handles
-	handles    SignalSet    // somebody did when that was asked last
+	handles    SignalSet    // those that somebody handled when that was asked last
 	leftBehind atomic.Int32 // commands that did not stop and are running still
 	dismissing atomic.Int32 // clients that were refused and are still reading why
 

@@ -58,7 +58,7 @@ func TestIdleManholeCostsNothing(t *testing.T) {
 			dir := tempDir(t)
 			test.options.SocketPath = filepath.Join(dir, "s")
 			goleak.VerifyNone(t, goleak.IgnoreAnyFunction("testing.(*T).Run")) // waits for what is just ending
-			f, err := os.Open(os.Args[0]) // the first file that any program opens starts the poller
+			f, err := os.Open(os.Args[0])                                      // the first file that any program opens starts the poller
 			require.NoError(t, err)
 			require.NoError(t, f.Close())
 			before, fds := runtime.NumGoroutine(), countFDs(t)
