@@ -8,6 +8,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -171,11 +172,15 @@ func start(t *testing.T, cmd *exec.Cmd, text string) *child {
 		_ = cmd.Wait() // ProcessState tells
 		close(c.ended)
 	}()
+	c.path = fmt.Sprintf("/tmp/manhole-%d", cmd.Process.Pid)
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		<-c.ended
+		// Or a program that has this pid some day finds a dead socket at its path.
+		if _, err := net.Dial("unix", c.path); errors.Is(err, syscall.ECONNREFUSED) {
+			_ = os.Remove(c.path)
+		}
 	})
-	c.path = fmt.Sprintf("/tmp/manhole-%d", cmd.Process.Pid)
 	return c
 }
 

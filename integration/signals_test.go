@@ -201,7 +201,7 @@ func TestEndsAreThoseWithoutAManhole(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGKILL} {
 		for _, steps := range [][]string{nil, {"exit TERM,INT,HUP,QUIT"}} {
 			want := bare(t, sig, steps...)
-			for i := range 30 {
+			for i := range fewer(30) {
 				cmd := toldBy(t, append(steps, "install")...)
 				cmd.Env = append(os.Environ(), "MANHOLE_PATH="+path)
 				p := startToldBy(t, cmd)

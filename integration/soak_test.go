@@ -28,7 +28,8 @@ import (
 // Goroutines, threads, descriptors, memory and files are afterwards what they
 // were after the first 1,000, and the program serves.
 func TestTenThousandSessionsUnderLoad(t *testing.T) {
-	const warmUp, sessions = 1000, 10_000
+	t.Parallel()
+	warmUp, sessions := 1000, fewer(10_000)
 	c := startIn(t, "serving")
 	began := time.Now()
 	c.soak(t, 0, warmUp)
