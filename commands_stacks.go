@@ -183,9 +183,7 @@ func (s *Session) toFile(name string, write func(io.Writer) error) error {
 		return fmt.Errorf("%w; what has been written stays in %s", err, name)
 	}
 	if err != nil {
-		if f.File != nil { // empty, and ours
-			_ = os.Remove(name)
-		}
+		f.remove()
 		return err
 	}
 	fmt.Fprintf(s.out, "%s written to %s\n", vitals.Bytes(f.n), name)
@@ -196,6 +194,7 @@ func (s *Session) toFile(name string, write func(io.Writer) error) error {
 type newFile struct {
 	*os.File
 	name string
+	made fs.FileInfo
 	n    uint64 // bytes written
 }
 
@@ -207,9 +206,19 @@ func (f *newFile) Write(p []byte) (n int, err error) {
 			return 0, fmt.Errorf("%w; -o wants a file that is not there yet", err)
 		}
 	}
+	if f.made == nil {
+		f.made, _ = f.Stat()
+	}
 	n, err = f.File.Write(p)
 	f.n += uint64(n)
 	return n, err
+}
+
+// remove removes the file, if it was made and stands there still.
+func (f *newFile) remove() {
+	if now, err := os.Lstat(f.name); err == nil && f.made != nil && os.SameFile(now, f.made) {
+		_ = os.Remove(f.name)
+	}
 }
 
 func runGoroutine(ctx context.Context, s *Session, args []string) error {

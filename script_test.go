@@ -185,6 +185,10 @@ func (h echoes) Serve(ctx context.Context, s *Session) error {
 	for {
 		line, err := s.ReadLine()
 		if err != nil {
+			select { // the end of the input is seen first
+			case <-ctx.Done():
+			case <-time.After(patience):
+			}
 			h.ended <- ctx.Err()
 			return nil
 		}
