@@ -221,3 +221,83 @@ func TestAStuckLogIsNotWaitedFor(t *testing.T) {
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { return len(p), nil }
+
+// put makes descriptor 2 of this process another one, until the test ends.
+func put(t *testing.T, fd int) {
+	t.Helper()
+	saved, err := syscall.Dup(2)
+	require.NoError(t, err)
+	syscall.CloseOnExec(saved)
+	t.Cleanup(func() {
+		require.NoError(t, dup2(saved, 2))
+		require.NoError(t, syscall.Close(saved))
+	})
+	if fd < 0 {
+		require.NoError(t, syscall.Close(2))
+		return
+	}
+	require.NoError(t, dup2(fd, 2))
+}
+
+func TestAStandardErrorThatCannotCome(t *testing.T) {
+	_, c := startSession(t)
+	c.expect(prompt)
+	t.Run("it does not block", func(t *testing.T) {
+		r, w, err := os.Pipe()
+		require.NoError(t, err)
+		defer r.Close()
+		defer w.Close()
+		_ = w.SetWriteDeadline(time.Time{}) // it is in the poller
+		raw, err := w.SyscallConn()
+		require.NoError(t, err)
+		require.NoError(t, raw.Control(func(fd uintptr) { put(t, int(fd)) }))
+		require.Equal(t, "stderr: descriptor 2 is in non-blocking mode, and the program may be waiting for it in the poller\n", c.do("stderr on"))
+	})
+	t.Run("it is not open", func(t *testing.T) {
+		put(t, -1)
+		require.Equal(t, "stderr: descriptor 2 is not open: bad file descriptor\n", c.do("stderr on"))
+	})
+	require.Contains(t, c.do("stderr"), "goes where the program sends it")
+}
+
+// TestTheStandardErrorIsGivenBack by stderr off, and by the end of the session.
+func TestTheStandardErrorIsGivenBack(t *testing.T) {
+	var pipe [2]int
+	require.NoError(t, syscall.Pipe(pipe[:])) // it blocks, as those do that a shell makes
+	put(t, pipe[1])
+	require.NoError(t, syscall.Close(pipe[1]))
+	log := os.NewFile(uintptr(pipe[0]), "log")
+	defer log.Close()
+	ours, err := inodeOf(2)
+	require.NoError(t, err)
+	says := func(text string) {
+		t.Helper()
+		_, err := fmt.Fprintln(os.Stderr, text)
+		require.NoError(t, err)
+		got := make([]byte, len(text)+1)
+		_, err = io.ReadFull(log, got)
+		require.NoError(t, err)
+		require.Equal(t, text+"\n", string(got))
+	}
+	_, c := startSession(t)
+	c.expect(prompt)
+	for _, ends := range []string{"stderr off\n", "exit\n"} {
+		c.send("stderr on\n")
+		c.expect(prompt)
+		now, err := inodeOf(2)
+		require.NoError(t, err)
+		require.NotEqual(t, ours, now)
+		says("both have this")
+		c.expect("both have this\n")
+		c.send(ends)
+		if ends != "exit\n" {
+			c.expect(prompt)
+		}
+		eventually(t, func() bool {
+			now, err := inodeOf(2)
+			return err == nil && now == ours
+		}, "it is not given back")
+		says("the log alone has this")
+	}
+	require.NotContains(t, c.rest(), "alone")
+}
