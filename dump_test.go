@@ -15,12 +15,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/gomanhole/oneshot/internal/stack"
-	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
 // parkMany starts goroutines that wait until the end of the test.
@@ -80,11 +78,9 @@ func TestASmallProgramIsShownOneByOne(t *testing.T) {
 
 func TestALargeProgramIsNotStopped(t *testing.T) {
 	parkMany(t, 600, waitHere)
-	before := vitals.ReadStops()
 	out := dumped(t, DumpOptions{})
-	require.Less(t, vitals.ReadStops().Longest(before), 100*time.Millisecond)
 	require.Regexp(t, `(?m)^600 \(\d+%\) chan receive\n    github.com/gomanhole/oneshot.waitHere`, out)
-	require.NotContains(t, out, "goroutines 1")
+	require.NotRegexp(t, `(?m)^    goroutines? \d`, out, "only who has stopped the program for each of them knows their ids")
 
 	full := dumped(t, DumpOptions{Full: true})
 	require.Regexp(t, `(?m)^600 \(\d+%\) chan receive\n    goroutines( \d+){600}\n`, full)
