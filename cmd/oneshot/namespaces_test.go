@@ -156,10 +156,14 @@ func TestAPlantedSocket(t *testing.T) {
 		require.Contains(t, errs, fmt.Sprintf("the socket %s is that of pid %d, uid %s, not of process %d, uid %s; nothing was sent",
 			path, trap.Process.Pid, mallory, victim.Process.Pid, alice))
 	}
-	_ = trap.Process.Kill()
-	text, err := io.ReadAll(heard)
+	want := strings.Repeat("connected, heard 0 bytes\n", 4)
+	text := make([]byte, len(want))
+	_, err = io.ReadFull(heard, text)
 	require.NoError(t, err)
-	require.Equal(t, strings.Repeat("connected, heard 0 bytes\n", 4), string(text))
+	_ = trap.Process.Kill()
+	more, err := io.ReadAll(heard)
+	require.NoError(t, err)
+	require.Equal(t, want, string(text)+string(more))
 }
 
 // trap is a listener that says what it hears.
