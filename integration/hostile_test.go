@@ -356,6 +356,10 @@ func TestAThousandClientsOfAnotherUser(t *testing.T) {
 func TestClientsWithoutAPid(t *testing.T) {
 	t.Run("in another namespace", func(t *testing.T) {
 		needRoot(t)
+		need(t, "unshare", "util-linux")
+		if out, err := exec.Command("unshare", "--pid", "--fork", "true").CombinedOutput(); err != nil {
+			t.Skipf("needs unshare --pid: %v: %s", err, out)
+		}
 		cmd := exec.Command(plain(t, "./program"), "deadlocked")
 		path := filepath.Join(t.TempDir(), "s")
 		cmd.Env = append(os.Environ(), "MANHOLE_PATH="+path)
