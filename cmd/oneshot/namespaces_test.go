@@ -117,12 +117,20 @@ func TestAProcessInAContainer(t *testing.T) {
 	}
 }
 
-// TestAPlantedSocket: another user listens at the path where the administrator
-// looks for the manhole. The client must not send it a byte.
-func TestAPlantedSocket(t *testing.T) {
+func needTwoUsers(t *testing.T) {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to be two users")
 	}
+	if _, err := exec.LookPath("setpriv"); err != nil {
+		t.Skip("needs setpriv; install it with apt-get install util-linux")
+	}
+}
+
+// TestAPlantedSocket: another user listens at the path where the administrator
+// looks for the manhole. The client must not send it a byte.
+func TestAPlantedSocket(t *testing.T) {
+	needTwoUsers(t)
 	const alice, mallory = "12345", "12346"
 	binary := everybodysBinary(t)
 	as := func(uid string, argv ...string) *exec.Cmd {
@@ -188,9 +196,7 @@ func trap(path string) {
 }
 
 func TestAnotherUsersProcess(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root, to be two users")
-	}
+	needTwoUsers(t)
 	binary := everybodysBinary(t)
 	pid := strconv.Itoa(os.Getpid()) // root's
 	setpriv := []string{"setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups", "--", binary}
