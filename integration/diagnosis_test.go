@@ -125,13 +125,26 @@ func isFound(t *testing.T, name string, env ...string) {
 func TestHealthyProgramsHaveNothingThatStandsOut(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(healthy)) {
 		t.Run(name, func(t *testing.T) {
-			screen := firstScreen(t, name)
+			isHealthy(t, name)
 			if name != "keepalive" { // large enough
-				large := firstScreen(t, name, "INTEGRATION_CROWD=1")
-				require.NotContains(t, large, "What stands out", "%s", large[:min(len(large), 4000)])
+				isHealthy(t, name, "INTEGRATION_CROWD=1")
 			}
-			require.NotContains(t, screen, "What stands out", "%s", screen[:min(len(screen), 4000)])
-			require.Contains(t, screen, "by identical stacks")
 		})
 	}
+}
+
+// isHealthy wants a first screen on which nothing stands out. Where others keep
+// the CPUs busy the program may stand still at every look, and what it does at the
+// moment looks stuck; so there are three tries here too.
+func isHealthy(t *testing.T, name string, env ...string) {
+	t.Helper()
+	var screen string
+	for range 3 {
+		screen = firstScreen(t, name, env...)
+		require.Contains(t, screen, "by identical stacks")
+		if !strings.Contains(screen, "What stands out") {
+			return
+		}
+	}
+	require.Fail(t, "something stands out", "%s", screen[:min(len(screen), 4000)])
 }
