@@ -412,8 +412,12 @@ func TestEstimateIsOfTheRightSize(t *testing.T) {
 	for range 200 {
 		wg.Go(func() { <-stop })
 	}
-	s, err := Profile(none)
-	require.NoError(t, err)
+	var s *Snapshot
+	require.Eventually(t, func() bool { // until they wait, each has other frames than later
+		var err error
+		s, err = Profile(none)
+		return err != nil || slices.ContainsFunc(s.Groups, func(g Group) bool { return g.Count == 200 && g.State == "chan receive" })
+	}, 20*time.Second, time.Millisecond)
 	c := s.Estimate(0)
 	tr, err := TakeTrace(64 << 20)
 	require.NoError(t, err)
