@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/gomanhole/oneshot/internal/procfs"
+	"github.com/gomanhole/oneshot/internal/stack"
 )
 
 // processCommands are those about the process as the system sees it.
@@ -31,8 +32,13 @@ func runBuild(_ context.Context, s *Session) error {
 	if !ok {
 		return errors.New("the binary has no build information; build it in module mode")
 	}
-	_, err := s.out.WriteString(info.String())
-	return err
+	if _, err := s.out.WriteString(info.String()); err != nil {
+		return err
+	}
+	if slow := stack.SlowProfile(); slow != "" {
+		fmt.Fprintf(s.out, "note\t%s\n", slow)
+	}
+	return nil
 }
 
 func runSignals(_ context.Context, s *Session) error {

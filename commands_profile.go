@@ -173,6 +173,8 @@ func runProfile(ctx context.Context, s *Session, args []string) error {
 	r.name = rest[0]
 	timed := r.name == "cpu" || pprofdelta.Has(r.name)
 	switch {
+	case !timed && pprof.Lookup(r.name) == nil && r.name == leakProfile:
+		return errors.New("profile: this program has no goroutineleak profile; build it with Go 1.27, or with Go 1.26 and GOEXPERIMENT=goroutineleakprofile")
 	case !timed && pprof.Lookup(r.name) == nil:
 		return fmt.Errorf("profile: no profile %q; profile lists them", clip(r.name, 40))
 	case !timed && r.time != 0:
@@ -225,11 +227,15 @@ func deltaProfile(ctx context.Context, s *Session, w io.Writer, name string, d t
 	return pprofdelta.Write(w, before, after)
 }
 
+// leakProfile is the profile that Go 1.27 has, and Go 1.26 with an experiment.
+const leakProfile = "goroutineleak"
+
 // profileTexts say what is in the runtime's profiles.
 var profileTexts = map[string]string{
 	"allocs":       "what was allocated since the start, by place",
 	"block":        "where goroutines waited for each other",
 	"goroutine":    "the stacks of all goroutines",
+	leakProfile:    "goroutines that nothing can wake any more; taking it runs a collection, which counts them",
 	"heap":         "what was in use at the last collection, by place",
 	"mutex":        "where locks were held that others waited for",
 	"threadcreate": "what has made new threads",
@@ -245,7 +251,11 @@ func listProfiles(s *Session) error {
 		if off := profileOff(p.Name()); off != "" {
 			text += "; " + off
 		}
-		fmt.Fprintf(s, "%-14s %8d  %s\n", printable(p.Name()), p.Count(), text)
+		count := strconv.Itoa(p.Count())
+		if p.Name() == leakProfile && p.Count() == 0 {
+			count = "" // none, or not counted yet: the runtime does not say which
+		}
+		fmt.Fprintf(s, "%-14s %8s  %s\n", printable(p.Name()), count, text)
 	}
 	_, err := io.WriteString(s, "take one with profile NAME -o FILE\n")
 	return err

@@ -110,6 +110,14 @@ func look(trace bool) (*stack.Snapshot, error) {
 	}
 	defer t.Release()
 	s := t.Group(own)
+	if s.Unread > 0 {
+		// The profile has all of them, if without ids.
+		p, err := stack.Profile(own)
+		if err == nil {
+			p.Unread, p.Unknown = s.Unread, s.Unknown
+		}
+		return p, err
+	}
 	if p, err := stack.Labeled(own); err == nil {
 		s.AddLabels(p)
 	}

@@ -46,7 +46,8 @@ type DumpOptions struct {
 	Groups int
 
 	// State selects the groups that wait for something with this in its name,
-	// such as "chan" or "sync.Mutex.Lock". Empty: any.
+	// such as "chan" or "sync.Mutex.Lock", and with "leaked" those that the
+	// garbage collector has proved leaked. Empty: any.
 	State string
 
 	// Match selects the groups with a function or file:line that it matches.
@@ -168,7 +169,7 @@ func (d *dump) selected(s *stack.Snapshot) *stack.Snapshot {
 }
 
 func (d *dump) selects(g *stack.Group) bool {
-	if !strings.Contains(strings.ToLower(g.State), strings.ToLower(d.State)) {
+	if !strings.Contains(strings.ToLower(g.State+leakedText(g)), strings.ToLower(d.State)) {
 		return false
 	}
 	return d.Match == nil || slices.ContainsFunc(append(g.Frames, g.Creator), func(f stack.Frame) bool {

@@ -71,6 +71,7 @@ func (t *text) groups(s *stack.Snapshot, n int, allIDs bool) {
 	}
 	t.printf("\n%s%s in %s by identical stacks, %d of the manhole left out:\n",
 		plural(count(s.Groups), "goroutine"), selected, plural(len(s.Groups), "group"), s.Own)
+	t.unread(s)
 	shown := s.Groups[:min(n, len(s.Groups))]
 	for i := range shown {
 		if t.ended() {
@@ -88,9 +89,23 @@ func (t *text) groups(s *stack.Snapshot, n int, allIDs bool) {
 	t.printf("\n")
 }
 
+// unread reports goroutines that are missing from the groups, or that could not
+// be told apart.
+func (t *text) unread(s *stack.Snapshot) {
+	switch {
+	case s.Unread == 0:
+	case s.Traced:
+		t.printf("%s could not be read: %q; stacks -go shows the runtime's own text\n", plural(s.Unread, "goroutine"), s.Unknown)
+	case s.Unknown != "":
+		t.printf("%s could not be read one by one: %q; so all are shown without ids\n", plural(s.Unread, "goroutine"), s.Unknown)
+	default:
+		t.printf("%s could not be read: the profile counts more than it shows\n", plural(s.Unread, "goroutine"))
+	}
+}
+
 // group writes one group, with its number in front.
 func (t *text) group(g *stack.Group, number string, allIDs bool) {
-	t.printf("%s %s%s%s\n", number, g.State, waitsText(g), labelsText(g))
+	t.printf("%s %s%s%s%s\n", number, g.State, leakedText(g), waitsText(g), labelsText(g))
 	t.members(g, allIDs)
 	for _, f := range g.Frames {
 		t.frame("", f)
@@ -128,6 +143,7 @@ func (t *text) members(g *stack.Group, all bool) {
 		word = "goroutine"
 	}
 	t.printf("    %s", word)
+	leaked := g.Leaked()
 	least, most := g.Waits()
 	for i, m := range shown {
 		if i%256 == 0 && t.ended() {
@@ -140,11 +156,27 @@ func (t *text) members(g *stack.Group, all bool) {
 		if m.Locked {
 			t.printf(" (locked to its thread)")
 		}
+		if m.Leaked && leaked < g.Count {
+			t.printf(" (leaked)")
+		}
 	}
 	if n := len(g.Members) - len(shown); n > 0 {
 		t.printf(" and %d more", n)
 	}
 	t.printf("\n")
+}
+
+// leakedText is the runtime's mark on goroutines that the garbage collector has
+// proved leaked.
+func leakedText(g *stack.Group) string {
+	switch n := g.Leaked(); n {
+	case 0:
+		return ""
+	case g.Count:
+		return " (leaked)"
+	default:
+		return fmt.Sprintf(" (%d leaked)", n)
+	}
 }
 
 // waitsText is for how long they have waited.
@@ -212,6 +244,7 @@ func (t *text) changes(before, after *stack.Snapshot, n int) {
 	}
 	t.printf("\n%s in %s; since the dump before, %s changed:\n",
 		plural(after.Total, "goroutine"), plural(len(after.Groups), "group"), plural(len(all), "group"))
+	t.unread(after)
 	for _, c := range all[:min(n, len(all))] {
 		if t.ended() {
 			return

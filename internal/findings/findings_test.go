@@ -45,6 +45,30 @@ func workers(state string, minutes ...int) (goroutines []string) {
 	return goroutines
 }
 
+// TestALeakThatTheCollectorHasProved: the mark of Go 1.27 on the state hides no
+// group, and one such goroutine is enough.
+func TestALeakThatTheCollectorHasProved(t *testing.T) {
+	healthy := workers("sync.Cond.Wait", make([]int, 40)...)
+	found := final(trace(append(healthy, goroutine(90, "chan receive (leaked)", "main.fetch.func1"))...))
+	require.Len(t, found, 1)
+	require.Equal(t, "1 goroutine, 2% of all, waits in chan receive at one place, and still 0s later", found[0].Title)
+	require.Equal(t, []string{"at main.fetch.func1  /src/main.go:10", "started at main.start  /src/main.go:5",
+		"the garbage collector has proved that nothing can wake it"}, found[0].Lines)
+
+	var senders []string
+	for i := range 60 {
+		state := "chan send"
+		if i%2 == 0 {
+			state = "chan send (leaked)"
+		}
+		senders = append(senders, goroutine(100+i, state, "main.quote.func1"))
+	}
+	found = final(trace(append(healthy, senders...)...))
+	require.Len(t, found, 1)
+	require.Contains(t, found[0].Title, "60 goroutines, 60% of all, wait in chan send at one place")
+	require.Contains(t, found[0].Lines, "the garbage collector has proved that nothing can wake 30 of them")
+}
+
 func TestAWorkerThatHasWaitedForMinutes(t *testing.T) {
 	found := final(trace(workers("sync.Cond.Wait", 0, 0, 12, 0, 1, 0, 0, 0)...))
 	require.Empty(t, found, "they are one group, of which it is not known that the others go on")

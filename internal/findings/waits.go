@@ -28,7 +28,8 @@ func blocked(g *stack.Group) bool {
 
 // leaks finds groups that collect goroutines: many that send to nobody, or a
 // group that is most of all goroutines and is no pool. The goroutines of a pool
-// were started by one loop; those of a leak one by one, and go on coming.
+// were started by one loop; those of a leak one by one, and go on coming. A
+// goroutine that the garbage collector has marked as leaked needs no company.
 func leaks(e *Evidence) []Finding {
 	var found []Finding
 	first := e.first()
@@ -37,7 +38,8 @@ func leaks(e *Evidence) []Finding {
 		if e.late() {
 			break
 		}
-		if !blocked(g) || waitsForLock(g) || g.Count < manySenders {
+		leaked := g.Leaked()
+		if !blocked(g) || leaked == 0 && (waitsForLock(g) || g.Count < manySenders) {
 			continue
 		}
 		at := e.site(g.Frames)
@@ -46,6 +48,7 @@ func leaks(e *Evidence) []Finding {
 		}
 		grew := e.growth(g)
 		switch {
+		case leaked > 0:
 		case g.State == "chan send" && 10*g.Count >= first.Total && (e.quiet(g.Count) || e.startedApart(g)) && !e.shrinks(g):
 		case grew > 0 && g.Count >= manyReceivers:
 		case g.Count >= manyReceivers && 2*g.Count >= first.Total && e.startedApart(g):
@@ -55,14 +58,21 @@ func leaks(e *Evidence) []Finding {
 		if e.lasting(g) < g.Count*9/10 {
 			continue
 		}
+		wait := "wait"
+		if g.Count == 1 {
+			wait = "waits"
+		}
 		f := Finding{
-			Title: fmt.Sprintf("%d goroutines, %d%% of all, wait in %s at one place%s",
-				g.Count, percent(g.Count, first.Total), g.State, e.still()),
+			Title: fmt.Sprintf("%s, %d%% of all, %s in %s at one place%s",
+				plural(g.Count, "goroutine"), percent(g.Count, first.Total), wait, g.State, e.still()),
 			Lines:  []string{"at " + place(g.Frames[at])},
 			Weight: 600 + percent(g.Count, first.Total),
 		}
 		if g.Creator.Function != "" {
 			f.Lines = append(f.Lines, "started at "+place(g.Creator))
+		}
+		if leaked > 0 {
+			f.Lines = append(f.Lines, fmt.Sprintf("the garbage collector has proved that nothing can wake %s", ofThem(leaked, g.Count)))
 		}
 		if grew > 0 {
 			f.Title += fmt.Sprintf(", when there were %d more", grew)
@@ -71,6 +81,16 @@ func leaks(e *Evidence) []Finding {
 		found = append(found, f)
 	}
 	return found
+}
+
+func ofThem(n, all int) string {
+	switch {
+	case all == 1:
+		return "it"
+	case n == all:
+		return "them"
+	}
+	return fmt.Sprintf("%d of them", n)
 }
 
 // growth is by how many goroutines the group grew from the first look to the

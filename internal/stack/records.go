@@ -1,47 +1,38 @@
-//go:build gc && go1.26 && !go1.27
+//go:build gc && go1.26 && !go1.28 && !oneshot_portable
 
 package stack
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	_ "unsafe" // for go:linkname
 )
 
-// The records of a goroutine profile, as the runtime hands them to
-// runtime/pprof. That makes a text of each before it counts equal ones, which is
-// two thirds of the memory and half of the time that a profile of a million
-// goroutines takes, and garbage enough to keep the collector busy meanwhile.
+// This file takes the records of a goroutine profile from the runtime, which
+// gives them to runtime/pprof in the same way. That package makes a text of each
+// record before it counts the equal ones. With a million goroutines the text
+// takes two thirds of the memory and half of the time, and it is garbage that
+// keeps the collector busy.
 //
-// The name and the layouts below are those of Go 1.26 (runtime/mprof.go,
-// internal/profilerecord, runtime/pprof/label.go); with any other release the
-// text is read, until somebody has looked.
+// The name of the function and the layouts of record and labelSet are those of
+// Go 1.26 and 1.27. Before the build constraint lets in another release, compare
+// its sources with these: pprof_goroutineProfileWithLabels and
+// goroutineProfileWithLabelsConcurrent in runtime/mprof.go, StackRecord in
+// internal/profilerecord, Set and Label in internal/runtime/pprof/label, and
+// String of labelMap in runtime/pprof/label.go. With a release that nobody has
+// compared, the text is read (records_other.go).
+
+// recordsKnown reports whether this file is compiled in.
+const recordsKnown = true
 
 //go:linkname goroutineProfile runtime.pprof_goroutineProfileWithLabels
 func goroutineProfile(p []record, labels []*labelSet) (n int, ok bool)
 
 type record struct{ stack []uintptr }
 
-type labelSet struct{ list []label }
-
-type label struct{ key, value string }
-
-// String is as runtime/pprof writes labels.
-func (s *labelSet) String() string {
-	var b strings.Builder
-	for i, l := range s.list {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		fmt.Fprintf(&b, "%q:%q", l.key, l.value)
-	}
-	return "{" + b.String() + "}"
-}
-
-// records counts the goroutines by their stacks; false if it cannot be done.
+// records counts the goroutines by their stacks. It returns false if that cannot
+// be done.
 func (p *profiler) records() bool {
 	var records []record
 	var labels []*labelSet

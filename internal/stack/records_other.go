@@ -1,6 +1,9 @@
-//go:build !gc || !go1.26 || go1.27
+//go:build !gc || !go1.26 || go1.28 || oneshot_portable
 
 package stack
 
-// records is for the releases of Go whose records are known.
+// recordsKnown reports whether records.go is compiled in.
+const recordsKnown = false
+
+// records returns false: the text has to be read.
 func (p *profiler) records() bool { return false }

@@ -24,12 +24,13 @@ type Goroutine struct {
 	Parent  uint64 // the goroutine that started it; 0 if not known
 	Minutes int    // for which it has waited, as far as the collector has seen
 	Locked  bool   // to its thread
+	Leaked  bool   // the garbage collector has proved that nothing can wake it
 }
 
 // Group is some goroutines that wait for the same, with the same stack.
 type Group struct {
 	Count       int
-	State       string       // what they wait for in the runtime's words, or runnable, running, syscall
+	State       string       // what they wait for in the runtime's words, without marks; or runnable, running, syscall
 	Labels      []LabelCount // pprof labels, the most frequent first; 100 at most
 	OtherLabels int          // sets of labels that are not among those
 	Frames      []Frame      // innermost first, without the runtime's own on top and at the entry
@@ -46,22 +47,27 @@ type LabelCount struct {
 	Count  int
 }
 
-// Snapshot is the groups of one moment, the largest first.
+// Snapshot is the groups of one moment, the largest first. Every goroutine of
+// the program is in Total, Own or Unread, unless the trace was cut.
 type Snapshot struct {
 	Groups []Group
 	Total  int  // goroutines in the groups
-	Own    int  // goroutines that were left out as the manhole's
+	Own    int  // goroutines of the manhole, which were left out
+	Unread int  // goroutines that could not be read, since they are in an unknown form
 	Traced bool // the groups have members
 	Cut    bool // the trace was longer than the room for it
+
+	// Unknown is the beginning of the first goroutine that could not be read.
+	// It is to be quoted before it is shown.
+	Unknown string
 
 	index map[uint64]int // made by Find, of the groups as they are then
 }
 
 // newSnapshot joins groups that read the same (their program counters may
-// differ within a line) and sorts them; own is how many goroutines are not in
-// them.
-func newSnapshot(groups []Group, own int) *Snapshot {
-	s := &Snapshot{Own: own}
+// differ within a line) and sorts them.
+func newSnapshot(groups []Group) *Snapshot {
+	s := &Snapshot{}
 	index := make(map[uint64]int, len(groups))
 	for _, g := range groups {
 		s.Total += g.Count
@@ -127,6 +133,16 @@ func (g *Group) Waits() (least, most int) {
 		least, most = min(least, m.Minutes), max(most, m.Minutes)
 	}
 	return least, most
+}
+
+// Leaked returns how many members the garbage collector has proved leaked.
+func (g *Group) Leaked() (n int) {
+	for _, m := range g.Members {
+		if m.Leaked {
+			n++
+		}
+	}
+	return n
 }
 
 // The FNV-1a hash, 64 bits: two of a million groups meet once in 37 million

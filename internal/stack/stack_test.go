@@ -3,7 +3,6 @@
 package stack
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -21,15 +20,20 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 // TestMain is also a program whose goroutines can be left where they are.
 func TestMain(m *testing.M) {
-	if os.Getenv("STACK_PROGRAM") != "" {
+	switch os.Getenv("STACK_PROGRAM") {
+	case "park":
 		park()
-		return
+	case "census":
+		census()
+	default:
+		os.Exit(m.Run())
 	}
-	os.Exit(m.Run())
 }
 
 func none(string) bool { return false }
@@ -67,8 +71,9 @@ var parkings = map[string]func(){
 	},
 	"sync.Once": func() {
 		var once sync.Once
-		go once.Do(func() { select {} })
-		time.Sleep(10 * time.Millisecond)
+		begun := make(chan struct{})
+		go once.Do(func() { close(begun); select {} })
+		<-begun
 		once.Do(func() {})
 	},
 	"sleep": func() { time.Sleep(time.Hour) },
@@ -80,8 +85,7 @@ var parkings = map[string]func(){
 	"semacquire": func() { // of the lock in os.File that only one reader may hold
 		if r := pipe(); r != nil {
 			go func() { _, _ = r.Read(make([]byte, 1)) }()
-			time.Sleep(10 * time.Millisecond)
-			_, _ = r.Read(make([]byte, 1))
+			_, _ = r.Read(make([]byte, 1)) // whichever comes second waits for the lock
 		}
 	},
 	"syscall": func() {
@@ -108,10 +112,7 @@ var parkings = map[string]func(){
 	"deepest": func() { deep(300) },
 	"method":  func() { (&service[int]{}).wait() },
 	"inlined": func() { inlined() },
-	"spin": func() {
-		for i := 0; ; i++ {
-		}
-	},
+	"spin":    func() { spin() },
 	"panic": func() {
 		defer func() { select {} }()
 		panic("on the way")
@@ -150,6 +151,12 @@ func deep(n int) {
 }
 
 //go:noinline
+func spin() {
+	for i := 0; ; i++ {
+	}
+}
+
+//go:noinline
 func otherRoot() { deep(60); sink++ }
 
 type service[T any] struct{ _ T }
@@ -172,10 +179,14 @@ func park() {
 			go wait()
 		}
 	}
-	// They are where they will be when nothing moves any more.
+	// They are where they will be when several looks in a row agree. Those that
+	// spin are seen on different lines of their loops, and do not count.
 	var r result
-	for same, last := 0, ""; same < 20; {
-		time.Sleep(10 * time.Millisecond)
+	same, last, now := 0, "", ""
+	for deadline := time.Now().Add(testwait.Patience); same < 20; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			panic("the goroutines do not come to rest; the last two looks:\n" + last + "and\n" + now)
+		}
 		t, err := TakeTrace(64 << 20)
 		if err != nil {
 			panic(err)
@@ -189,12 +200,12 @@ func park() {
 		if err := p.text(); err != nil {
 			panic(err)
 		}
-		r.Text = newSnapshot(p.groups, p.left)
-		now := summary(r.Profile) + summary(r.Trace)
+		r.Text = p.snapshot()
+		last, now = now, summary(r.Profile)+summary(r.Trace)
 		if now == last {
 			same++
 		} else {
-			same, last = 0, now
+			same = 0
 		}
 	}
 	if err := json.NewEncoder(os.Stdout).Encode(r); err != nil {
@@ -205,13 +216,21 @@ func park() {
 func summary(s *Snapshot) string {
 	var b strings.Builder
 	for _, g := range s.Groups {
-		fmt.Fprintln(&b, g.Count, g.State, len(g.Frames))
+		if !spins(&g) {
+			fmt.Fprintln(&b, g.Count, g.State, len(g.Frames))
+		}
 	}
 	return b.String()
 }
 
+// spins reports whether the goroutines never wait: the program's loop, and the
+// goroutine that looks.
+func spins(g *Group) bool { return g.State == "runnable" || g.State == "running" }
+
 var parked = sync.OnceValues(func() (r result, err error) {
-	cmd := exec.Command(os.Args[0])
+	ctx, cancel := context.WithTimeout(context.Background(), 2*testwait.Patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Args[0])
 	cmd.Env = append(os.Environ(), "STACK_PROGRAM=park")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
@@ -239,8 +258,8 @@ func TestStatesAreTheRuntimes(t *testing.T) {
 	}
 	seen := make(map[string]bool)
 	for _, g := range r.Profile.Groups {
-		if len(g.Frames) > 90 || strings.Contains(text(g.Frames), "stack.park()") || g.Frames[len(g.Frames)-1].Function == "main.main" {
-			continue // elided in a traceback; and the one that looks
+		if len(g.Frames) > 90 || spins(&g) {
+			continue // elided in a traceback; or in another place by then
 		}
 		same, ok := traced[text(g.Frames)]
 		if !ok {
@@ -251,10 +270,18 @@ func TestStatesAreTheRuntimes(t *testing.T) {
 		require.Equal(t, same.Count, g.Count, text(g.Frames))
 		seen[g.State] = true
 	}
+	for _, s := range []*Snapshot{r.Profile, r.Trace} {
+		spinning := 0
+		for _, g := range find(s, "stack.spin ") {
+			require.True(t, spins(&g), g.State)
+			spinning += g.Count
+		}
+		require.Equal(t, 3, spinning)
+	}
 	for _, state := range []string{
 		"chan receive", "chan send", "chan receive (nil chan)", "chan send (nil chan)", "select", "select (no cases)",
 		"sync.Mutex.Lock", "sync.RWMutex.RLock", "sync.RWMutex.Lock", "sync.WaitGroup.Wait", "sync.Cond.Wait",
-		"sleep", "IO wait", "semacquire", "syscall", "coroutine", "runnable",
+		"sleep", "IO wait", "semacquire", "syscall", "coroutine",
 	} {
 		require.True(t, seen[state], "no goroutine was in %s", state)
 	}
@@ -268,7 +295,7 @@ func TestRecordsAreTheTexts(t *testing.T) {
 	look := func(s *Snapshot) map[string][]LabelCount {
 		groups := make(map[string][]LabelCount)
 		for _, g := range s.Groups {
-			if !strings.Contains(text(g.Frames), "stack.park ") { // the one that looks
+			if !spins(&g) { // at the same line both times
 				groups[fmt.Sprint(g.Count, g.State, g.Deeper, text(g.Frames))] = g.Labels
 			}
 		}
@@ -350,33 +377,11 @@ func TestTheMostFrequentLabelsAreKept(t *testing.T) {
 			wg.Go(wait)
 		}
 	})
-	require.Eventually(t, func() bool {
+	testwait.Eventually(t, func() bool {
 		s, err := Labeled(none)
 		return err == nil && len(s.Groups) == 1 && len(s.Groups[0].Labels) == maxLabels && s.Groups[0].OtherLabels == 201 &&
 			s.Groups[0].Labels[0] == LabelCount{`{"handler":"export"}`, 50}
-	}, 10*time.Second, time.Millisecond)
-}
-
-func TestHeaders(t *testing.T) {
-	for _, c := range []struct {
-		head   string
-		state  string
-		member Goroutine
-		labels string
-	}{
-		{"goroutine 1 [running]:", "running", Goroutine{ID: 1}, ""},
-		{"goroutine 18 [chan receive, 12 minutes]:", "chan receive", Goroutine{ID: 18, Minutes: 12}, ""},
-		{"goroutine 7 [syscall, 3 minutes, locked to thread]:", "syscall", Goroutine{ID: 7, Minutes: 3, Locked: true}, ""},
-		{"goroutine 9 [select (no cases)]:", "select (no cases)", Goroutine{ID: 9}, ""},
-		{"goroutine 9 gp=0xc000 m=nil mp=0x1 [GC worker (idle), 5 minutes]:", "GC worker (idle)", Goroutine{ID: 9, Minutes: 5}, ""},
-		{`goroutine 9 [select, 2 minutes labels:{"a]": "b, c"}]:`, "select", Goroutine{ID: 9, Minutes: 2}, `{"a]": "b, c"}`},
-	} {
-		state, member, labels, ok := parseHeader([]byte(c.head))
-		require.True(t, ok, c.head)
-		require.Equal(t, c.state, string(state), c.head)
-		require.Equal(t, c.member, member, c.head)
-		require.Equal(t, c.labels, labels, c.head)
-	}
+	}, "the labels of 350 goroutines that wait")
 }
 
 func TestNamesOfFunctions(t *testing.T) {
@@ -413,11 +418,11 @@ func TestEstimateIsOfTheRightSize(t *testing.T) {
 		wg.Go(func() { <-stop })
 	}
 	var s *Snapshot
-	require.Eventually(t, func() bool { // until they wait, each has other frames than later
+	testwait.Eventually(t, func() bool { // until they wait, each has other frames than later
 		var err error
 		s, err = Profile(none)
 		return err != nil || slices.ContainsFunc(s.Groups, func(g Group) bool { return g.Count == 200 && g.State == "chan receive" })
-	}, 20*time.Second, time.Millisecond)
+	}, "200 goroutines in one group")
 	c := s.Estimate(0)
 	tr, err := TakeTrace(64 << 20)
 	require.NoError(t, err)
@@ -425,22 +430,6 @@ func TestEstimateIsOfTheRightSize(t *testing.T) {
 	require.InDelta(t, len(tr.Text), c.Bytes, float64(len(tr.Text))/2)
 	require.Positive(t, c.Stop)
 	require.Greater(t, s.Estimate(1<<32).Stop, c.Stop+time.Second, "deep stacks are walked, if not shown")
-}
-
-func FuzzTrace(f *testing.F) {
-	f.Add(append([]byte(nil), bytes.Repeat([]byte("goroutine 1 [running]:\nmain.main()\n\t/a.go:1 +0x1\n\n"), 3)...))
-	f.Add([]byte("goroutine 1 [running]:\nmain.f(...)\n\t/a b.go:1\n...23 frames elided...\ncreated by x in goroutine 12\n\t/c:1 +0x1\n"))
-	f.Add([]byte("goroutine []:\n\n\t\n(\n"))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		tr := &Trace{Text: text}
-		s := tr.Group(none)
-		for _, g := range s.Groups {
-			if g.Count != len(g.Members) {
-				t.Errorf("%d goroutines, %d members", g.Count, len(g.Members))
-			}
-		}
-		tr.Goroutine(1)
-	})
 }
 
 func FuzzProfile(f *testing.F) {

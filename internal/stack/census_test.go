@@ -1,0 +1,198 @@
+//go:build unix
+
+package stack
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"runtime/pprof"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gomanhole/oneshot/internal/testwait"
+)
+
+// labelShapes are labels that are hard to read in a header.
+var labelShapes = [][]string{
+	{"tenant", "acme"},
+	{"path", "/a/b.html", "method", "GET"},
+	{"quote", `a"b`, "back", `a\b`},
+	{"bracket]:", "]:", "brace", "{}", "comma", ", "},
+	{"colon", "a: b", "labels", " labels:{"},
+	{"newline", "a\nb\r\tc\n\n", "control", "\x00\x1b]0;x\x07\x7f"},
+	{"non-ASCII", "é😀日本", "invalid", "\xff\xfe", "replacement", "\ufffd"},
+	{"", "", "empty", ""},
+}
+
+// counted is what the program of a census says.
+type counted struct {
+	Goroutines     int // runtime.NumGoroutine
+	Trace, Profile *Snapshot
+	Text           string // of the trace
+}
+
+// census parks goroutines with all that a header or a stack can have, counts
+// them in every way, and prints the numbers.
+func census() {
+	begun := make(chan struct{})
+	start := func(f func()) {
+		go func() {
+			begun <- struct{}{}
+			f()
+		}()
+		<-begun
+	}
+	wait := make(chan int)
+	for _, shape := range labelShapes {
+		pprof.Do(context.Background(), pprof.Labels(shape...), func(context.Context) { start(func() { <-wait }) })
+	}
+	start(func() { runtime.LockOSThread(); <-wait })
+	start(func() { deep(300) })
+	for range 3 {
+		start(func() { leak() })
+		start(func() { start(func() { start(func() { <-wait }) }); <-wait }) // ancestors
+	}
+	runtime.AddCleanup(new([1 << 10]int), func(wait chan int) { blockedCleanup(wait) }, wait)
+	runtime.SetFinalizer(new([1 << 10]int), func(*[1 << 10]int) { blockedFinalizer(wait) })
+	for range 3 {
+		runtime.GC()
+	}
+	if leaks := pprof.Lookup("goroutineleak"); leaks != nil {
+		if err := leaks.WriteTo(io.Discard, 0); err != nil {
+			panic(err)
+		}
+	}
+	if level := os.Getenv("CENSUS_TRACEBACK"); level != "" {
+		debug.SetTraceback(level)
+	}
+	var c counted
+	sums := ""
+	testwait.Until(func() bool {
+		c.Goroutines = runtime.NumGoroutine()
+		t, err := TakeTrace(64 << 20)
+		if err != nil {
+			panic(err)
+		}
+		defer t.Release()
+		c.Trace, c.Text = t.Group(none), string(t.Text)
+		if c.Profile, err = Profile(none); err != nil {
+			panic(err)
+		}
+		last := sums // they have all come to rest when two looks agree
+		sums = summary(c.Trace) + summary(c.Profile)
+		return sums == last && runtime.NumGoroutine() == c.Goroutines && len(find(c.Trace, "stack.blocked")) == 2
+	}, "two looks that agree, with a finalizer and a cleanup that run")
+	if err := json.NewEncoder(os.Stdout).Encode(c); err != nil {
+		panic(err)
+	}
+}
+
+// leak waits for a channel that nobody else has.
+//
+//go:noinline
+func leak() { make(chan int) <- 1 }
+
+//go:noinline
+func blockedCleanup(wait chan int) { <-wait; sink++ }
+
+//go:noinline
+func blockedFinalizer(wait chan int) { <-wait; sink++ }
+
+func TestEveryGoroutineIsAccountedFor(t *testing.T) {
+	for _, env := range []string{
+		"GODEBUG=",
+		"GODEBUG=tracebacklabels=1",
+		"GODEBUG=tracebackancestors=5",
+		"GODEBUG=tracebacklabels=1,tracebackancestors=5",
+		"CENSUS_TRACEBACK=system",
+		"CENSUS_TRACEBACK=system GODEBUG=tracebacklabels=1,tracebackancestors=5",
+	} {
+		t.Run(env, func(t *testing.T) {
+			cmd := testwait.Command(t, os.Args[0])
+			cmd.Env = append(os.Environ(), append(strings.Fields(env), "STACK_PROGRAM=census")...)
+			cmd.Stderr = os.Stderr
+			out, err := cmd.Output()
+			require.NoError(t, err)
+			var c counted
+			require.NoError(t, json.Unmarshal(out, &c))
+			for _, s := range []*Snapshot{c.Trace, c.Profile} {
+				require.Zero(t, s.Unread, s.Unknown)
+				require.False(t, s.Cut)
+				// NumGoroutine never counts the runtime's two goroutines that run
+				// finalizers and cleanups, not even while these are blocked.
+				require.Len(t, find(s, "stack.blocked"), 2)
+				require.Equal(t, c.Goroutines+2, s.Total, "%s\n%s", summary(s), c.Text)
+			}
+			leaked := find(c.Trace, "stack.leak ")
+			require.Len(t, leaked, 1)
+			require.Equal(t, "chan send", leaked[0].State)
+			require.Equal(t, 3, leaked[0].Count)
+			if pprof.Lookup("goroutineleak") != nil {
+				require.Equal(t, 3, leaked[0].Leaked())
+			}
+			require.NotContains(t, text(leaked[0].Frames), "census(", "that is an ancestor")
+
+			// A group may have the labels of several goroutines.
+			labels := allLabels(c.Profile)
+			require.Len(t, labels, len(labelShapes))
+			if strings.Contains(env, "tracebacklabels=1") {
+				require.Equal(t, labels, allLabels(c.Trace), "the trace and the profile have them in one form")
+			}
+		})
+	}
+}
+
+func allLabels(s *Snapshot) map[string]bool {
+	// A header in Go 1.26 does not tell an invalid byte from U+FFFD.
+	replace := strings.NewReplacer(`\xff`, "\ufffd", `\xfe`, "\ufffd")
+	labels := make(map[string]bool)
+	for _, g := range s.Groups {
+		for _, l := range g.Labels {
+			labels[replace.Replace(l.Labels)] = true
+		}
+	}
+	return labels
+}
+
+func TestGoroutinesInABubbleAreAccountedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stop := make(chan struct{})
+		defer close(stop)
+		for range 3 {
+			go func() { <-stop }()
+		}
+		synctest.Wait()
+		tr, err := TakeTrace(1 << 20)
+		require.NoError(t, err)
+		defer tr.Release()
+		require.Contains(t, string(tr.Text), "[chan receive (durable), synctest bubble ")
+		s := tr.Group(none)
+		require.Zero(t, s.Unread, s.Unknown)
+		require.Equal(t, strings.Count("\n"+string(tr.Text), "\ngoroutine "), s.Total)
+		waiting := find(s, "TestGoroutinesInABubbleAreAccountedFor.func1.1")
+		require.Len(t, waiting, 1)
+		require.Equal(t, "chan receive", waiting[0].State)
+	})
+}
+
+// TestTheReleaseIsKnown fails with a release of Go that nobody has compared
+// with records.go. Programs that are built with it read the text of a profile,
+// which takes more time and memory.
+func TestTheReleaseIsKnown(t *testing.T) {
+	if builtPortable {
+		require.Contains(t, SlowProfile(), runtime.Version())
+		return
+	}
+	require.True(t, recordsKnown, "%s is not known: compare runtime/mprof.go (pprof_goroutineProfileWithLabels), internal/profilerecord (StackRecord), "+
+		"internal/runtime/pprof/label (Set, Label) and runtime/pprof/label.go (String) with those of the release before, "+
+		"and runtime/traceback.go (goroutineheader, traceback1) with parse.go; then change the build constraints of records.go and records_other.go",
+		runtime.Version())
+	require.Empty(t, SlowProfile())
+}

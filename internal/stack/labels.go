@@ -1,0 +1,23 @@
+package stack
+
+import (
+	"fmt"
+	"strings"
+)
+
+// labelSet is a set of pprof labels, laid out as runtime/pprof/label.go has it.
+type labelSet struct{ list []label }
+
+type label struct{ key, value string }
+
+// String returns the labels as runtime/pprof writes them: {"tenant":"acme"}.
+func (s *labelSet) String() string {
+	var b strings.Builder
+	for i, l := range s.list {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%q:%q", l.key, l.value)
+	}
+	return "{" + b.String() + "}"
+}

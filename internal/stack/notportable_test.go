@@ -1,0 +1,5 @@
+//go:build !oneshot_portable
+
+package stack
+
+const builtPortable = false

@@ -1,0 +1,266 @@
+package stack
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+	"unsafe"
+)
+
+// traceParser groups the records of a trace. Only the first goroutine of a group
+// is converted to strings.
+type traceParser struct {
+	own     Own
+	groups  []Group
+	left    int            // goroutines of the manhole, left out
+	unread  int            // records that are not in a known form
+	unknown string         // the first of them
+	index   map[uint64]int // from the hash of the state and the lines, without arguments, to a group
+}
+
+// record parses one goroutine:
+//
+//	goroutine 18 [chan receive, 2 minutes, locked to thread]:
+//	main.(*T).work(0xc000012345, {0x1, 0x2})
+//		/src/main.go:42 +0x1d
+//	created by main.start in goroutine 1
+//		/src/main.go:30 +0x2c
+func (p *traceParser) record(text []byte) {
+	head, body, _ := bytes.Cut(text, []byte{'\n'})
+	h, ok := parseHeader(head)
+	if !ok {
+		if len(bytes.TrimSpace(text)) > 0 {
+			p.cannotRead(head)
+		}
+		return
+	}
+	key, own := hashString(fnvOffset, h.state), false
+	eachCall(body, func(c call) {
+		if c.creator {
+			h.member.Parent = c.parent
+		} else if p.own(unsafe.String(unsafe.SliceData(c.function), len(c.function))) {
+			own = true
+		}
+		key = hashString(key, c.function)
+		key = hashString(key, c.file)
+		key = (key ^ uint64(c.line)) * fnvPrime
+	})
+	if own {
+		p.left++
+		return
+	}
+	i, known := p.index[key]
+	if !known {
+		i = len(p.groups)
+		p.index[key] = i
+		p.groups = append(p.groups, newGroup(h.state, body))
+	}
+	g := &p.groups[i]
+	g.Count++
+	g.Members = append(g.Members, h.member)
+	if len(h.labels) > 0 {
+		g.addLabels(func() string { return canonicalLabels(string(h.labels)) }, 1)
+	}
+}
+
+func newGroup(state, body []byte) Group {
+	g := Group{State: string(state)}
+	eachCall(body, func(c call) {
+		f := Frame{string(c.function), string(c.file), c.line}
+		if c.creator {
+			g.Creator = f
+		} else {
+			g.Frames = append(g.Frames, f)
+		}
+	})
+	g.Frames = trim(g.Frames)
+	return g
+}
+
+// maxUnknown is how many bytes of a record in an unknown form are kept to be
+// shown.
+const maxUnknown = 100
+
+func (p *traceParser) cannotRead(head []byte) {
+	if p.unread++; p.unread == 1 {
+		p.unknown = strings.ToValidUTF8(string(head[:min(len(head), maxUnknown)]), "")
+	}
+}
+
+// header is the first line of a record. Its slices are parts of the text.
+type header struct {
+	state  []byte // without marks
+	member Goroutine
+	labels []byte // in braces, as the runtime writes them; empty if there are none
+}
+
+// parseHeader parses the line that goroutineheader in the runtime's traceback.go
+// prints:
+//
+//	goroutine 18 [chan receive, 2 minutes, locked to thread]:
+//	goroutine 18 gp=0xc000002380 m=nil [chan send (leaked)]:          in a crash, GOTRACEBACK=system
+//	goroutine 18 [select, 2 minutes labels:{"tenant": "acme"}]:       Go 1.26, GODEBUG=tracebacklabels=1
+//	goroutine 18 [select, 2 minutes] {tenant: acme, "a b": "c]:"}:    Go 1.27
+func parseHeader(head []byte) (h header, ok bool) {
+	rest, ok := bytes.CutPrefix(head, []byte("goroutine "))
+	if !ok {
+		return h, false
+	}
+	id, rest, _ := bytes.Cut(rest, []byte{' '})
+	n, err := strconv.ParseUint(string(id), 10, 64)
+	_, rest, open := bytes.Cut(rest, []byte{'['})
+	end := bytes.IndexByte(rest, ']')
+	if err != nil || !open || end < 0 {
+		return h, false
+	}
+	h.member.ID = n
+	bracket, labels, suffix := rest[:end], rest[end+1:], ":"
+	if at := bytes.Index(rest, []byte(" labels:{")); at >= 0 && at < end {
+		bracket, labels, suffix = rest[:at], rest[at+len(" labels:"):], "]:"
+	}
+	if labels, ok = bytes.CutSuffix(labels, []byte(suffix)); !ok {
+		return h, false
+	}
+	h.labels = bytes.TrimSpace(labels)
+	state, attributes, _ := bytes.Cut(bracket, []byte(", "))
+	h.state = h.member.cutMarks(state)
+	for len(attributes) > 0 {
+		var a []byte
+		a, attributes, _ = bytes.Cut(attributes, []byte(", "))
+		if minutes, ok := bytes.CutSuffix(a, []byte(" minutes")); ok {
+			h.member.Minutes, _ = strconv.Atoi(string(minutes))
+		}
+		if string(a) == "locked to thread" {
+			h.member.Locked = true
+		}
+	}
+	return h, true
+}
+
+// cutMarks returns the state without what the runtime appends to it: that the
+// goroutine is leaked, that the collector is reading its stack, and that it is
+// blocked for good in the sense of testing/synctest.
+func (g *Goroutine) cutMarks(state []byte) []byte {
+	for {
+		at := bytes.LastIndexByte(state, '(')
+		if at < 1 {
+			return state
+		}
+		switch string(state[at:]) {
+		case "(leaked)":
+			g.Leaked = true
+		case "(scan)", "(durable)":
+		default:
+			return state
+		}
+		state = state[:at-1]
+	}
+}
+
+// canonicalLabels returns the labels of a header as runtime/pprof writes them,
+// {"tenant":"acme"}, which is the form that a profile has. Labels in an unknown
+// form are returned as they are.
+func canonicalLabels(text string) string {
+	rest, ok := strings.CutPrefix(text, "{")
+	if rest, ok = strings.CutSuffix(rest, "}"); !ok {
+		return text
+	}
+	set := new(labelSet)
+	for len(rest) > 0 {
+		var l label
+		l.key, rest, ok = cutLabel(rest)
+		if rest, ok = cutPrefixIf(ok, rest, ": "); ok {
+			l.value, rest, ok = cutLabel(rest)
+		}
+		if len(rest) > 0 {
+			rest, ok = cutPrefixIf(ok, rest, ", ")
+		}
+		if !ok {
+			return text
+		}
+		set.list = append(set.list, l)
+	}
+	return set.String()
+}
+
+func cutPrefixIf(ok bool, s, prefix string) (string, bool) {
+	if !ok {
+		return s, false
+	}
+	return strings.CutPrefix(s, prefix)
+}
+
+// cutLabel cuts a key or a value from the front of s: a Go string literal, or
+// characters of which none needs quotes (tracebackStringNeedsQuoting in the
+// runtime's traceback.go).
+func cutLabel(s string) (text, rest string, ok bool) {
+	if quoted, err := strconv.QuotedPrefix(s); err == nil {
+		text, err = strconv.Unquote(quoted)
+		return text, s[len(quoted):], err == nil
+	}
+	end := strings.IndexAny(s, ":,\" ")
+	if end < 0 {
+		end = len(s)
+	}
+	return s[:end], s[end:], true
+}
+
+// call is one call on a stack, or the go statement that started the goroutine.
+// Its slices are parts of the text.
+type call struct {
+	function, file []byte
+	line           int
+	creator        bool
+	parent         uint64 // of a creator: the goroutine that it ran in; 0 if not known
+}
+
+// eachCall calls f for each call of a goroutine, and for its creator. A line
+// that stands alone, such as "...23 frames elided...", is a call without a file.
+func eachCall(body []byte, f func(call)) {
+	for len(body) > 0 {
+		var line []byte
+		line, body, _ = bytes.Cut(body, []byte{'\n'})
+		if bytes.HasPrefix(line, []byte("[originating from goroutine ")) {
+			return // the calls of its ancestors, with GODEBUG=tracebackancestors=N
+		}
+		c := call{function: bytes.TrimSpace(line)}
+		if len(c.function) == 0 {
+			continue
+		}
+		if !bytes.HasPrefix(body, []byte{'\t'}) {
+			f(c)
+			continue
+		}
+		var at []byte
+		at, body, _ = bytes.Cut(body[1:], []byte{'\n'})
+		c.file, c.line = cutPosition(at)
+		if c.function, c.creator = bytes.CutPrefix(c.function, []byte("created by ")); c.creator {
+			var parent []byte
+			c.function, parent, _ = bytes.Cut(c.function, []byte(" in goroutine "))
+			c.parent, _ = strconv.ParseUint(string(parent), 10, 64)
+		} else if paren := bytes.LastIndexByte(c.function, '('); paren > 0 {
+			c.function = c.function[:paren]
+		}
+		f(c)
+	}
+}
+
+// cutPosition parses "/src/main.go:42 +0x1d fp=0xc00009c7b8 sp=0xc00009c7a0 pc=0x47d24e",
+// of which all but the file and the line may be missing.
+func cutPosition(at []byte) (file []byte, line int) {
+	for {
+		space := bytes.LastIndexByte(at, ' ')
+		if word := at[space+1:]; len(word) < 3 || string(word[:3]) != "+0x" && string(word[1:3]) != "p=" && string(word[:3]) != "pc=" {
+			break
+		}
+		if space < 0 {
+			return nil, 0 // a C function of which only the address is known
+		}
+		at = at[:space]
+	}
+	if colon := bytes.LastIndexByte(at, ':'); colon >= 0 {
+		line, _ = strconv.Atoi(string(at[colon+1:]))
+		at = at[:colon]
+	}
+	return at, line
+}
