@@ -196,12 +196,25 @@ func runProfile(ctx context.Context, s *Session, args []string) error {
 	case r.time != 0:
 		err = deltaProfile(ctx, s, &data, r.name, r.time)
 	default:
-		err = pprof.Lookup(r.name).WriteTo(&data, 0)
+		err = writeProfile(&data, r.name)
 	}
 	if err != nil {
 		return err
 	}
 	return r.deliver(ctx, s, [][]byte{data.Bytes()})
+}
+
+// writeProfile takes a profile that is taken at once.
+func writeProfile(w io.Writer, name string) error {
+	if name == leakProfile {
+		// In Go 1.27.4 the first one after a goroutine profile lacks some or all of
+		// the leaked goroutines in about 2 of 100 programs, the next one does not
+		// (findings/goroutineleak-first-profile.sh).
+		if err := pprof.Lookup(name).WriteTo(io.Discard, 0); err != nil {
+			return err
+		}
+	}
+	return pprof.Lookup(name).WriteTo(w, 0)
 }
 
 func cpuProfile(ctx context.Context, s *Session, w io.Writer, d time.Duration) error {
@@ -235,7 +248,7 @@ var profileTexts = map[string]string{
 	"allocs":       "what was allocated since the start, by place",
 	"block":        "where goroutines waited for each other",
 	"goroutine":    "the stacks of all goroutines",
-	leakProfile:    "goroutines that nothing can wake any more; taking it runs a collection, which counts them",
+	leakProfile:    "goroutines that nothing can wake any more; taking it runs two collections, which count them",
 	"heap":         "what was in use at the last collection, by place",
 	"mutex":        "where locks were held that others waited for",
 	"threadcreate": "what has made new threads",

@@ -61,10 +61,13 @@ func TestAMainModuleOfThisRelease(t *testing.T) {
 			cmd := testwait.Command(t, program)
 			cmd.Env = append(os.Environ(), env...)
 			c := start(t, cmd, "ready")
-			out := c.session(t, "count\nprofile\nstacks -state leaked\nexit\n")
-			first, rest, ok := strings.Cut(out, ">>> ")
-			require.True(t, ok, out)
-			require.Regexp(t, `\d\. 30 goroutines, \d+% of all, wait in chan send at one place`, first, "the leak stands out")
+			var out, first, rest string
+			stands := regexp.MustCompile(`\d\. 60 goroutines, \d+% of all, wait in chan send at one place`)
+			for try := 0; try < 3 && !stands.MatchString(first); try++ { // it is not certain while the CPUs are busy
+				out = c.session(t, "count\nprofile\nstacks -state leaked\nexit\n")
+				first, rest, _ = strings.Cut(out, ">>> ")
+			}
+			require.Regexp(t, stands, first, "the leak stands out")
 
 			all := regexp.MustCompile(`\n(\d+) goroutines in \d+ groups by identical stacks, (\d+) of the manhole left out:\n[\s\S]*NumGoroutine is (\d+)\n`).FindStringSubmatch(rest)
 			require.NotNil(t, all, out)
@@ -76,12 +79,12 @@ func TestAMainModuleOfThisRelease(t *testing.T) {
 			require.Regexp(t, `\n23 \(\d+%\) chan receive\n    goroutines [\d ]+and 15 more\n    main.idle  .*\n    created by main.main  `, rest)
 			proved := pprof.Lookup("goroutineleak") != nil && len(env) > 0 && env[len(env)-1] == "RELEASE_LEAK_PROFILE=1"
 			if proved {
-				require.Regexp(t, `\n30 \(\d+%\) chan send \(leaked\)\n    goroutines [\d ]+and 22 more\n    main.quote.func1  .*\n    created by main.quote  `, rest)
+				require.Regexp(t, `\n60 \(\d+%\) chan send \(leaked\)\n    goroutines [\d ]+and 52 more\n    main.quote.func1  .*\n    created by main.quote  `, rest)
 				require.Contains(t, first, "the garbage collector has proved that nothing can wake them\n")
-				require.Regexp(t, `\ngoroutineleak +30  goroutines that nothing can wake any more; `, rest)
-				require.Regexp(t, `\n30 goroutines \(of \d+\) in 1 group `, rest)
+				require.Regexp(t, `\ngoroutineleak +60  goroutines that nothing can wake any more; `, rest)
+				require.Regexp(t, `\n60 goroutines \(of \d+\) in 1 group `, rest)
 			} else {
-				require.Regexp(t, `\n30 \(\d+%\) chan send\n    goroutines [\d ]+and 22 more\n    main.quote.func1  .*\n    created by main.quote  `, rest)
+				require.Regexp(t, `\n60 \(\d+%\) chan send\n    goroutines [\d ]+and 52 more\n    main.quote.func1  .*\n    created by main.quote  `, rest)
 				require.NotContains(t, first, "proved")
 				require.Regexp(t, `\n0 goroutines \(of \d+\) in 0 groups `, rest)
 			}

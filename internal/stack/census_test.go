@@ -65,8 +65,10 @@ func census() {
 		runtime.GC()
 	}
 	if leaks := pprof.Lookup("goroutineleak"); leaks != nil {
-		if err := leaks.WriteTo(io.Discard, 0); err != nil {
-			panic(err)
+		for range 2 { // the first one may be incomplete
+			if err := leaks.WriteTo(io.Discard, 0); err != nil {
+				panic(err)
+			}
 		}
 	}
 	if level := os.Getenv("CENSUS_TRACEBACK"); level != "" {
