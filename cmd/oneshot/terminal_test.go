@@ -280,15 +280,16 @@ func TestTheWindowIsResized(t *testing.T) {
 	p.width = 30
 	// The line editor has noticed when it breaks lines there.
 	typed := 0
-	poll(t, "a line that is broken after 30 columns", func() (out string, ok bool) {
+	poll(t, "a line that is broken after 30 columns", func() (string, bool) {
+		var out string
 		p.types(strings.Repeat("x", 40))
 		typed += 40
 		poll(t, "the line that was typed", func() (string, bool) {
 			out = p.output()
-			return out, strings.Count(out, "x") >= typed
+			return fmt.Sprintf("%q", out), strings.Count(out, "x") >= typed
 		})
 		p.types("\x15")
-		return out, strings.Contains(out, strings.Repeat("x", 26)+"\r\n")
+		return fmt.Sprintf("%q", out), strings.Contains(out, strings.Repeat("x", 26)+"\r\n")
 	})
 	p.sees(">>> \n") // the second line is empty now
 	p.types(strings.Repeat("y", 40) + "z")
