@@ -22,6 +22,7 @@ import (
 
 	"github.com/gomanhole/oneshot"
 	_ "github.com/gomanhole/oneshot/auto"
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 // programEnv makes the test binary a program that imports package auto, says
@@ -37,9 +38,6 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// patience is how long a test waits for what must happen.
-const patience = 20 * time.Second
-
 // program is one that runs.
 type program struct {
 	*exec.Cmd
@@ -51,7 +49,7 @@ type program struct {
 // requires that it has a manhole or not.
 func start(t *testing.T, manhole bool, text ...string) *program {
 	t.Helper()
-	p := &program{Cmd: exec.Command(os.Args[0])}
+	p := &program{Cmd: testwait.Command(t, os.Args[0])}
 	for _, entry := range os.Environ() {
 		if !strings.HasPrefix(entry, "ONESHOT=") {
 			p.Env = append(p.Env, entry)
@@ -72,10 +70,9 @@ func start(t *testing.T, manhole bool, text ...string) *program {
 		_ = p.Process.Kill() // it has ended, unless the test has failed
 		_ = p.Wait()
 	})
-	watchdog := time.AfterFunc(2*patience, func() { _ = p.Process.Kill() })
-	t.Cleanup(func() { watchdog.Stop() })
+	testwait.Deadline(t, out)
 	said, err := bufio.NewReader(out).ReadString('\n')
-	require.NoError(t, err)
+	require.NoErrorf(t, err, "waited for: a line that tells of the manhole; the program printed %q", said)
 	require.Equal(t, fmt.Sprintf("manhole: %t\n", manhole), said)
 	return p
 }
@@ -85,7 +82,7 @@ func start(t *testing.T, manhole bool, text ...string) *program {
 func (p *program) end(t *testing.T) string {
 	t.Helper()
 	require.NoError(t, p.stdin.Close())
-	require.NoError(t, p.Wait())
+	require.NoErrorf(t, p.Wait(), "waited for: the end of the program; it wrote %s", &p.stderr)
 	return p.stderr.String()
 }
 
@@ -94,20 +91,20 @@ func (p *program) visit(t *testing.T, sig syscall.Signal, path string) {
 	t.Helper()
 	require.NoError(t, p.Process.Signal(sig))
 	var conn net.Conn
-	require.Eventually(t, func() bool {
+	testwait.Eventually(t, func() bool {
 		var err error
 		conn, err = net.Dial("unix", path)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			t.Error(err)
 		}
 		return err == nil
-	}, patience, time.Millisecond, "no socket %s", path)
+	}, "a socket %s", path)
 	defer conn.Close()
-	require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
+	require.NoError(t, conn.SetDeadline(time.Now().Add(testwait.Patience)))
 	_, err := conn.Write([]byte("exit\n"))
 	require.NoError(t, err)
 	screen, err := io.ReadAll(conn)
-	require.NoError(t, err)
+	require.NoErrorf(t, err, "waited for: the end of the session; read: %q", screen)
 	require.Contains(t, string(screen), strconv.Itoa(p.Process.Pid))
 	require.Contains(t, string(screen), ">>> ")
 	_, err = os.Lstat(path)
@@ -115,9 +112,7 @@ func (p *program) visit(t *testing.T, sig syscall.Signal, path string) {
 }
 
 func TestImportInstallsWhatTheVariableSays(t *testing.T) {
-	dir, err := os.MkdirTemp("", "oneshot") // t.TempDir's names are too long for sockets
-	require.NoError(t, err)
-	defer os.RemoveAll(dir)
+	dir := testwait.TempDir(t)
 	p := start(t, true, fmt.Sprintf(`oneshot_on="USR1", socket_path=%q, verbose=False`, filepath.Join(dir, "s-%p")))
 	p.visit(t, syscall.SIGUSR1, filepath.Join(dir, "s-"+strconv.Itoa(p.Process.Pid)))
 	require.Empty(t, p.end(t))

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 func TestMemoryIsBounded(t *testing.T) {
@@ -47,7 +49,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		`let s = repeat("x", 1000000); map(1..1000000, split(s, ""))`,
 	} {
 		t.Run(fmt.Sprintf("%.60s", line), func(t *testing.T) {
-			_, _, err := newProgram().engine().eval(t.Context(), line)
+			_, _, err := evalInTime(t, t.Context(), newProgram().engine(), line)
 			require.ErrorContains(t, err, "memory budget exceeded")
 		})
 	}
@@ -56,23 +58,24 @@ func TestMemoryIsBounded(t *testing.T) {
 		_, _, err := e.eval(t.Context(), `x = "x"`)
 		for range 40 {
 			if err == nil {
-				_, _, err = e.eval(t.Context(), "x = x + x")
+				_, _, err = evalInTime(t, t.Context(), e, "x = x + x")
 			}
 		}
 		require.ErrorContains(t, err, "memory budget exceeded")
 	})
 }
 
-// eventually fails the test when f takes longer than anybody would wait.
-func eventually(t *testing.T, f func()) {
+// evalInTime is e.eval, but fails the test when it takes longer than anybody would
+// wait.
+func evalInTime(t *testing.T, ctx context.Context, e *engine, line string) (result any, has bool, err error) {
 	t.Helper()
 	done := make(chan struct{})
-	go func() { defer close(done); f() }()
-	select {
-	case <-done:
-	case <-time.After(20 * time.Second):
-		t.Fatal("eval does not end")
-	}
+	go func() {
+		defer close(done)
+		result, has, err = e.eval(ctx, line)
+	}()
+	testwait.Receive(t, done, "the end of %.200s", line)
+	return result, has, err
 }
 
 func TestLoopsEndWithContext(t *testing.T) {
@@ -102,12 +105,10 @@ func TestLoopsEndWithContext(t *testing.T) {
 				return true
 			}
 			line = fmt.Sprintf(line, "let a = begun() ? 1..900000 : 1..900000;")
-			eventually(t, func() {
-				result, has, err := p.engine().eval(ctx, strings.Replace(line, " x =", "", 1))
-				require.Equal(t, cause, err)
-				require.False(t, has)
-				require.Nil(t, result)
-			})
+			result, has, err := evalInTime(t, ctx, p.engine(), strings.Replace(line, " x =", "", 1))
+			require.Equal(t, cause, err)
+			require.False(t, has)
+			require.Nil(t, result)
 		})
 	}
 }
@@ -125,32 +126,32 @@ func TestAbandonedEvaluation(t *testing.T) {
 	p := newProgram()
 	begun, release := make(chan struct{}), make(chan struct{})
 	p.locals["block"] = func() int { close(begun); <-release; return 1 }
+	letGo := sync.OnceFunc(func() { close(release) })
+	defer letGo() // or a test that fails leaves the goroutine behind
 	e := p.engine()
 	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error)
+	defer cancel()
+	done := make(chan error, 1)
 	go func() {
 		_, _, err := e.eval(ctx, "late = block()")
 		done <- err
 	}()
-	<-begun
+	testwait.Receive(t, begun, "the call of block")
 	cancel()
-	var released sync.Once
 	for range 100 {
 		_, _, err := e.eval(t.Context(), "x = cache.Len() + len(conns)")
 		require.NoError(t, err)
-		released.Do(func() { close(release) })
+		letGo()
 	}
-	require.Equal(t, context.Canceled, <-done)
+	require.Equal(t, context.Canceled, testwait.Receive(t, done, "the end of the evaluation"))
 	require.Equal(t, map[string]any{"x": 6}, p.vars())
 }
 
 func TestNestedOverloadsAreCheckedOnce(t *testing.T) {
-	eventually(t, func() {
-		line := strings.Repeat("sort(", 100) + "[2, 1]" + strings.Repeat(")", 100)
-		result, _, err := newProgram().engine().eval(t.Context(), line)
-		require.NoError(t, err)
-		require.Equal(t, []any{1, 2}, result)
-	})
+	line := strings.Repeat("sort(", 100) + "[2, 1]" + strings.Repeat(")", 100)
+	result, _, err := evalInTime(t, t.Context(), newProgram().engine(), line)
+	require.NoError(t, err)
+	require.Equal(t, []any{1, 2}, result)
 }
 
 func FuzzEval(f *testing.F) {
@@ -181,7 +182,7 @@ func TestMatchesAreBounded(t *testing.T) {
 		`"a" matches "(a?){1000}(a?){1000}(a?){1000}"`:                        "too complex",
 		`let p = repeat("(a?){1000}", 100); repeat("a", 900) matches p + "b"`: "too complex",
 	} {
-		_, _, err := newProgram().engine().eval(t.Context(), line)
+		_, _, err := evalInTime(t, t.Context(), newProgram().engine(), line)
 		require.ErrorContains(t, err, want, line)
 	}
 	result, _, err := newProgram().engine().eval(t.Context(), `filter(conns, .Name matches "^[ab]$") | len()`)
@@ -206,7 +207,7 @@ func TestACycleIsNotWalkedWithoutEnd(t *testing.T) {
 	p.locals["cycle"] = cycle
 	p.locals["ints"] = func(...int) int { return 0 }
 	for _, line := range []string{"cycle == cycle", "cache.Small(cycle)", "ints(cycle)"} {
-		_, _, err := p.engine().eval(t.Context(), line)
+		_, _, err := evalInTime(t, t.Context(), p.engine(), line)
 		require.Error(t, err, line)
 		require.Less(t, len(err.Error()), 1000)
 	}

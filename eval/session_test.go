@@ -18,34 +18,32 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gomanhole/oneshot"
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 // typed opens a session, sends lines and returns what comes back, without the
 // first screen.
 func typed(t *testing.T, o oneshot.Options, lines string) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "eval") // t.TempDir may be too long for a socket
-	require.NoError(t, err)
-	defer os.RemoveAll(dir)
-	o.SocketPath = filepath.Join(dir, "s")
+	o.SocketPath = filepath.Join(testwait.TempDir(t), "s")
 	o.Logger = slog.New(slog.DiscardHandler)
 	m, err := oneshot.Install(o)
 	require.NoError(t, err)
 	defer m.Uninstall()
 	done := make(chan error, 1)
 	go func() { done <- m.Oneshot(context.Background()) }()
-	require.Eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, 20*time.Second, time.Millisecond)
+	testwait.Eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "a window at %s", m.Path())
 	conn, err := net.Dial("unix", m.Path())
 	require.NoError(t, err)
 	defer conn.Close()
-	require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(t, conn.SetDeadline(time.Now().Add(testwait.Patience)))
 	_, err = io.WriteString(conn, lines)
 	require.NoError(t, err)
 	require.NoError(t, conn.(*net.UnixConn).CloseWrite())
 	var b bytes.Buffer
 	_, err = b.ReadFrom(conn)
-	require.NoError(t, err)
-	require.NoError(t, <-done)
+	require.NoErrorf(t, err, "waited for: the end of the session; read: %q", b.String())
+	require.NoError(t, testwait.Receive(t, done, "the end of the window"))
 	_, text, _ := strings.Cut(b.String(), ">>> ")
 	return text
 }
@@ -77,8 +75,8 @@ func TestTheRootPackageDoesNotLinkExpr(t *testing.T) {
 		t.Skip("needs the go command")
 	}
 	deps := func(pkg string) string {
-		out, err := exec.Command("go", "list", "-deps", pkg).Output()
-		require.NoError(t, err)
+		out, err := testwait.Command(t, "go", "list", "-deps", pkg).Output()
+		require.NoErrorf(t, err, "go list -deps %s", pkg)
 		return string(out)
 	}
 	require.Contains(t, deps("."), "expr-lang", "or this test sees nothing")

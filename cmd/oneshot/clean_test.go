@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,6 +15,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 func listenOn(t *testing.T, path string) *net.UnixListener {
@@ -43,8 +44,8 @@ func namesIn(t *testing.T, dir string) (names []string) {
 }
 
 func TestCleanRemovesDeadSocketsOnly(t *testing.T) {
-	dir := tempDir(t)
-	ended := exec.Command("true")
+	dir := testwait.TempDir(t)
+	ended := testwait.Command(t, "true")
 	require.NoError(t, ended.Run())
 	dead := []string{fmt.Sprintf("manhole-%d", ended.Process.Pid), fmt.Sprintf("manhole-%d.0a1b2c", ended.Process.Pid), "manhole-a b"}
 	for _, name := range dead {
@@ -92,7 +93,7 @@ left %[1]s/manhole-not-yet: somebody listens
 }
 
 func TestCleanLeavesWhatBelongsToOthers(t *testing.T) {
-	dir := tempDir(t)
+	dir := testwait.TempDir(t)
 	deadSocket(t, dir+"/manhole-1x")
 	var out bytes.Buffer
 	c := cleaner{dir: dir, uid: os.Geteuid() + 1, verbose: true, out: &out}
@@ -103,12 +104,12 @@ func TestCleanLeavesWhatBelongsToOthers(t *testing.T) {
 
 // TestCleanLeavesTheNameOfAListener that stands elsewhere.
 func TestCleanLeavesTheNameOfAListener(t *testing.T) {
-	dir, elsewhere := tempDir(t), tempDir(t)
+	dir, elsewhere := testwait.TempDir(t), testwait.TempDir(t)
 	pid := startProgram(t, "installed", pathEnv+"="+elsewhere+"/manhole-%p")
 	name := fmt.Sprintf("manhole-%d", pid)
 	deadSocket(t, dir+"/"+name)
 	require.NoError(t, syscall.Kill(pid, syscall.SIGUSR2))
-	require.Eventually(t, func() bool { _, err := os.Lstat(elsewhere + "/" + name); return err == nil }, 20*time.Second, time.Millisecond)
+	pollForFile(t, elsewhere+"/"+name)
 	out, _ := call(t, runClean, "-v", dir)
 	require.Equal(t, fmt.Sprintf("left %s/%s: process %d listens on a socket of that name\n", dir, name, pid), out)
 	out, _ = call(t, runClean, "-v", elsewhere)
@@ -117,6 +118,7 @@ func TestCleanLeavesTheNameOfAListener(t *testing.T) {
 	conn, err := net.Dial("unix", elsewhere+"/"+name)
 	require.NoError(t, err, "the window is still there")
 	defer conn.Close()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(testwait.Patience)))
 	_, err = conn.Read(make([]byte, 1))
 	require.NoError(t, err)
 	out, _ = call(t, runClean, dir)
@@ -125,21 +127,21 @@ func TestCleanLeavesTheNameOfAListener(t *testing.T) {
 
 // TestCleanAfterAKill is what it is for.
 func TestCleanAfterAKill(t *testing.T) {
-	dir := tempDir(t)
+	dir := testwait.TempDir(t)
 	pid := startProgram(t, "installed", pathEnv+"="+dir+"/manhole-%p")
 	path := fmt.Sprintf("%s/manhole-%d", dir, pid)
 	require.NoError(t, syscall.Kill(pid, syscall.SIGUSR2))
-	require.Eventually(t, func() bool { _, err := os.Lstat(path); return err == nil }, 20*time.Second, time.Millisecond)
+	pollForFile(t, path)
 	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
-	require.Eventually(t, func() bool {
+	poll(t, "the removal of "+path, func() (string, bool) {
 		out, _ := call(t, runClean, dir)
-		return out == "removed "+path+"\n"
-	}, 20*time.Second, time.Millisecond)
+		return fmt.Sprintf("clean printed %q", out), out == "removed "+path+"\n"
+	})
 	require.Empty(t, namesIn(t, dir))
 }
 
 func TestCleanDirectories(t *testing.T) {
-	dir := tempDir(t)
+	dir := testwait.TempDir(t)
 	require.NoError(t, os.Mkdir(dir+"/real", 0o700))
 	deadSocket(t, dir+"/real/manhole-x")
 	require.NoError(t, os.Symlink("real", dir+"/link"))

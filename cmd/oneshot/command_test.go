@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -16,12 +17,14 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 // startClient starts the client and returns what it prints.
 func startClient(t *testing.T, argv ...string) (*exec.Cmd, *bytes.Buffer) {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], argv...)
+	cmd := testwait.Command(t, os.Args[0], argv...)
 	cmd.Env = append(os.Environ(), clientEnv+"=1")
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -29,16 +32,22 @@ func startClient(t *testing.T, argv ...string) (*exec.Cmd, *bytes.Buffer) {
 	return cmd, &out
 }
 
+// pollSessions waits until the command sessions shows text.
+func pollSessions(t *testing.T, pid, text string) {
+	t.Helper()
+	poll(t, "a session that shows "+text, func() (string, bool) {
+		out, errs, status := client(t, os.Args[0], pid, "sessions")
+		return fmt.Sprintf("status %d\n%s%s", status, out, errs), status == 0 && strings.Contains(out, text)
+	})
+}
+
 func TestCtrlCStopsTheCommand(t *testing.T) {
 	pid := strconv.Itoa(startProgram(t, "installed"))
 	cmd, out := startClient(t, pid, "profile", "cpu", "-seconds", "3000")
-	require.Eventually(t, func() bool {
-		text, _, status := client(t, os.Args[0], pid, "sessions")
-		return status == 0 && strings.Contains(text, "profile cpu")
-	}, patience, 10*time.Millisecond)
+	pollSessions(t, pid, "profile cpu")
 	require.NoError(t, cmd.Process.Signal(os.Interrupt))
 	_ = cmd.Wait()
-	require.Equal(t, 130, cmd.ProcessState.ExitCode())
+	require.Equalf(t, 130, cmd.ProcessState.ExitCode(), "after the interrupt: %v; printed %q", cmd.ProcessState, out)
 	require.Equal(t, "interrupted\n", out.String())
 	_, errs, status := client(t, os.Args[0], pid, "profile", "cpu", "-seconds", "0.1")
 	require.Zero(t, status, errs)
@@ -48,23 +57,20 @@ func TestAProgramThatEndsMeanwhile(t *testing.T) {
 	n := startProgram(t, "installed")
 	pid := strconv.Itoa(n)
 	cmd, out := startClient(t, pid, "profile", "cpu", "-seconds", "3000")
-	require.Eventually(t, func() bool {
-		text, _, _ := client(t, os.Args[0], pid, "sessions")
-		return strings.Contains(text, "profile cpu")
-	}, patience, 10*time.Millisecond)
+	pollSessions(t, pid, "profile cpu")
 	require.NoError(t, syscall.Kill(n, syscall.SIGKILL))
 	_ = cmd.Wait()
-	require.Equal(t, 1, cmd.ProcessState.ExitCode())
+	require.Equalf(t, 1, cmd.ProcessState.ExitCode(), "after the end of the program: %v; printed %q", cmd.ProcessState, out)
 	require.Contains(t, out.String(), "the answer ends in the middle")
 }
 
 // TestAReaderThatLeaves: oneshot PID stacks | head.
 func TestAReaderThatLeaves(t *testing.T) {
 	pid := strconv.Itoa(startProgram(t, "installed"))
-	cmd := exec.Command("sh", "-c", `"$0" "$1" bytes | head -c 1 >/dev/null`, os.Args[0], pid)
+	cmd := testwait.Command(t, "sh", "-c", `"$0" "$1" bytes | head -c 1 >/dev/null`, os.Args[0], pid)
 	cmd.Env = append(os.Environ(), clientEnv+"=1")
 	out, err := cmd.CombinedOutput()
-	require.NoError(t, err)
+	require.NoError(t, err, string(out))
 	require.Empty(t, string(out))
 }
 
@@ -84,6 +90,8 @@ func TestAnswersOfAHostileServer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var out, errs bytes.Buffer
 			ours, theirs := net.Pipe()
+			defer ours.Close() // answer need not read everything
+			require.NoError(t, ours.SetDeadline(time.Now().Add(testwait.Patience)))
 			go func() {
 				_, _ = io.WriteString(theirs, test.sent)
 				theirs.Close()
@@ -115,7 +123,7 @@ func TestManyClientsAtOnce(t *testing.T) {
 	var clients sync.WaitGroup
 	for range 8 { // as many as there may be sessions
 		clients.Go(func() {
-			cmd := exec.Command(os.Args[0], "-t", "20", pid, "say", "hello")
+			cmd := testwait.Command(t, os.Args[0], "-t", "20", pid, "say", "hello")
 			cmd.Env = append(os.Environ(), clientEnv+"=1")
 			out, err := cmd.CombinedOutput()
 			if err != nil || string(out) != "[\"hello\"]\n" {
@@ -123,22 +131,20 @@ func TestManyClientsAtOnce(t *testing.T) {
 			}
 		})
 	}
-	clients.Wait()
+	clients.Wait() // each command has its deadline
 }
 
 // TestAProgramThatUninstallsMeanwhile is not sent the signal again: it may mean
 // something else by then.
 func TestAProgramThatUninstallsMeanwhile(t *testing.T) {
-	cmd := exec.Command(os.Args[0])
+	cmd := testwait.Command(t, os.Args[0])
 	cmd.Env = append(os.Environ(), programEnv+"=uninstalls")
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	in, err := cmd.StdinPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
-	defer cmd.Process.Kill()
-	_, err = io.ReadFull(out, make([]byte, len("ready\n")))
-	require.NoError(t, err)
+	readReady(t, out)
 	_, errs, status := client(t, os.Args[0], "-t", "1.5", strconv.Itoa(cmd.Process.Pid), "build")
 	require.Equal(t, statusTimeout, status, errs)
 	in.Close()

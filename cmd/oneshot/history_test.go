@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 func historyFile(t *testing.T) string {
@@ -81,7 +83,7 @@ func TestHistoryOfTwoClients(t *testing.T) {
 			}
 		})
 	}
-	all.Wait()
+	testwait.Group(t, &all, "the lines of two clients")
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
 	require.Equal(t, 200, strings.Count(string(text), "\n"))
@@ -103,9 +105,13 @@ func TestHistoryIsNoLinkAndNoPipe(t *testing.T) {
 
 	require.NoError(t, os.Remove(file))
 	require.NoError(t, syscall.Mkfifo(file, 0o600))
-	h = openHistory()
-	h.Add("mine")
-	require.Error(t, h.failed)
+	opened := make(chan error, 1)
+	go func() { // nobody has the other end of the pipe: a mistake would wait for it
+		h := openHistory()
+		h.Add("mine")
+		opened <- h.failed
+	}()
+	require.Error(t, testwait.Receive(t, opened, "an error instead of the history"))
 }
 
 // With sudo, HOME may still be that of another user.

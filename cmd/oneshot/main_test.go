@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gomanhole/oneshot"
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 // What the environment makes of the test binary instead: one of the programs
@@ -59,7 +60,12 @@ func runProgram(name string) {
 		c := make(chan os.Signal, 100)
 		signal.Notify(c, syscall.SIGUSR2)
 		fmt.Println("ready")
-		<-c
+		select {
+		case <-c:
+		case <-time.After(testwait.Patience):
+			fmt.Fprintln(os.Stderr, "timeout, waited for: SIGUSR2")
+			os.Exit(2)
+		}
 		_ = m.Uninstall()
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		fmt.Println(1+len(c), "signals")
@@ -105,10 +111,7 @@ func startProgram(t *testing.T, name string, env ...string) int {
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	pid := startUntilEnd(t, cmd)
-	text := make([]byte, len("ready\n"))
-	_, err = io.ReadFull(out, text)
-	require.NoError(t, err)
-	require.Equal(t, "ready\n", string(text))
+	readReady(t, out)
 	return pid
 }
 
@@ -122,27 +125,10 @@ func startUntilEnd(t *testing.T, cmd *exec.Cmd) int {
 	return cmd.Process.Pid
 }
 
-// end ends a command that ends with its standard input, as a rule.
-func end(cmd *exec.Cmd, in io.Closer) {
-	_ = in.Close()
-	kill := time.AfterFunc(2*time.Second, func() { _ = cmd.Process.Kill() })
-	defer kill.Stop()
-	_ = cmd.Wait()
-}
-
 // call calls a subcommand and returns what it prints.
 func call(t *testing.T, sub func(args []string, stdout, stderr io.Writer) error, args ...string) (stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
 	require.NoError(t, sub(args, &out, &errs))
 	return out.String(), errs.String()
-}
-
-// tempDir is t.TempDir with a name short enough for a socket address.
-func tempDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "oneshot")
-	require.NoError(t, err)
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
 }

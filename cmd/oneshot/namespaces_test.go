@@ -12,30 +12,34 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 // client runs the client as a program of its own and returns what it says and its
 // exit status.
 func client(t *testing.T, argv ...string) (stdout, stderr string, status int) {
 	t.Helper()
-	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd := testwait.Command(t, argv[0], argv[1:]...)
 	cmd.Env = append(os.Environ(), clientEnv+"=1")
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	_ = cmd.Run() // the status tells
-	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+	err := cmd.Run() // the status tells
+	if status = cmd.ProcessState.ExitCode(); status < 0 {
+		require.FailNowf(t, "the client did not end by itself", "%q: %v; printed %q and %q", argv, err, out.String(), errs.String())
+	}
+	return out.String(), errs.String(), status
 }
 
 // everybodysBinary is this test binary where every user may run it.
 func everybodysBinary(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "oneshot")
-	require.NoError(t, err)
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	dir := testwait.TempDir(t)
 	require.NoError(t, os.Chmod(dir, 0o755))
 	text, err := os.ReadFile("/proc/self/exe")
 	require.NoError(t, err)
@@ -46,7 +50,7 @@ func everybodysBinary(t *testing.T) string {
 
 func needNamespaces(t *testing.T, flags ...string) {
 	t.Helper()
-	if out, err := exec.Command("unshare", append(flags, "true")...).CombinedOutput(); err != nil {
+	if out, err := testwait.Command(t, "unshare", append(flags, "true")...).CombinedOutput(); err != nil {
 		t.Skipf("needs namespaces (unshare %v): %v: %s", flags, err, out)
 	}
 }
@@ -79,13 +83,11 @@ func inNamespaces(t *testing.T, flags ...string) int {
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	startUntilEnd(t, cmd)
-	ready := make([]byte, len("ready\n"))
-	_, err = io.ReadFull(out, ready)
-	require.NoError(t, err)
+	readReady(t, out)
 	pid := cmd.Process.Pid
 	if below := children(t, pid); len(below) > 0 { // unshare --fork
 		pid = below[0]
-		t.Cleanup(func() { _ = exec.Command("kill", "-9", strconv.Itoa(pid)).Run() })
+		t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
 	}
 	return pid
 }
@@ -141,8 +143,7 @@ func TestAPlantedSocket(t *testing.T) {
 	out, err := victim.StdoutPipe()
 	require.NoError(t, err)
 	startUntilEnd(t, victim)
-	_, err = io.ReadFull(out, make([]byte, len("ready\n")))
-	require.NoError(t, err)
+	readReady(t, out)
 	path := fmt.Sprintf("/tmp/manhole-%d", victim.Process.Pid)
 
 	trap := as(mallory, binary)
@@ -151,8 +152,7 @@ func TestAPlantedSocket(t *testing.T) {
 	require.NoError(t, err)
 	startUntilEnd(t, trap)
 	t.Cleanup(func() { _ = os.Remove(path) })
-	_, err = io.ReadFull(heard, make([]byte, len("ready\n")))
-	require.NoError(t, err)
+	readReady(t, heard)
 
 	for _, args := range [][]string{
 		{strconv.Itoa(victim.Process.Pid), "build"}, {"-n", strconv.Itoa(victim.Process.Pid), "build"},
@@ -166,8 +166,9 @@ func TestAPlantedSocket(t *testing.T) {
 	}
 	want := strings.Repeat("connected, heard 0 bytes\n", 4)
 	text := make([]byte, len(want))
-	_, err = io.ReadFull(heard, text)
-	require.NoError(t, err)
+	testwait.Deadline(t, heard)
+	n, err := io.ReadFull(heard, text)
+	require.NoErrorf(t, err, "waited for: 4 connections; the trap printed %q", text[:n])
 	_ = trap.Process.Kill()
 	more, err := io.ReadAll(heard)
 	require.NoError(t, err)
@@ -182,6 +183,10 @@ func trap(path string) {
 		os.Exit(1)
 	}
 	_ = os.Chmod(path, 0o666)
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin) // until the test ends
+		os.Exit(0)
+	}()
 	fmt.Println("ready")
 	for {
 		conn, err := ln.Accept()

@@ -12,9 +12,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 func psOf(t *testing.T, pid int) (row string, ok bool) {
@@ -45,7 +46,7 @@ func jsonOf(t *testing.T, pid int) psRow {
 }
 
 func TestPSOfProcessesWithAndWithoutManholes(t *testing.T) {
-	dir := tempDir(t)
+	dir := testwait.TempDir(t)
 	both := startProgram(t, "activated", pathEnv+"="+dir+"/s-%p")
 	path := fmt.Sprintf("%s/s-%d", dir, both)
 	row, ok := psOf(t, both)
@@ -82,7 +83,7 @@ func TestPSOfProcessesWithAndWithoutManholes(t *testing.T) {
 	}
 
 	require.NoError(t, syscall.Kill(both, syscall.SIGUSR2))
-	require.Eventually(t, func() bool { _, err := os.Lstat(path); return err == nil }, 20*time.Second, time.Millisecond)
+	pollForFile(t, path)
 	require.Equal(t, 1, *jsonOf(t, both).Open)
 	row, _ = psOf(t, both)
 	require.True(t, strings.HasSuffix(row, path+" 1"), row)
@@ -103,7 +104,7 @@ func TestPSCountsWhatItMayNotSee(t *testing.T) {
 		t.Skip("needs root, to become another user")
 	}
 	pid := startProgram(t, "installed")
-	cmd := exec.Command(everybodysBinary(t))
+	cmd := testwait.Command(t, everybodysBinary(t))
 	cmd.Dir = "/"
 	cmd.Env = append(os.Environ(), programEnv+"=ps")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 12345, Gid: 12345}}

@@ -19,7 +19,12 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/gomanhole/oneshot"
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
+
+// scriptsTime is how long the scripts may take together. Go may have to build
+// pprof for them.
+const scriptsTime = 4 * time.Minute
 
 // TestScripts runs testdata/script.
 func TestScripts(t *testing.T) {
@@ -29,13 +34,22 @@ func TestScripts(t *testing.T) {
 			every = append(every, byte(b))
 		}
 	}
+	var goCache string // for go tool
+	if out, err := testwait.Command(t, "go", "env", "GOCACHE").Output(); err == nil {
+		goCache = strings.TrimSpace(string(out))
+	}
+	deadline := time.Now().Add(scriptsTime)
+	if ofTest, ok := t.Deadline(); ok && ofTest.Before(deadline) {
+		deadline = ofTest
+	}
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
+		Dir:      "testdata/script",
+		Deadline: deadline,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("every", env.WorkDir+"/every")
 			env.Setenv("GORACE", os.Getenv("GORACE"))
-			if out, err := exec.Command("go", "env", "GOCACHE").Output(); err == nil { // for go tool
-				env.Setenv("GOCACHE", strings.TrimSpace(string(out)))
+			if goCache != "" {
+				env.Setenv("GOCACHE", goCache)
 			}
 			return os.WriteFile(env.WorkDir+"/every", every, 0o600)
 		},
@@ -90,30 +104,32 @@ func untilExeced(pid int) error {
 	if err != nil {
 		return err
 	}
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		if exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); err == nil && exe != own {
+	for deadline := time.Now().Add(testwait.Patience); ; time.Sleep(time.Millisecond) {
+		exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+		if err == nil && exe != own {
 			return nil
 		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("timeout, waited for: process %d becomes the command; last seen: %q, %v", pid, exe, err)
+		}
 	}
-	return errors.New("the command does not start")
 }
-
-// patience is how long a test waits for what must happen.
-const patience = 20 * time.Second
 
 // programCommand is program NAME KIND: one of the programs of main_test.go.
 func programCommand(ts *testscript.TestScript, _ bool, args []string) {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), programEnv+"="+args[1])
-	cmd.Stderr = io.Discard
 	out, err := cmd.StdoutPipe()
 	ts.Check(err)
 	in, err := cmd.StdinPipe() // the program ends with us, however we do
 	ts.Check(err)
 	ts.Check(cmd.Start())
 	ts.Defer(func() { end(cmd, in) })
-	_, err = io.ReadFull(out, make([]byte, len("ready\n")))
-	ts.Check(err)
+	ts.Check(out.(*os.File).SetReadDeadline(time.Now().Add(2 * testwait.Patience)))
+	text := make([]byte, len("ready\n"))
+	if n, err := io.ReadFull(out, text); err != nil {
+		ts.Fatalf("waited for: ready; the program printed %q: %v", text[:n], err)
+	}
 	ts.Setenv(args[0], strconv.Itoa(cmd.Process.Pid))
 	ts.Setenv(args[0]+"_path", fmt.Sprintf("/tmp/manhole-%d", cmd.Process.Pid))
 }
@@ -138,12 +154,13 @@ func sessionsCommand(ts *testscript.TestScript, _ bool, args []string) {
 	for range n {
 		ts.Check(syscall.Kill(pid, syscall.SIGUSR2))
 		var conn net.Conn
-		for deadline := time.Now().Add(patience); conn == nil; time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(testwait.Patience); conn == nil; time.Sleep(time.Millisecond) {
 			if conn, err = net.Dial("unix", fmt.Sprintf("/tmp/manhole-%d", pid)); err != nil && time.Now().After(deadline) {
-				ts.Fatalf("no window: %v", err)
+				ts.Fatalf("timeout, waited for: a window of process %d; last seen: %v", pid, err)
 			}
 		}
 		ts.Defer(func() { conn.Close() })
+		ts.Check(conn.SetReadDeadline(time.Now().Add(testwait.Patience)))
 		_, err := conn.Read(make([]byte, 1))
 		ts.Check(err)
 	}

@@ -15,12 +15,12 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
 	"github.com/gomanhole/oneshot"
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 func TestSignalsOfAMask(t *testing.T) {
@@ -70,10 +70,10 @@ func ignoring(t *testing.T) int {
 	t.Helper()
 	cmd := exec.Command("sh", "-c", `trap "" HUP; exec sleep 1000`)
 	pid := startUntilEnd(t, cmd)
-	require.Eventually(t, func() bool {
+	poll(t, "sleep, in place of sh", func() (string, bool) {
 		comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-		return err == nil && string(comm) == "sleep\n"
-	}, 20*time.Second, time.Millisecond)
+		return fmt.Sprintf("%q, %v", comm, err), err == nil && string(comm) == "sleep\n"
+	})
 	return pid
 }
 
@@ -102,7 +102,7 @@ func TestSignalsOfAGoProgram(t *testing.T) {
 
 	require.Regexp(t, `SigCgt [0-9a-f]{16}  caught\n  all but SIGCONT\(18\) `, out)
 
-	other := startProgram(t, "installed", pathEnv+"="+tempDir(t)+"/s")
+	other := startProgram(t, "installed", pathEnv+"="+testwait.TempDir(t)+"/s")
 	out, _ = call(t, runSignals, strconv.Itoa(pid), strconv.Itoa(other))
 	require.Contains(t, out, fmt.Sprintf("only process %d: 0x0000000008000200\n    SIGUSR1(10) SIGWINCH(28)\n  only process %d: 0x0000000000000800\n    SIGUSR2(12)\n", pid, other))
 
@@ -136,21 +136,21 @@ func TestSignalsWhileSomeCome(t *testing.T) {
 
 // TestSignalsDuringASession is with a thread that looks like the runtime's.
 func TestSignalsDuringASession(t *testing.T) {
-	path := tempDir(t) + "/s"
+	path := testwait.TempDir(t) + "/s"
 	pid := startProgram(t, "installed", pathEnv+"="+path)
 	require.NoError(t, syscall.Kill(pid, syscall.SIGUSR2))
 	var conn net.Conn
-	require.Eventually(t, func() (ok bool) {
+	poll(t, "a connection to "+path, func() (string, bool) {
 		var err error
 		conn, err = net.Dial("unix", path)
-		return err == nil
-	}, 20*time.Second, time.Millisecond)
+		return fmt.Sprint(err), err == nil
+	})
 	defer conn.Close()
-	require.Eventually(t, func() bool {
+	poll(t, "the thread of the session", func() (string, bool) {
 		out, _ := call(t, runSignals, strconv.Itoa(pid))
-		return strings.Contains(out, "listens to\n  SIGUSR2(12)\n") &&
+		return out, strings.Contains(out, "listens to\n  SIGUSR2(12)\n") &&
 			strings.Contains(out, "1 other thread blocks all of them, as the session of a manhole does")
-	}, 20*time.Second, 10*time.Millisecond)
+	})
 }
 
 func TestTheRuntimesThread(t *testing.T) {

@@ -25,6 +25,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/gomanhole/oneshot"
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 // terminalEnv makes the test binary a person's client of the socket behind it,
@@ -75,7 +76,7 @@ func startPerson(t *testing.T, path string, env []string, argv ...string) *perso
 	master, slave, err := pty.Open()
 	require.NoError(t, err)
 	require.NoError(t, pty.Setsize(master, &pty.Winsize{Rows: 24, Cols: 80}))
-	p := &person{t: t, tty: master, slave: slave, width: 80, cmd: exec.Command(argv[0], argv[1:]...)}
+	p := &person{t: t, tty: master, slave: slave, width: 80, cmd: testwait.Command(t, argv[0], argv[1:]...)}
 	p.cmd.Env = append(os.Environ(), "TERM=xterm", "NO_COLOR=1", "HOME="+t.TempDir(), "XDG_STATE_HOME=", terminalEnv+"=client "+path)
 	p.cmd.Env = append(p.cmd.Env, env...)
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = slave, slave, slave
@@ -101,14 +102,20 @@ func startPerson(t *testing.T, path string, env []string, argv ...string) *perso
 		_ = p.cmd.Wait()
 		slave.Close()
 		master.Close()
-		<-read
+		testwait.Receive(t, read, "the end of the terminal")
 	})
 	return p
 }
 
+// types presses keys. A terminal whose program does not read takes only so many.
 func (p *person) types(keys string) {
-	_, err := p.tty.WriteString(keys)
-	require.NoError(p.t, err)
+	p.t.Helper()
+	wrote := make(chan error, 1)
+	go func() {
+		_, err := p.tty.WriteString(keys)
+		wrote <- err
+	}()
+	require.NoError(p.t, testwait.Receive(p.t, wrote, "the terminal takes %q", keys))
 }
 
 func (p *person) output() string {
@@ -134,18 +141,20 @@ func (p *person) saw(text string) {
 
 func (p *person) waits(ok func(screen string) bool, text string) {
 	p.t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(p.screen()); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(end) {
-			require.Failf(p.t, "not on the screen", "%q is not on\n%s\nwritten: %q", text, p.screen(), p.output())
+	poll(p.t, fmt.Sprintf("%q on the screen", text), func() (string, bool) {
+		screen := p.screen()
+		if ok(screen) {
+			return "", true
 		}
-	}
+		return fmt.Sprintf("%s\nwritten: %q", screen, p.output()), false
+	})
 }
 
 // ended waits for the end of the client, and says what interact returned.
 func (p *person) ended() string {
 	p.t.Helper()
 	p.saw("client: ")
-	require.NoError(p.t, p.cmd.Wait())
+	require.NoErrorf(p.t, p.cmd.Wait(), "waited for: the end of the client; on the screen: %s", p.screen())
 	p.waits(func(s string) bool { return strings.HasSuffix(s, "\n") }, "the end")
 	_, result, _ := strings.Cut(p.screen(), "client: ")
 	return strings.TrimSpace(result)
@@ -241,29 +250,32 @@ type fakeSession struct {
 // startFake starts a client with a session that the test plays.
 func startFake(t *testing.T, env ...string) (*person, fakeSession) {
 	t.Helper()
-	path := filepath.Join(shortDir(t), "s")
+	path := filepath.Join(testwait.TempDir(t), "s")
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	require.NoError(t, err)
 	defer l.Close()
 	p := startPerson(t, path, env)
-	require.NoError(t, l.SetDeadline(time.Now().Add(20*time.Second)))
-	conn, err := l.AcceptUnix()
-	require.NoError(t, err)
-	t.Cleanup(func() { conn.Close() })
+	s := p.accept(l)
 	// Until the terminal is raw, Ctrl-C is a signal.
-	require.Eventually(t, func() bool { return !reflect.DeepEqual(p.before, p.state()) }, 20*time.Second, time.Millisecond)
-	return p, fakeSession{t, conn}
+	poll(t, "a raw terminal", func() (string, bool) {
+		return fmt.Sprintf("it is as before; on it: %q", p.output()), !reflect.DeepEqual(p.before, p.state())
+	})
+	return p, s
 }
 
-// shortDir is a directory with a path that fits into a socket's address.
-func shortDir(t *testing.T) string {
-	dir, err := os.MkdirTemp("", "oneshot")
-	require.NoError(t, err)
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
+// accept waits until the client of a person connects.
+func (p *person) accept(l *net.UnixListener) fakeSession {
+	p.t.Helper()
+	require.NoError(p.t, l.SetDeadline(time.Now().Add(testwait.Patience)))
+	conn, err := l.AcceptUnix()
+	require.NoErrorf(p.t, err, "waited for: the client connects; on the screen: %s", p.screen())
+	p.t.Cleanup(func() { conn.Close() })
+	return fakeSession{p.t, conn}
 }
 
 func (s fakeSession) says(text string) {
+	s.t.Helper()
+	require.NoError(s.t, s.conn.SetWriteDeadline(time.Now().Add(testwait.Patience)))
 	_, err := s.conn.Write([]byte(text))
 	require.NoError(s.t, err)
 }
@@ -271,20 +283,20 @@ func (s fakeSession) says(text string) {
 // gets requires that the client sends exactly this next.
 func (s fakeSession) gets(text string) {
 	s.t.Helper()
-	require.NoError(s.t, s.conn.SetReadDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(s.t, s.conn.SetReadDeadline(time.Now().Add(testwait.Patience)))
 	got := make([]byte, len(text))
 	n, err := io.ReadFull(s.conn, got)
-	require.Equal(s.t, text, string(got[:n]))
+	require.Equalf(s.t, text, string(got[:n]), "what the client sends; the read ended with: %v", err)
 	require.NoError(s.t, err)
 }
 
 // getsEnd requires that the client sends no more.
 func (s fakeSession) getsEnd() {
 	s.t.Helper()
-	require.NoError(s.t, s.conn.SetReadDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(s.t, s.conn.SetReadDeadline(time.Now().Add(testwait.Patience)))
 	rest, err := io.ReadAll(s.conn)
 	if !errors.Is(err, syscall.ECONNRESET) {
-		require.NoError(s.t, err)
+		require.NoErrorf(s.t, err, "waited for: the client sends no more; it sent %q", rest)
 	}
 	require.Empty(s.t, string(bytes.TrimSpace(rest)))
 }

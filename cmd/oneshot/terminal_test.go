@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -15,6 +16,8 @@ import (
 
 	"github.com/creack/pty"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 func TestTerminalEditsALine(t *testing.T) {
@@ -108,6 +111,7 @@ func TestCtrlCDropsTheLine(t *testing.T) {
 	// A line that was typed before Ctrl-C is never sent after it.
 	p.types("ahead\r\x03")
 	buf := make([]byte, 16)
+	require.NoError(t, s.conn.SetReadDeadline(time.Now().Add(testwait.Patience)))
 	n, err := s.conn.Read(buf)
 	require.NoError(t, err)
 	require.Contains(t, []string{"\x03", "ahead\n\x03", "ahead\n"}, string(buf[:n]))
@@ -183,9 +187,9 @@ func TestTheTerminalIsRestoredAfterASignal(t *testing.T) {
 		p.sees(">>> ")
 		require.NotEqual(t, p.before, p.state())
 		require.NoError(t, p.cmd.Process.Signal(sig))
-		_ = p.cmd.Wait()
+		_ = p.cmd.Wait() // it has a deadline, and the status tells
 		status := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
-		require.True(t, status.Signaled() && status.Signal() == sig, "%v", p.cmd.ProcessState)
+		require.True(t, status.Signaled() && status.Signal() == sig, "after %v: %v; on the screen: %s", sig, p.cmd.ProcessState, p.screen())
 		require.Equal(t, p.before, p.state())
 	}
 }
@@ -216,9 +220,11 @@ func panics(t *testing.T, fault func(*dialog)) {
 	require.NoError(t, err)
 	p := &person{t: t, slave: slave}
 	p.before = p.state()
-	require.Panics(t, func() {
-		tty, err := takeTTY(slave, slave)
-		require.NoError(t, err)
+	tty, err := takeTTY(slave, slave)
+	require.NoError(t, err)
+	panicked := make(chan any, 1)
+	go func() {
+		defer func() { panicked <- recover() }()
 		defer tty.closeWake()
 		defer tty.restore(true)
 		d := newDialog(ends.(*net.UnixConn), tty)
@@ -227,7 +233,8 @@ func panics(t *testing.T, fault func(*dialog)) {
 		if o := d.run(); o.panicked != nil {
 			panic(o.panicked)
 		}
-	})
+	}()
+	require.NotNil(t, testwait.Receive(t, panicked, "the end of the dialog"), "it did not panic")
 	require.Equal(t, p.before, p.state())
 }
 
@@ -272,13 +279,18 @@ func TestTheWindowIsResized(t *testing.T) {
 	require.NoError(t, pty.Setsize(p.tty, &pty.Winsize{Rows: 24, Cols: 30}))
 	p.width = 30
 	// The line editor has noticed when it breaks lines there.
-	require.Eventually(t, func() bool {
+	typed := 0
+	poll(t, "a line that is broken after 30 columns", func() (string, bool) {
+		var out string
 		p.types(strings.Repeat("x", 40))
-		p.saw("xxxxx")
-		broken := strings.Contains(p.output(), strings.Repeat("x", 26)+"\r\n")
+		typed += 40
+		poll(t, "the line that was typed", func() (string, bool) {
+			out = p.output()
+			return fmt.Sprintf("%q", out), strings.Count(out, "x") >= typed
+		})
 		p.types("\x15")
-		return broken
-	}, 20*time.Second, 50*time.Millisecond)
+		return fmt.Sprintf("%q", out), strings.Contains(out, strings.Repeat("x", 26)+"\r\n")
+	})
 	p.sees(">>> \n") // the second line is empty now
 	p.types(strings.Repeat("y", 40) + "z")
 	p.saw(">>> " + strings.Repeat("y", 26) + "\n" + strings.Repeat("y", 14) + "z")
@@ -333,18 +345,14 @@ func TestCtrlZ(t *testing.T) {
 	if err != nil {
 		t.Skip("there is no bash; install it")
 	}
-	path := filepath.Join(shortDir(t), "s")
+	path := filepath.Join(testwait.TempDir(t), "s")
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	require.NoError(t, err)
 	defer l.Close()
 	p := startPerson(t, path, []string{"PS1=shell: "}, bash, "--norc", "--noediting", "-i")
 	p.saw("shell: ")
 	p.types(os.Args[0] + "\n")
-	require.NoError(t, l.SetDeadline(time.Now().Add(20*time.Second)))
-	conn, err := l.AcceptUnix()
-	require.NoError(t, err)
-	defer conn.Close()
-	s := fakeSession{t, conn}
+	s := p.accept(l)
 	s.says(">>> ")
 	p.sees(">>> ")
 	raw := p.state()
@@ -361,7 +369,7 @@ func TestCtrlZ(t *testing.T) {
 	s.gets("stacks\n")
 	p.types("\x04")
 	s.getsEnd()
-	conn.Close()
+	s.conn.Close()
 	p.saw("client: <nil>")
 	p.sees("shell: ")
 	p.types("exit\n")
@@ -379,6 +387,7 @@ func TestCtrlZWithoutAShell(t *testing.T) {
 func TestAFloodIsStreamed(t *testing.T) {
 	p, s := startFake(t)
 	sent := make(chan error, 1)
+	require.NoError(t, s.conn.SetWriteDeadline(time.Now().Add(testwait.Patience)))
 	go func() {
 		piece := strings.Repeat("x", 1<<20)
 		for range 8 {
@@ -391,9 +400,12 @@ func TestAFloodIsStreamed(t *testing.T) {
 	}()
 	p.types("\x03")
 	s.gets("\x03")
-	require.NoError(t, <-sent)
+	require.NoError(t, testwait.Receive(t, sent, "the client takes the flood"))
 	s.says("end\n>>> ")
-	require.Eventually(t, func() bool { return strings.HasSuffix(p.output(), ">>> ") }, 20*time.Second, 10*time.Millisecond)
+	poll(t, "the prompt after the flood", func() (string, bool) {
+		out := p.output()
+		return fmt.Sprintf("%d bytes, the last %q", len(out), out[max(0, len(out)-100):]), strings.HasSuffix(out, ">>> ")
+	})
 	require.Equal(t, 8<<20, strings.Count(p.output(), "x"))
 	p.types("\x04")
 	s.getsEnd()
@@ -401,7 +413,7 @@ func TestAFloodIsStreamed(t *testing.T) {
 
 // With a real program: a profile is stopped, with a line typed meanwhile.
 func TestTerminalOfARealProgram(t *testing.T) {
-	path := filepath.Join(shortDir(t), "s")
+	path := filepath.Join(testwait.TempDir(t), "s")
 	program := exec.Command(os.Args[0])
 	program.Env = append(os.Environ(), terminalEnv+"=program "+path)
 	stdin, err := program.StdinPipe()
@@ -409,16 +421,15 @@ func TestTerminalOfARealProgram(t *testing.T) {
 	out, err := program.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, program.Start())
-	t.Cleanup(func() { stdin.Close(); _ = program.Wait() })
-	_, err = io.ReadFull(out, make([]byte, len("ready\n")))
-	require.NoError(t, err)
+	t.Cleanup(func() { end(program, stdin) })
+	readReady(t, out)
 	require.NoError(t, program.Process.Signal(syscall.SIGUSR2))
-	require.Eventually(t, func() bool { _, err := os.Stat(path); return err == nil }, 20*time.Second, time.Millisecond)
+	pollForFile(t, path)
 
 	p := startPerson(t, path, nil)
 	p.saw("help lists the commands\n")
 	p.sees("\n>>> ")
-	profile := filepath.Join(shortDir(t), "cpu")
+	profile := filepath.Join(testwait.TempDir(t), "cpu")
 	p.types("prof\tcp\t-sec\t30 -o " + profile + "\r")
 	p.saw(">>> profile cpu -seconds 30 -o " + profile)
 	p.types("sess")
@@ -438,7 +449,7 @@ func TestTerminalOfARealProgram(t *testing.T) {
 }
 
 func TestPipeHalfCloses(t *testing.T) {
-	path := filepath.Join(shortDir(t), "s")
+	path := filepath.Join(testwait.TempDir(t), "s")
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	require.NoError(t, err)
 	defer l.Close()
@@ -448,19 +459,21 @@ func TestPipeHalfCloses(t *testing.T) {
 			return
 		}
 		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(testwait.Patience))
 		all, _ := io.ReadAll(conn) // until the writing side is closed
 		_, _ = conn.Write(append([]byte("got "), all...))
 	}()
 	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
 	require.NoError(t, err)
 	var out strings.Builder
+	require.NoError(t, conn.SetDeadline(time.Now().Add(2*testwait.Patience))) // the other end gives up first
 	require.NoError(t, pipe(conn, strings.NewReader("stacks\nmem\n"), &out))
 	require.Equal(t, "got stacks\nmem\n", out.String())
 }
 
 // The session may end before the input does.
 func TestPipeEndsWithTheSession(t *testing.T) {
-	path := filepath.Join(shortDir(t), "s")
+	path := filepath.Join(testwait.TempDir(t), "s")
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	require.NoError(t, err)
 	defer l.Close()
@@ -473,10 +486,13 @@ func TestPipeEndsWithTheSession(t *testing.T) {
 	}()
 	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
 	require.NoError(t, err)
+	defer conn.Close()
 	r, w := io.Pipe()
 	defer w.Close()
 	go io.WriteString(w, "exit\n") //nolint:errcheck // the pipe is closed at the end
 	var out strings.Builder
-	require.NoError(t, pipe(conn, r, &out))
+	piped := make(chan error, 1)
+	go func() { piped <- pipe(conn, r, &out) }()
+	require.NoError(t, testwait.Receive(t, piped, "the end of pipe, before that of its input"))
 	require.Equal(t, "bye\n", out.String())
 }

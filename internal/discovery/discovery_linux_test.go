@@ -11,11 +11,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/gomanhole/oneshot"
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 // readEnv makes the test binary a program that reads the process with this pid.
@@ -43,16 +43,8 @@ func start(t *testing.T, cmd *exec.Cmd) int {
 	return cmd.Process.Pid
 }
 
-// eventually polls, with patience.
-func eventually(t *testing.T, f func() bool, what string) {
-	t.Helper()
-	require.Eventually(t, f, 20*time.Second, time.Millisecond, what)
-}
-
 func TestAProcessWithAManhole(t *testing.T) {
-	dir, err := os.MkdirTemp("", "oneshot")
-	require.NoError(t, err)
-	defer os.RemoveAll(dir)
+	dir := testwait.TempDir(t)
 	before, err := Read(os.Getpid())
 	require.NoError(t, err)
 	require.Nil(t, before.Notice)
@@ -80,7 +72,7 @@ func TestAProcessWithAManhole(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, n)
 	require.NoError(t, m.Activate())
-	eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no window")
+	testwait.Eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "a window")
 	var now Sockets
 	for range 2 {
 		n, err = now.Windows(p)
@@ -105,7 +97,7 @@ func TestAProcessWithAManhole(t *testing.T) {
 
 func TestAProcessThatIsNoGoProgram(t *testing.T) {
 	pid := start(t, exec.Command("sleep", "1000"))
-	eventually(t, func() bool { p, err := Read(pid); return err == nil && p.Name == "sleep" }, "sleep does not start")
+	testwait.Eventually(t, func() bool { p, err := Read(pid); return err == nil && p.Name == "sleep" }, "the start of sleep")
 	p, err := Read(pid)
 	require.NoError(t, err)
 	require.False(t, p.IsGo || p.Linked)
@@ -120,7 +112,7 @@ func TestAProcessThatIsNoGoProgram(t *testing.T) {
 }
 
 func TestNoProcess(t *testing.T) {
-	cmd := exec.Command("true")
+	cmd := testwait.Command(t, "true")
 	require.NoError(t, cmd.Run())
 	for _, pid := range []int{cmd.Process.Pid, 0, -1, 1 << 30} {
 		p, err := Read(pid)
@@ -139,13 +131,13 @@ func TestNoProcess(t *testing.T) {
 
 // TestAZombie has ended and not been waited for.
 func TestAZombie(t *testing.T) {
-	cmd := exec.Command("true")
+	cmd := testwait.Command(t, "true")
 	require.NoError(t, cmd.Start())
 	defer func() { _ = cmd.Wait() }()
-	eventually(t, func() bool {
+	testwait.Eventually(t, func() bool {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid))
 		return err == nil && strings.Contains(string(text), ") Z ")
-	}, "no zombie")
+	}, "a zombie")
 	p, err := Read(cmd.Process.Pid)
 	require.NoError(t, err)
 	require.False(t, p.IsGo)
@@ -155,14 +147,12 @@ func TestAnotherUsersProcess(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to become another user")
 	}
-	dir, err := os.MkdirTemp("", "oneshot")
-	require.NoError(t, err)
-	defer os.RemoveAll(dir)
+	dir := testwait.TempDir(t)
 	require.NoError(t, os.Chmod(dir, 0o755))
 	text, err := os.ReadFile("/proc/self/exe")
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(dir+"/test", text, 0o755))
-	cmd := exec.Command(dir + "/test")
+	cmd := testwait.Command(t, dir+"/test")
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", readEnv, os.Getpid()))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 12345, Gid: 12345}}
@@ -172,12 +162,12 @@ func TestAnotherUsersProcess(t *testing.T) {
 }
 
 func TestAnotherMountNamespace(t *testing.T) {
-	if out, err := exec.Command("unshare", "-mnpf", "--mount-proc", "true").CombinedOutput(); err != nil {
+	if out, err := testwait.Command(t, "unshare", "-mnpf", "--mount-proc", "true").CombinedOutput(); err != nil {
 		t.Skipf("needs unshare of util-linux, and root: %v %s", err, out)
 	}
 	outer := start(t, exec.Command("unshare", "-mnpf", "--kill-child", "--mount-proc", "sleep", "1000"))
 	var p *Process
-	eventually(t, func() bool {
+	testwait.Eventually(t, func() bool {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", outer))
 		pid, atoiErr := strconv.Atoi(strings.TrimSpace(string(text)))
 		if err != nil || atoiErr != nil {
@@ -185,7 +175,7 @@ func TestAnotherMountNamespace(t *testing.T) {
 		}
 		p, err = Read(pid)
 		return err == nil && p.Name == "sleep"
-	}, "no sleep")
+	}, "sleep in its namespace")
 	require.Equal(t, []int{p.PID, 1}, p.Inner)
 	require.Equal(t, fmt.Sprintf("/proc/%d/root/tmp/manhole-1", p.PID), p.SocketPath())
 	require.False(t, p.SameNet())

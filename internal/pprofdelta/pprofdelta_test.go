@@ -2,6 +2,7 @@ package pprofdelta
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"maps"
 	"os"
@@ -19,6 +20,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 // Every allocation counts, so that the numbers below are exact.
@@ -175,8 +178,8 @@ func receive(t *testing.T, name string, f func(chan int)) time.Duration {
 	go func() { defer close(done); f(c) }()
 	awaitGoroutine(t, "[chan receive", name)
 	time.Sleep(pause) // what is measured
-	c <- 1
-	<-done
+	c <- 1            // the goroutine waits for it
+	testwait.Receive(t, done, "the end of %s", name)
 	return time.Since(began)
 }
 
@@ -187,9 +190,9 @@ func contend(t *testing.T) {
 	done := make(chan struct{})
 	go func() { defer close(done); acquire(&mu) }()
 	awaitGoroutine(t, "[sync.Mutex.Lock", "acquire")
-	time.Sleep(pause)
+	time.Sleep(pause) // what is measured
 	release(&mu)
-	<-done
+	testwait.Receive(t, done, "the end of acquire")
 }
 
 //go:noinline
@@ -201,13 +204,14 @@ func release(mu *sync.Mutex) { mu.Unlock() }
 // awaitGoroutine waits until a goroutine in the function is in the state.
 func awaitGoroutine(t *testing.T, state, function string) {
 	text := make([]byte, 1<<20)
-	for deadline := time.Now().Add(10 * time.Second); ; runtime.Gosched() {
-		for g := range strings.SplitSeq(string(text[:runtime.Stack(text, true)]), "\n\n") {
+	for deadline := time.Now().Add(testwait.Patience); ; runtime.Gosched() {
+		all := string(text[:runtime.Stack(text, true)])
+		for g := range strings.SplitSeq(all, "\n\n") {
 			if strings.Contains(g, state) && strings.Contains(g, here+function+"(") {
 				return
 			}
 		}
-		require.True(t, time.Now().Before(deadline), "no goroutine %s in %s", state, function)
+		require.True(t, time.Now().Before(deadline), "timeout, waited for: a goroutine %s in %s; there are\n%s", state, function, all)
 	}
 }
 
@@ -315,11 +319,15 @@ func pprofTool(t *testing.T, file string, args ...string) string {
 	if _, err := exec.LookPath("go"); err != nil {
 		t.Skip("go is not in PATH; install Go to see whether go tool pprof reads the files")
 	}
-	cmd := exec.Command("go", append(append([]string{"tool", "pprof"}, args...), file)...)
+	// The go command may have to build pprof first.
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "go", append(append([]string{"tool", "pprof"}, args...), file)...)
+	cmd.WaitDelay = time.Second // for a pprof that outlives the go command
 	var complaints bytes.Buffer
 	cmd.Stderr = &complaints
 	out, err := cmd.Output()
-	require.NoError(t, err, "%s", complaints.Bytes())
+	require.NoError(t, err, "%v: %s", cmd.Args, complaints.Bytes())
 	require.Empty(t, complaints.String())
 	return string(out)
 }

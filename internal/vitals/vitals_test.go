@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 func TestBytes(t *testing.T) {
@@ -20,11 +22,14 @@ func TestBytes(t *testing.T) {
 
 func TestSampleIsOfThisProcess(t *testing.T) {
 	runtime.GC()
-	before := Read()
 	sum := 0
-	for began := time.Now(); time.Since(began) < 20*time.Millisecond; {
-		sum++
+	compute := func() {
+		for began := time.Now(); time.Since(began) < 20*time.Millisecond; {
+			sum++
+		}
 	}
+	before := Read()
+	compute()
 	after := Read()
 	require.NotZero(t, sum)
 	require.NotZero(t, after.Goroutines)
@@ -34,9 +39,13 @@ func TestSampleIsOfThisProcess(t *testing.T) {
 	require.Equal(t, uint64(NoLimit), after.Limit)
 	require.Equal(t, runtime.GOMAXPROCS(0), after.Procs)
 	if runtime.GOOS != "windows" {
+		// On a busy machine this thread may not have had a processor so far.
+		deadline := time.Now().Add(testwait.Patience)
 		busy, user := CPUs(before.Usage, after.Usage)
-		require.Positive(t, busy)
-		require.Positive(t, user)
+		for ; busy <= 0 || user <= 0; busy, user = CPUs(before.Usage, Read().Usage) {
+			require.Truef(t, time.Now().Before(deadline), "timeout, waited for: processor time; busy %v, user %v", busy, user)
+			compute()
+		}
 	}
 }
 
