@@ -161,39 +161,40 @@ func (g *Goroutine) cutMarks(state []byte) []byte {
 // {"tenant":"acme"}, which is the form that a profile has. Labels in an unknown
 // form are returned as they are.
 func canonicalLabels(text string) string {
-	rest, ok := strings.CutPrefix(text, "{")
-	if rest, ok = strings.CutSuffix(rest, "}"); !ok {
+	if len(text) < 2 || text[0] != '{' || text[len(text)-1] != '}' {
 		return text
 	}
 	set := new(labelSet)
-	for len(rest) > 0 {
-		var l label
-		l.key, rest, ok = cutLabel(rest)
-		if rest, ok = cutPrefixIf(ok, rest, ": "); ok {
-			l.value, rest, ok = cutLabel(rest)
-		}
-		if len(rest) > 0 {
-			rest, ok = cutPrefixIf(ok, rest, ", ")
-		}
+	for rest := text[1 : len(text)-1]; ; {
+		l, after, ok := cutLabel(rest)
 		if !ok {
 			return text
 		}
-		set.list = append(set.list, l)
+		if set.list = append(set.list, l); after == "" {
+			return set.String()
+		}
+		if rest, ok = strings.CutPrefix(after, ", "); !ok {
+			return text
+		}
 	}
-	return set.String()
 }
 
-func cutPrefixIf(ok bool, s, prefix string) (string, bool) {
-	if !ok {
-		return s, false
+// cutLabel cuts "key: value" from the front of s.
+func cutLabel(s string) (l label, rest string, ok bool) {
+	if l.key, rest, ok = cutText(s); !ok {
+		return l, rest, false
 	}
-	return strings.CutPrefix(s, prefix)
+	if rest, ok = strings.CutPrefix(rest, ": "); !ok {
+		return l, rest, false
+	}
+	l.value, rest, ok = cutText(rest)
+	return l, rest, ok
 }
 
-// cutLabel cuts a key or a value from the front of s: a Go string literal, or
+// cutText cuts a key or a value from the front of s: a Go string literal, or
 // characters of which none needs quotes (tracebackStringNeedsQuoting in the
 // runtime's traceback.go).
-func cutLabel(s string) (text, rest string, ok bool) {
+func cutText(s string) (text, rest string, ok bool) {
 	if quoted, err := strconv.QuotedPrefix(s); err == nil {
 		text, err = strconv.Unquote(quoted)
 		return text, s[len(quoted):], err == nil
