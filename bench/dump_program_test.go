@@ -108,7 +108,11 @@ func park(n int) {
 		go ways[i%len(ways)](i / len(ways) % 10)
 	}
 	waiting := []metrics.Sample{{Name: "/sched/goroutines/waiting:goroutines"}}
+	deadline := time.Now().Add(hang / 2)
 	for metrics.Read(waiting); waiting[0].Value.Uint64() < uint64(n); metrics.Read(waiting) {
+		if time.Now().After(deadline) {
+			check(fmt.Errorf("after %v only %d of %d goroutines wait", hang/2, waiting[0].Value.Uint64(), n))
+		}
 		time.Sleep(10 * time.Millisecond)
 	}
 }

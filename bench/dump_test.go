@@ -95,6 +95,9 @@ func fetchDump(b *testing.B, address string) []byte {
 		b.Fatal(err)
 	}
 	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(hang)); err != nil {
+		b.Fatal(err)
+	}
 	if _, err := conn.Write([]byte{signal.StackTrace}); err != nil {
 		b.Fatal(err)
 	}

@@ -9,4 +9,9 @@ require (
 	golang.org/x/sys v0.49.0
 )
 
+require (
+	github.com/stretchr/testify v1.12.1 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
+)
+
 replace github.com/gomanhole/oneshot => ../

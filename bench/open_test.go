@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/gomanhole/oneshot"
+	"github.com/gomanhole/oneshot/internal/testwait"
 	"golang.org/x/sys/unix"
 )
 
@@ -84,6 +85,7 @@ func startProgram(b *testing.B, name, command, path string) *os.Process {
 	if err := cmd.Start(); err != nil {
 		b.Fatal(err)
 	}
+	testwait.Deadline(b, out)
 	b.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait() // killed
@@ -117,7 +119,7 @@ func BenchmarkOpen(b *testing.B) {
 		b.Log("no gcc: the C floor is left out")
 	} else {
 		floor := filepath.Join(b.TempDir(), "floor")
-		if out, err := exec.Command(gcc, "-O2", "-o", floor, "testdata/floor.c").CombinedOutput(); err != nil {
+		if out, err := testwait.Command(b, gcc, "-O2", "-o", floor, "testdata/floor.c").CombinedOutput(); err != nil {
 			b.Fatalf("gcc: %v\n%s", err, out)
 		}
 		start("C", floor)
@@ -147,6 +149,9 @@ func BenchmarkOpen(b *testing.B) {
 	b.ReportMetric(0, "ns/op") // the sum of all and their pauses says nothing
 }
 
+// openTime is how long a program may take for one window.
+const openTime = 10 * time.Second
+
 // open sends the signal and polls until it has read a byte. Raw system calls
 // keep Go's scheduler out of the client's side.
 func open(pid int, path string) (time.Duration, int, error) {
@@ -157,6 +162,10 @@ func open(pid int, path string) (time.Duration, int, error) {
 		return 0, 0, err
 	}
 	defer unix.Close(fd)
+	timeout := unix.NsecToTimeval(openTime.Nanoseconds())
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout); err != nil { // of each read
+		return 0, 0, err
+	}
 	addr := &unix.SockaddrUnix{Name: path}
 	refused := 0
 	began := time.Now()
@@ -175,8 +184,8 @@ func open(pid int, path string) (time.Duration, int, error) {
 		default:
 			return 0, 0, fmt.Errorf("connect: %w", err)
 		}
-		if time.Since(began) > 10*time.Second {
-			return 0, 0, fmt.Errorf("no socket within 10 s")
+		if time.Since(began) > openTime {
+			return 0, 0, fmt.Errorf("no socket within %v: %w", openTime, err)
 		}
 	}
 	var first [1]byte
@@ -188,7 +197,11 @@ func open(pid int, path string) (time.Duration, int, error) {
 	buf := make([]byte, 64<<10)
 	_ = unix.Shutdown(fd, unix.SHUT_WR)
 	for {
-		if n, err := unix.Read(fd, buf); n <= 0 || err != nil {
+		n, err := unix.Read(fd, buf)
+		if err == unix.EAGAIN || time.Since(began) > 2*openTime {
+			return 0, 0, fmt.Errorf("the session does not end: read %d bytes: %v", n, err)
+		}
+		if n <= 0 || err != nil {
 			return d, refused, nil
 		}
 	}

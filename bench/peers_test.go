@@ -7,10 +7,11 @@ import (
 	"errors"
 	"io"
 	"testing"
-
-	"github.com/maruel/panicparse/v2/stack"
+	"time"
 
 	"github.com/gomanhole/oneshot"
+	"github.com/gomanhole/oneshot/internal/testwait"
+	"github.com/maruel/panicparse/v2/stack"
 )
 
 // TestPanicparseReadsDumpGo: the runtime's own text is what other tools read.
@@ -22,15 +23,20 @@ func TestPanicparseReadsDumpGo(t *testing.T) {
 		go func() { <-stop }()
 	}
 	var text bytes.Buffer
-	for most := 0; most != parked; { // until all have come to the channel; go test ends it if not
+	deadline := time.Now().Add(testwait.Patience)
+	for most := 0; most != parked; { // until all have come to the channel
+		if time.Now().After(deadline) {
+			t.Fatalf("after %v the largest group has %d goroutines, not %d:\n%s", testwait.Patience, most, parked, &text)
+		}
 		text.Reset()
 		if err := oneshot.Dump(&text, oneshot.DumpOptions{Form: oneshot.DumpGo}); err != nil {
 			t.Fatal(err)
 		}
-		snapshot, _, err := stack.ScanSnapshot(&text, io.Discard, stack.DefaultOpts())
+		snapshot, _, err := stack.ScanSnapshot(bytes.NewReader(text.Bytes()), io.Discard, stack.DefaultOpts())
 		if err != nil && !errors.Is(err, io.EOF) {
 			t.Fatal(err)
 		}
+		most = 0
 		for _, bucket := range snapshot.Aggregate(stack.AnyPointer).Buckets {
 			most = max(most, len(bucket.IDs))
 		}

@@ -4,6 +4,7 @@ package bench
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // BenchmarkShell types what the README says, with nothing between kill and nc:
@@ -34,7 +36,10 @@ func BenchmarkShell(b *testing.B) {
 	script := fmt.Sprintf(`while read -r _; do
 		kill -USR2 %d; nc -U %s <%s >%s.out && grep -q '>>> ' %s.out && echo answered
 	done`, server.Pid, path, input, input, input)
-	sh := exec.Command("bash", "-c", script)
+	ctx, cancel := context.WithTimeout(b.Context(), hang)
+	defer cancel()
+	sh := exec.CommandContext(ctx, "bash", "-c", script)
+	sh.WaitDelay = time.Second // an nc that outlives bash has the output open
 	sh.Stdin = strings.NewReader(strings.Repeat("\n", b.N))
 	before := readCPUTime(b)
 	b.ResetTimer()

@@ -16,14 +16,13 @@ import (
 // TestAProgramWithOnlyTheImport is the README's line.
 func TestAProgramWithOnlyTheImport(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "app")
-	out, err := exec.Command("go", "build", "-o", program, "../examples/auto").CombinedOutput()
-	require.NoError(t, err, string(out))
+	require.NoError(t, build(program, "../examples/auto"))
 
 	cmd := exec.Command("sh", "-c", `ONESHOT='oneshot_on="USR2"' exec "$0"`, program)
 	c := start(t, cmd, "counts")
 	for range 2 {
 		require.Contains(t, c.session(t, "exit\n"), "main.main")
-		_, err = os.Lstat(c.path)
+		_, err := os.Lstat(c.path)
 		require.ErrorIs(t, err, os.ErrNotExist)
 	}
 

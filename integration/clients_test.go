@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/gomanhole/oneshot/internal/testwait"
 	"github.com/stretchr/testify/require"
 )
 
@@ -26,10 +27,10 @@ func TestClientsFromAShell(t *testing.T) {
 			c := startServer(t)
 			for range 2 {
 				line := fmt.Sprintf("kill -USR2 %d; until [ -S %s ]; do :; done; "+test.client, c.Process.Pid, c.path, c.path)
-				sh := exec.Command("sh", "-c", line)
+				sh := testwait.Command(t, "sh", "-c", line)
 				sh.Stdin = strings.NewReader("gc\nexit\n")
 				out, err := sh.CombinedOutput()
-				require.NoError(t, err, "%s", out)
+				require.NoError(t, err, "%s: %s\n%s", line, out, c.stderr)
 				require.Contains(t, string(out), "main.run.func1", "the stack that serves HTTP")
 				require.Contains(t, string(out), ">>> collected in")
 				require.NoFileExists(t, c.path)
@@ -43,18 +44,17 @@ func TestATerminal(t *testing.T) {
 	need(t, "nc", "netcat-openbsd")
 	need(t, "tmux", "tmux")
 	c := startServer(t)
-	socket := t.TempDir() + "/tmux"
-	tmux := func(args ...string) string {
-		t.Helper()
-		out, err := exec.Command("tmux", append([]string{"-S", socket, "-f", "/dev/null"}, args...)...).CombinedOutput()
-		require.NoError(t, err, "tmux %v: %s", args, out)
-		return string(out)
-	}
+	term := &terminal{t: t, socket: t.TempDir() + "/tmux"}
+	tmux := term.tmux
+	t.Cleanup(term.kill)
 	tmux("new-session", "-d", "-x", "120", "-y", "100", "sh")
-	defer exec.Command("tmux", "-S", socket, "kill-server").Run()
 	shows := func(text string) {
 		t.Helper()
-		eventually(t, func() bool { return strings.Contains(tmux("capture-pane", "-p"), text) }, "%q is not shown", text)
+		var shown string
+		eventually(t, func() bool {
+			shown = tmux("capture-pane", "-p")
+			return strings.Contains(shown, text)
+		}, "%q is not shown, but\n%s", text, lazily(&shown))
 	}
 	c.open(t)
 	tmux("send-keys", "nc -U "+c.path, "Enter")

@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/testwait"
 	"github.com/stretchr/testify/require"
 )
 
@@ -110,7 +110,7 @@ func TestEndsOfTheProgram(t *testing.T) {
 					require.Len(t, left, 1)
 					_, err = net.Dial("unix", c.path)
 					require.ErrorIs(t, err, syscall.ECONNREFUSED)
-					out, err := exec.Command(oneshot, "clean", dir).CombinedOutput()
+					out, err := testwait.Command(t, oneshot, "clean", dir).CombinedOutput()
 					require.NoError(t, err, "%s", out)
 					require.NoFileExists(t, c.path)
 				})

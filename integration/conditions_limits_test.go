@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/testwait"
 	"github.com/stretchr/testify/require"
 )
 
@@ -27,7 +28,7 @@ func TestNoDescriptorIsFree(t *testing.T) {
 		t.Helper()
 		line(fmt.Sprint(n))
 		times++
-		eventually(t, func() bool { return strings.Count(c.stderr.String(), " are free") == times }, "there are not %d free", n)
+		eventually(t, func() bool { return strings.Count(c.stderr.String(), " are free") == times }, "there are not %d free: %s", n, c.stderr)
 	}
 	free(0)
 	c.signal(t, usr2)
@@ -97,7 +98,7 @@ func prlimit(t *testing.T, uid int, limit string, pid int) {
 	if uid != 0 {
 		argv = as(uid, argv...) // not every root may do it to others
 	}
-	out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput()
+	out, err := testwait.Command(t, argv[0], argv[1:]...).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 }
 

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gomanhole/oneshot/internal/testwait"
 	"github.com/stretchr/testify/require"
 )
 
@@ -31,7 +32,11 @@ func (c *child) serves(t *testing.T, line string, finds ...string) string {
 	}
 	require.Equal(t, 4, strings.Count(out, ">>> "), "each line has been answered: %s", out)
 	c.leftNothing(t)
-	eventually(t, func() bool { return c.descriptors(t) == before }, "descriptors are left")
+	var now int
+	eventually(t, func() bool {
+		now = c.descriptors(t)
+		return now == before
+	}, "descriptors are left: %d before, now %s", before, lazily(&now))
 	return out
 }
 
@@ -124,7 +129,7 @@ func TestEveryThreadIsLocked(t *testing.T) {
 func TestEveryThreadIsInC(t *testing.T) {
 	t.Parallel()
 	need(t, "gcc", "gcc")
-	out, err := exec.Command("go", "env", "CGO_ENABLED").Output()
+	out, err := testwait.Command(t, "go", "env", "CGO_ENABLED").Output()
 	require.NoError(t, err)
 	if strings.TrimSpace(string(out)) != "1" {
 		t.Skip("needs cgo; set CGO_ENABLED=1")

@@ -3,12 +3,15 @@
 package integration
 
 import (
+	"context"
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/gomanhole/oneshot/internal/testwait"
 	"github.com/stretchr/testify/require"
 )
 
@@ -21,17 +24,24 @@ type terminal struct {
 func newTerminal(t *testing.T) *terminal {
 	need(t, "tmux", "tmux")
 	term := &terminal{t: t, socket: t.TempDir() + "/tmux"}
+	t.Cleanup(term.kill)
 	term.tmux("new-session", "-d", "-x", "200", "-y", "50", "env PS1='$ ' sh")
 	term.tmux("set-option", "-g", "history-limit", "100000")
 	term.tmux("kill-session")
 	term.tmux("new-session", "-d", "-x", "200", "-y", "50", "env PS1='$ ' sh") // the limit is that of new windows
-	t.Cleanup(func() { _ = exec.Command("tmux", "-S", term.socket, "kill-server").Run() })
 	return term
+}
+
+// kill ends the tmux, when the test has ended.
+func (term *terminal) kill() {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	_ = exec.CommandContext(ctx, "tmux", "-S", term.socket, "kill-server").Run() // there may be none
 }
 
 func (term *terminal) tmux(args ...string) string {
 	term.t.Helper()
-	out, err := exec.Command("tmux", append([]string{"-S", term.socket, "-f", "/dev/null"}, args...)...).CombinedOutput()
+	out, err := testwait.Command(term.t, "tmux", append([]string{"-S", term.socket, "-f", "/dev/null"}, args...)...).CombinedOutput()
 	require.NoError(term.t, err, "tmux %v: %s", args, out)
 	return string(out)
 }
@@ -56,15 +66,17 @@ func (term *terminal) answer(before string) []string {
 	eventually(term.t, func() bool {
 		now = term.text()
 		return len(now) > len(before) && strings.HasPrefix(now, before) && strings.HasSuffix(now, "\n>>>")
-	}, "no prompt after %q; the terminal shows:\n%s", before, &lazily{&now})
+	}, "no prompt after %q; the terminal shows:\n%s", before, lazily(&now))
 	lines := strings.Split(strings.TrimSuffix(strings.TrimPrefix(now, before), "\n>>>"), "\n")
 	return lines[1:] // the first is what was typed
 }
 
-// lazily prints a string as it is when it is printed.
-type lazily struct{ s *string }
+// lazily prints a variable as it is when it is printed.
+func lazily[T any](v *T) fmt.Stringer { return lazy[T]{v} }
 
-func (l *lazily) String() string { return *l.s }
+type lazy[T any] struct{ v *T }
+
+func (l lazy[T]) String() string { return fmt.Sprint(*l.v) }
 
 // TestEveryCommandInATerminal types each command into nc in a terminal. Every
 // line of the answer must be as expected: a regular expression for one line, or
@@ -74,13 +86,16 @@ func TestEveryCommandInATerminal(t *testing.T) {
 	term := newTerminal(t)
 	dir := t.TempDir()
 	program := filepath.Join(dir, "console")
-	out, err := exec.Command("go", "build", "-o", program, "../examples/console").CombinedOutput()
-	require.NoError(t, err, string(out))
+	require.NoError(t, build(program, "../examples/console"))
 	c := start(t, exec.Command(program), "nc -U")
 	c.open(t)
 
 	term.types("nc -U " + c.path)
-	eventually(t, func() bool { return strings.HasSuffix(term.text(), "\n>>>") }, "no prompt:\n%s", c.stderr)
+	var shown string
+	eventually(t, func() bool {
+		shown = term.text()
+		return strings.HasSuffix(shown, "\n>>>")
+	}, "no prompt, but\n%s\nand the program says\n%s", lazily(&shown), c.stderr)
 	require.Contains(t, term.text(), "by identical stacks")
 
 	bytes := `[\d.]+ ([KMG]i)?B`
@@ -189,7 +204,7 @@ func firstUnexpected(lines, want []string) string {
 
 func pprofTop(t *testing.T, file string) string {
 	t.Helper()
-	out, err := exec.Command("go", "tool", "pprof", "-top", file).CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	return string(out)
+	out, err := runGo(nil, "tool", "pprof", "-top", file)
+	require.NoError(t, err)
+	return out
 }

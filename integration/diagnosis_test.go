@@ -70,7 +70,7 @@ func firstScreen(t *testing.T, name string, env ...string) string {
 		var err error
 		conn, err = net.Dial("unix", path)
 		return err == nil
-	}, "there is no socket")
+	}, "there is no socket: %s", c.stderr)
 	defer conn.Close()
 	require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
 	var screen strings.Builder

@@ -28,6 +28,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/testwait"
 	"github.com/stretchr/testify/require"
 )
 
@@ -113,6 +114,9 @@ func startPeer(what string, args ...any) string {
 		panic(err)
 	}
 	_, _ = in.Close(), printed.Close()
+	if err := out.SetReadDeadline(time.Now().Add(testwait.Patience)); err != nil {
+		panic(err)
+	}
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
 		panic(fmt.Errorf("the peer %s: %w", what, err))
@@ -173,12 +177,22 @@ func serve(h http.Handler) (url string, came, served *atomic.Int64) {
 
 // await returns a moment after ok, so that those counted are where they wait.
 func await(what string, ok func() bool) {
-	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			panic("the fault does not occur: " + what)
+	testwait.Until(ok, what)
+	time.Sleep(200 * time.Millisecond) // the moment; nothing says when they are there
+}
+
+// computes returns when the process has had a CPU for a while: what it does then
+// is under way.
+func computes() {
+	had := func() time.Duration {
+		var use syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &use); err != nil {
+			panic(err)
 		}
+		return time.Duration(use.Utime.Nano())
 	}
-	time.Sleep(200 * time.Millisecond)
+	before := had()
+	testwait.Until(func() bool { return had() > before+200*time.Millisecond }, "200 ms of CPU time")
 }
 
 // channelLeak
@@ -520,7 +534,7 @@ func replicatorSpins() {
 	changes := hold(make(chan string))
 	go r.run(changes)
 	changes <- "a"
-	time.Sleep(200 * time.Millisecond)
+	computes()
 }
 
 // spinLock guards few instructions, so they say.
@@ -567,7 +581,7 @@ func spinLockStaysLocked() {
 	for range runtime.GOMAXPROCS(0) {
 		samples <- 2
 	}
-	time.Sleep(200 * time.Millisecond)
+	computes()
 }
 
 // mapGrows
@@ -696,7 +710,7 @@ func catalogueFillsLimit() {
 			}
 		}()
 	}
-	time.Sleep(2 * time.Second)
+	collects(20)
 }
 
 // thrash sets the limit, as GOMEMLIMIT would have from the start.
@@ -704,6 +718,17 @@ func thrash(limit int64) {
 	runtime.GC()
 	runtime.GC()
 	debug.SetMemoryLimit(limit)
+}
+
+// collects returns when the collector has run so many times.
+func collects(times uint32) {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	end := m.NumGC + times
+	testwait.Until(func() bool {
+		runtime.ReadMemStats(&m)
+		return m.NumGC >= end
+	}, strconv.Itoa(int(times))+" collections")
 }
 
 // upload has a part in memory while its body comes.
@@ -727,7 +752,7 @@ func uploadsFillLimit() {
 		hold(w)
 		go (&upload{body: r}).receive()
 	}
-	time.Sleep(200 * time.Millisecond)
+	rest()
 	thrash(98 << 20)
 	for range 8 {
 		go func() {
@@ -739,7 +764,7 @@ func uploadsFillLimit() {
 			}
 		}()
 	}
-	time.Sleep(2 * time.Second)
+	collects(20)
 }
 
 // descriptors
@@ -966,7 +991,7 @@ func stockDoesNotCome() {
 		done.Add(1)
 		go w.pick(order, &done)
 	}
-	time.Sleep(500 * time.Millisecond)
+	rest()
 }
 
 // missedWakeup
@@ -986,7 +1011,7 @@ type mailbox struct {
 	mu    sync.Mutex
 	some  *sync.Cond
 	queue []request
-	idled int
+	idled atomic.Int64
 }
 
 func (m *mailbox) put(r request) {
@@ -1020,7 +1045,7 @@ func (m *mailbox) next() request {
 // reportIdle tells the scheduler, over the network.
 func (m *mailbox) reportIdle() {
 	time.Sleep(20 * time.Millisecond)
-	m.idled++
+	m.idled.Add(1)
 }
 
 func (m *mailbox) work() {
@@ -1051,7 +1076,7 @@ func mailboxMissesPut() {
 		m.some = sync.NewCond(&m.mu)
 		if tenant == 5 {
 			go m.work()
-			time.Sleep(100 * time.Millisecond) // it waits, and does not miss the first
+			await("an idle worker", func() bool { return m.idled.Load() == 1 }) // which does not miss the first
 			go ask(m, 8*time.Millisecond, &asked)
 			continue
 		}
@@ -1062,6 +1087,7 @@ func mailboxMissesPut() {
 		go m.work()
 	}
 	await("a second question", func() bool { return asked.Load() >= 2 })
+	// That it does not go on is the subject.
 	if time.Sleep(time.Second); asked.Load() > 2 {
 		panic("the fault does not occur: the tenant goes on")
 	}
@@ -1072,6 +1098,7 @@ type lane struct {
 	requests chan request
 	mu       sync.Mutex
 	gate     chan struct{} // closed: open
+	at       chan struct{} // the gate to which the worker came last
 	served   atomic.Int64
 }
 
@@ -1086,6 +1113,7 @@ func (l *lane) work() {
 func (l *lane) pass() {
 	l.mu.Lock()
 	gate := l.gate
+	l.at = gate
 	l.mu.Unlock()
 	<-gate // GUILTY missedWakeup2
 }
@@ -1128,14 +1156,15 @@ func gateReplaced() {
 		go l.work()
 		go l.askOn()
 	}
-	time.Sleep(200 * time.Millisecond)
 	l := lanes[5]
+	await("an answer", func() bool { return l.served.Load() > 0 })
 	l.pause()
-	time.Sleep(200 * time.Millisecond) // its worker comes to the gate
-	l.pause()                          // the backup, while the index is still rebuilt
+	await("a worker at the gate", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.at == l.gate })
+	l.pause() // the backup, while the index is still rebuilt
 	l.resume()
 	l.resume()
 	served := l.served.Load()
+	// That it does not go on is the subject.
 	if time.Sleep(time.Second); l.served.Load() != served {
 		panic("the fault does not occur: the lane goes on")
 	}

@@ -19,6 +19,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 // healthy start programs in which there is nothing to find, and return when
@@ -37,7 +39,7 @@ func startIdle() {
 	for _, start := range ordinary[:12] {
 		start()
 	}
-	time.Sleep(200 * time.Millisecond)
+	rest()
 }
 
 // visits is a service: JSON in, a little work, JSON out.
@@ -124,16 +126,17 @@ func startKeepalive() {
 // keepConnections opens n connections and has now and then a request on one.
 func keepConnections(address string, n int) {
 	conns := make([]net.Conn, n)
-	var group sync.WaitGroup
+	var connected atomic.Int64
 	for part := range 8 {
-		group.Go(func() {
+		go func() {
 			for i := part; i < n; i += 8 {
 				conns[i] = must(net.Dial("tcp", address))
 				hello(conns[i])
+				connected.Add(1)
 			}
-		})
+		}()
 	}
-	group.Wait()
+	testwait.Until(func() bool { return connected.Load() == int64(n) }, fmt.Sprintf("%d connections", n))
 	hold(conns)
 	go func() {
 		for range time.Tick(10 * time.Millisecond) {

@@ -21,6 +21,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/gomanhole/oneshot/internal/testwait"
 	"github.com/stretchr/testify/require"
 )
 
@@ -33,7 +34,7 @@ func (c *child) visit(t *testing.T) *net.UnixConn {
 	c.signal(t, usr2)
 	conn, err := net.Dial("unix", c.path)
 	for end := time.Now().Add(patience); err != nil; conn, err = net.Dial("unix", c.path) {
-		require.True(t, time.Now().Before(end), "no window: %v; %s", err, c.stderr)
+		require.True(t, time.Now().Before(end), "no window after %v: %v; %s", patience, err, c.stderr)
 		time.Sleep(50 * time.Microsecond) // a poll, but for thousands of visits
 	}
 	t.Cleanup(func() { conn.Close() })
@@ -45,7 +46,7 @@ func (c *child) visit(t *testing.T) *net.UnixConn {
 // may come then.
 func (c *child) hasEntered(t *testing.T) {
 	t.Helper()
-	eventually(t, func() bool { _, err := os.Lstat(c.path); return os.IsNotExist(err) }, "nobody enters")
+	eventually(t, func() bool { _, err := os.Lstat(c.path); return os.IsNotExist(err) }, "nobody enters: %s", c.stderr)
 }
 
 // echoes is a program that serves, with a way to see that it does.
@@ -159,7 +160,7 @@ func TestHostileClients(t *testing.T) {
 		}
 		eventually(t, func() bool {
 			return !strings.Contains(c.session(t, "sessions\nexit\n"), "at the prompt")
-		}, "the session stays")
+		}, "the session stays: %s", c.stderr)
 		require.Contains(t, c.session(t, "gc\nexit\n"), "collected in")
 	})
 	c.requireState(t, before)
@@ -187,7 +188,8 @@ func TestAHundredThousandCommandsAtOnce(t *testing.T) {
 		sent.Store(fmt.Sprint(err))
 	}()
 	answers := 0
-	for lines := bufio.NewScanner(conn); lines.Scan(); {
+	lines := bufio.NewScanner(conn)
+	for lines.Scan() {
 		if strings.Contains(lines.Text(), "no command") {
 			answers++
 		}
@@ -195,7 +197,7 @@ func TestAHundredThousandCommandsAtOnce(t *testing.T) {
 			c.requireServing(t)
 		}
 	}
-	require.Equal(t, commands, answers, sent.Load())
+	require.Equal(t, commands, answers, "sent: %v, received: %v", sent.Load(), lines.Err())
 	require.Contains(t, c.session(t, "gc\nexit\n"), "collected in")
 }
 
@@ -210,14 +212,16 @@ func TestAClientThatLeavesAfterEveryByte(t *testing.T) {
 	before := c.state(t)
 	whole := len(c.session(t, "help exit\nexit\n"))
 	for n := 0; n <= whole; n += whole / fewer(whole) {
-		for { // at most eight sessions at a time, and the last ones may be ending
+		for over := time.Now().Add(patience); ; { // at most eight sessions at a time, and the last ones may be ending
 			conn := c.visit(t)
 			_, err := io.WriteString(conn, "help exit\n")
 			require.NoError(t, err)
 			read := make([]byte, n)
 			got, err := io.ReadFull(conn, read)
 			conn.Close()
-			if bytes.HasPrefix(read[:got], []byte("oneshot: ")) {
+			// Whoever reads nothing does not see whether it is refused.
+			if refused := "oneshot: "; got > 0 && strings.HasPrefix(refused, string(read[:min(got, len(refused))])) {
+				require.True(t, time.Now().Before(over), "refused for %v: %s", patience, read[:got])
 				continue
 			}
 			// The output varies by a few bytes, and the last of it may not come.
@@ -265,7 +269,7 @@ func (c *child) clients(t *testing.T, uid, n int, more ...string) map[string]int
 	if uid != os.Geteuid() {
 		argv = as(uid, argv...)
 	}
-	out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput()
+	out, err := testwait.Command(t, argv[0], argv[1:]...).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	count := map[string]int{}
 	for line := range strings.Lines(string(out)) {
@@ -333,7 +337,7 @@ func TestAThousandClientsOfAnotherUser(t *testing.T) {
 			n += left
 		}
 		return n == thousand
-	}, "not all are logged")
+	}, "not all are logged: %s", c.stderr)
 	require.FileExists(t, c.path, "the window is not used up")
 
 	// They keep on coming, and root enters all the same.
@@ -341,7 +345,7 @@ func TestAThousandClientsOfAnotherUser(t *testing.T) {
 	flood := start(t, exec.Command(argv[0], argv[1:]...), "ready")
 	eventually(t, func() bool {
 		return strings.Count(c.stderr.String(), "client refused") > thousand+100
-	}, "no flood")
+	}, "no flood: %s", flood.stderr)
 	answers := c.clients(t, 0, 1)
 	require.Equal(t, map[string]int{"entered": 1}, answers)
 	require.NoError(t, flood.Process.Kill())
@@ -357,7 +361,7 @@ func TestClientsWithoutAPid(t *testing.T) {
 	t.Run("in another namespace", func(t *testing.T) {
 		needRoot(t)
 		need(t, "unshare", "util-linux")
-		if out, err := exec.Command("unshare", "--pid", "--fork", "true").CombinedOutput(); err != nil {
+		if out, err := testwait.Command(t, "unshare", "--pid", "--fork", "true").CombinedOutput(); err != nil {
 			t.Skipf("needs unshare --pid: %v: %s", err, out)
 		}
 		cmd := exec.Command(plain(t, "./program"), "deadlocked")
@@ -370,7 +374,7 @@ func TestClientsWithoutAPid(t *testing.T) {
 		require.Contains(t, out, "program, pid 1, ", "its own pid, in its namespace")
 		require.Contains(t, out, "you are pid 0, uid 0; help")
 		require.Contains(t, out, ">>> * pid 0, uid 0, since")
-		eventually(t, func() bool { return strings.Contains(c.stderr.String(), "session closed") }, "not logged")
+		eventually(t, func() bool { return strings.Contains(c.stderr.String(), "session closed") }, "not logged: %s", c.stderr)
 		require.Contains(t, c.stderr.String(), "oneshot: session open pid=0 uid=0")
 	})
 	t.Run("that has ended", func(t *testing.T) {
@@ -382,7 +386,7 @@ func TestClientsWithoutAPid(t *testing.T) {
 		for range 20 {
 			c.open(t)
 			c.signal(t, syscall.SIGSTOP) // so that it comes to know the client later
-			gone := exec.Command(plain(t, "./program"), "gone", c.path)
+			gone := testwait.Command(t, plain(t, "./program"), "gone", c.path)
 			out, err := gone.CombinedOutput()
 			require.NoError(t, err, "%s", out)
 			c.signal(t, syscall.SIGCONT)

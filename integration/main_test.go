@@ -6,7 +6,6 @@ package integration
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -25,10 +24,18 @@ import (
 	"time"
 
 	"github.com/gomanhole/oneshot"
+	"github.com/gomanhole/oneshot/internal/testwait"
 	"github.com/stretchr/testify/require"
 )
 
-const patience = 30 * time.Second
+const patience = testwait.Patience
+
+// goTime is how long a go command may take: with an empty cache, on one busy CPU.
+const goTime = 4 * time.Minute
+
+// outputTime is how long the output of a program is read on after its end, if
+// another process has it open.
+const outputTime = patience / 3
 
 // server is the binary of examples/server, which every user may run.
 var server string
@@ -40,15 +47,10 @@ func plain(t *testing.T, pkg string) string {
 	t.Helper()
 	built, _ := binaries.LoadOrStore(pkg, sync.OnceValues(func() (string, error) {
 		file := filepath.Join(filepath.Dir(server), strings.ReplaceAll(filepath.Clean(pkg), "/", "-"))
-		build := exec.Command("go", "build", "-o", file, pkg)
-		if pkg != "./cgoprogram" {
-			build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if pkg == "./cgoprogram" {
+			return file, build(file, pkg)
 		}
-		out, err := build.CombinedOutput()
-		if err != nil {
-			err = fmt.Errorf("building %s: %w\n%s", pkg, err, out)
-		}
-		return file, err
+		return file, build(file, pkg, "CGO_ENABLED=0")
 	}))
 	file, err := built.(func() (string, error))()
 	require.NoError(t, err)
@@ -56,6 +58,27 @@ func plain(t *testing.T, pkg string) string {
 }
 
 var binaries sync.Map // of the function that builds it, by package
+
+// build builds a package, with more in the environment.
+func build(file, pkg string, env ...string) error {
+	_, err := runGo(env, "build", "-o", file, pkg)
+	return err
+}
+
+// runGo runs a go command and returns its output. It does not end with a test:
+// several tests may wait for the same command.
+func runGo(env []string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), goTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Env = append(os.Environ(), env...)
+	cmd.WaitDelay = outputTime
+	out, err := cmd.CombinedOutput()
+	if err != nil { // with the deadline, if it was killed for that
+		err = fmt.Errorf("%s: %w\n%s", cmd, errors.Join(err, ctx.Err()), out)
+	}
+	return string(out), err
+}
 
 // startIn starts ./program in a condition: its name and arguments. Its socket
 // stands in the default place.
@@ -87,9 +110,8 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	server = filepath.Join(dir, "server")
-	build := exec.Command("go", "build", "-o", server, "../examples/server")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "building examples/server: %v\n%s", err, out)
+	if err := build(server, "../examples/server"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return m.Run()
@@ -119,8 +141,8 @@ func program(name string) {
 		<-ctx.Done()
 	}
 	stop()
-	time.Sleep(2 * time.Millisecond)
-	_ = m.Uninstall() // a window may have been opened since
+	time.Sleep(2 * time.Millisecond) // the moment that it takes is the subject
+	_ = m.Uninstall()                // a window may have been opened since
 	os.Exit(3)
 }
 
@@ -128,60 +150,73 @@ func program(name string) {
 type child struct {
 	*exec.Cmd
 	path   string // its socket
-	stderr *log
+	stderr *testwait.Buffer
 	ended  chan struct{}
-}
-
-type log struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // start starts a command that prints a line with text when it is ready.
 func start(t *testing.T, cmd *exec.Cmd, text string) *child {
 	t.Helper()
-	c := &child{Cmd: cmd, stderr: &log{}, ended: make(chan struct{})}
+	c := &child{Cmd: cmd, stderr: &testwait.Buffer{}, ended: make(chan struct{})}
 	if cmd.Stderr == nil {
 		cmd.Stderr = c.stderr
 	}
+	cmd.WaitDelay = outputTime
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
+	testwait.Deadline(t, out)
 	lines := bufio.NewReader(out)
-	for {
+	var seen strings.Builder
+	for !strings.Contains(seen.String(), text) {
 		line, err := lines.ReadString('\n')
-		require.NoError(t, err, "%s did not start: %s", cmd, c.stderr)
-		if strings.Contains(line, text) {
-			break
+		seen.WriteString(line)
+		if err != nil {
+			go c.reap()
+			require.Failf(t, "not ready", "%s has not printed %q but %q: %v\n%s", cmd, text, seen.String(), err, c.end())
+			t.FailNow()
 		}
 	}
-	go func() {
-		_, _ = io.Copy(io.Discard, out)
-		_ = cmd.Wait() // ProcessState tells
-		close(c.ended)
-	}()
+	require.NoError(t, out.(*os.File).SetReadDeadline(time.Time{}))
+	go func() { _, _ = io.Copy(io.Discard, lines) }() // until Wait closes it
+	go c.reap()
 	c.path = fmt.Sprintf("/tmp/manhole-%d", cmd.Process.Pid)
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
-		<-c.ended
+		testwait.Receive(t, c.ended, "the end of %s, which was killed", cmd)
 		// Or a program that has this pid some day finds a dead socket at its path.
 		if _, err := net.Dial("unix", c.path); errors.Is(err, syscall.ECONNREFUSED) {
 			_ = os.Remove(c.path)
 		}
 	})
 	return c
+}
+
+// reap waits for the end of the program, and no longer than outputTime for
+// other processes that have its standard error open.
+func (c *child) reap() {
+	_ = c.Cmd.Wait() // ProcessState tells
+	close(c.ended)
+}
+
+// end ends a program that hangs or has ended, and returns the beginning of
+// what it wrote to its standard error. If it is a Go program that hangs, it says
+// there what its goroutines wait for.
+func (c *child) end() string {
+	for _, sig := range []syscall.Signal{syscall.SIGCONT, syscall.SIGQUIT, syscall.SIGKILL} {
+		_ = c.Process.Signal(sig) // it may have ended
+		if sig == syscall.SIGCONT {
+			continue
+		}
+		select {
+		case <-c.ended:
+		case <-time.After(2 * outputTime):
+			continue
+		}
+		break
+	}
+	text := c.stderr.String()
+	return text[:min(len(text), 32<<10)]
 }
 
 // startServer starts examples/server, through the command before if given.
@@ -208,7 +243,7 @@ func (c *child) wait(t *testing.T) syscall.WaitStatus {
 	select {
 	case <-c.ended:
 	case <-time.After(patience):
-		require.FailNow(t, "the program does not end")
+		require.FailNow(t, "the program does not end", "%s\n%s", c, c.end())
 	}
 	return c.ProcessState.Sys().(syscall.WaitStatus)
 }
@@ -235,7 +270,7 @@ func (c *child) session(t *testing.T, input string) string {
 
 func eventually(t *testing.T, f func() bool, what string, args ...any) {
 	t.Helper()
-	require.Eventuallyf(t, f, patience, time.Millisecond, what, args...)
+	testwait.Eventually(t, f, what, args...)
 }
 
 func need(t *testing.T, program, debianPackage string) {
@@ -283,6 +318,6 @@ func (c *child) state(t *testing.T) (s state) {
 		last := s.descriptors
 		s.descriptors = count("/fd")
 		return s.descriptors == last
-	}, "the descriptors do not settle")
+	}, "the descriptors do not settle: %+v", &s)
 	return s
 }

@@ -25,12 +25,15 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"runtime/metrics"
 	"runtime/pprof"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"text/template"
 	"time"
+
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 // ordinary are the kinds of goroutine that a service has while nothing is
@@ -57,7 +60,25 @@ func startOrdinary() {
 	for _, start := range ordinary {
 		start()
 	}
-	time.Sleep(200 * time.Millisecond) // until the last of them waits
+	rest() // until the last of them waits
+}
+
+// rest returns when all goroutines but the one that calls it have waited for a
+// while, or are in system calls.
+func rest() {
+	const looks = 50 // one after another, a millisecond between
+	quiet := 0
+	testwait.Until(func() bool {
+		states := []metrics.Sample{
+			{Name: "/sched/goroutines/runnable:goroutines"},
+			{Name: "/sched/goroutines/running:goroutines"},
+		}
+		metrics.Read(states)
+		if quiet++; states[0].Value.Uint64() > 0 || states[1].Value.Uint64() > 1 {
+			quiet = 0
+		}
+		return quiet == looks
+	}, "a moment in which no other goroutine runs")
 }
 
 // serving is what the goroutines of a service watch for its end.

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/gomanhole/oneshot/internal/testwait"
 	"github.com/stretchr/testify/require"
 )
 
@@ -48,20 +49,17 @@ func TestAUserNamespace(t *testing.T) {
 	t.Parallel()
 	needRoot(t)
 	need(t, "nc", "netcat-openbsd")
-	mapped := func(argv ...string) *exec.Cmd {
-		argv = as(alice, append([]string{"unshare", "--user", "--map-root-user"}, argv...)...)
-		return exec.Command(argv[0], argv[1:]...)
-	}
-	if out, err := mapped("true").CombinedOutput(); err != nil {
+	mapped := as(alice, "unshare", "--user", "--map-root-user")
+	if out, err := testwait.Command(t, mapped[0], append(mapped[1:], "true")...).CombinedOutput(); err != nil {
 		t.Skipf("needs user namespaces for every user: %v: %s", err, out)
 	}
-	c := start(t, mapped(plain(t, "./program"), "deadlocked"), "ready")
+	c := start(t, exec.Command(mapped[0], append(mapped[1:], plain(t, "./program"), "deadlocked")...), "ready")
 	c.open(t)
 	const unmapped = "oneshot: refused: uid 65534 stands for every user that this user namespace does not map"
-	require.Contains(t, nc(0, c.path, "stacks\n"), unmapped)
+	require.Contains(t, nc(t, 0, c.path, "stacks\n"), unmapped)
 	c.logs(t, "client refused", "uid=65534")
 	require.FileExists(t, c.path) // its window is still open
-	out := nc(alice, c.path, "stacks\nmem\ngc\n")
+	out := nc(t, alice, c.path, "stacks\nmem\ngc\n")
 	for _, text := range []string{"uid 0; help", "select (no cases)", "heap in use", "collected in"} {
 		require.Contains(t, out, text)
 	}
@@ -79,7 +77,7 @@ func TestAChangedRoot(t *testing.T) {
 	cmd := exec.Command("/program", "deadlocked")
 	cmd.Dir, cmd.SysProcAttr = "/", &syscall.SysProcAttr{Chroot: root}
 	require.NoError(t, cmd.Err)
-	c := &child{Cmd: exec.Command("/program", "deadlocked"), stderr: &log{}}
+	c := &child{Cmd: testwait.Command(t, "/program", "deadlocked"), stderr: &testwait.Buffer{}}
 	c.Dir, c.SysProcAttr, c.Stderr = "/", &syscall.SysProcAttr{Chroot: root}, c.stderr
 	require.Error(t, c.Run())
 	require.Contains(t, c.stderr.String(), "the directory of SocketPath /tmp/manhole-")

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gomanhole/oneshot/internal/testwait"
 	"github.com/stretchr/testify/require"
 )
 
@@ -34,7 +35,7 @@ func TestAPlanterAtThePath(t *testing.T) {
 		`|^oneshot: no session: oneshot: the socket path is in use by another socket: ` + regexp.QuoteMeta(dir) + `/s(; end its owner or set SocketPath| keeps changing)$`)
 	c.logs(t, "100 opened", "directory", "symbolic link", "named pipe", "regular file", "end its owner")
 	require.NoError(t, c.Process.Kill())
-	<-c.ended
+	c.wait(t)
 	for line := range strings.Lines(c.stderr.String()) {
 		require.Regexp(t, clear, strings.TrimSpace(line))
 	}
@@ -51,7 +52,7 @@ func in(t *testing.T, unshare, before string, condition ...string) *child {
 	t.Helper()
 	needRoot(t)
 	flags := append(strings.Fields(unshare), "--mount")
-	if out, err := exec.Command("unshare", append(flags, "true")...).CombinedOutput(); err != nil {
+	if out, err := testwait.Command(t, "unshare", append(flags, "true")...).CombinedOutput(); err != nil {
 		t.Skipf("needs unshare %s: %v: %s", flags, err, out)
 	}
 	binary := plain(t, "./program")
@@ -63,7 +64,7 @@ func in(t *testing.T, unshare, before string, condition ...string) *child {
 // inside runs a shell command in the mount namespace of the program.
 func (c *child) inside(t *testing.T, script string) {
 	t.Helper()
-	out, err := exec.Command("nsenter", "--mount", "--target", fmt.Sprint(c.Process.Pid), "sh", "-c", script).CombinedOutput()
+	out, err := testwait.Command(t, "nsenter", "--mount", "--target", fmt.Sprint(c.Process.Pid), "sh", "-c", script).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 }
 
@@ -165,7 +166,7 @@ func TestSystemCallsAreRefused(t *testing.T) {
 		c.serves(t, "gc", "collected in")
 
 		file := filepath.Join(t.TempDir(), "trigger")
-		out, err := exec.Command(plain(t, "./program"), "refused", row.errno, file).CombinedOutput()
+		out, err := testwait.Command(t, plain(t, "./program"), "refused", row.errno, file).CombinedOutput()
 		require.Error(t, err)
 		require.Equal(t, "oneshot: TriggerFile "+file+" cannot be watched: inotify_init1: "+row.says+
 			"; allow the system call (seccomp) or leave TriggerFile out and use a signal\n", string(out))

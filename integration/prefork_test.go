@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/testwait"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -23,18 +25,21 @@ import (
 func TestTheTriggerFileOpensTheNamedWorker(t *testing.T) {
 	dir := t.TempDir()
 	program, trigger := filepath.Join(dir, "prefork"), filepath.Join(dir, "trigger")
-	out, err := exec.Command("go", "build", "-o", program, "../examples/prefork").CombinedOutput()
-	require.NoError(t, err, string(out))
+	require.NoError(t, build(program, "../examples/prefork"))
 	const workers = 16
 	cmd := exec.Command(program, "-workers", fmt.Sprint(workers), "-trigger", trigger)
-	var stderr log
+	cmd.WaitDelay = outputTime
+	var stderr testwait.Buffer
 	cmd.Stderr = &stderr
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
+	testwait.Deadline(t, stdout)
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
+		kill := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
 		_ = cmd.Wait()
+		assert.True(t, kill.Stop(), "it has not ended %v after SIGTERM, and was killed; %s", patience, &stderr)
 	})
 	var pids []string
 	lines := bufio.NewScanner(stdout)
@@ -43,7 +48,7 @@ func TestTheTriggerFileOpensTheNamedWorker(t *testing.T) {
 			pids = append(pids, m[1])
 		}
 	}
-	require.Len(t, pids, workers, stderr.String())
+	require.Len(t, pids, workers, "%v; %s", lines.Err(), &stderr)
 
 	const triggers = 200
 	for range triggers {
@@ -54,7 +59,7 @@ func TestTheTriggerFileOpensTheNamedWorker(t *testing.T) {
 		eventually(t, func() (ok bool) {
 			conn, err = net.Dial("unix", path)
 			return err == nil
-		}, "worker %s does not open", pid)
+		}, "worker %s does not open: %s", pid, &stderr)
 		require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
 		greeting, err := bufio.NewReader(conn).ReadString('\n')
 		require.NoError(t, err)
@@ -66,7 +71,7 @@ func TestTheTriggerFileOpensTheNamedWorker(t *testing.T) {
 		require.NoError(t, conn.Close())
 	}
 	// Those who open later than they were looked at, would have logged it.
-	eventually(t, func() bool { return strings.Count(stderr.String(), "window open") >= triggers }, "the log lacks windows")
+	eventually(t, func() bool { return strings.Count(stderr.String(), "window open") >= triggers }, "the log lacks windows: %s", &stderr)
 	require.Equal(t, triggers, strings.Count(stderr.String(), "window open"))
 	require.Equal(t, triggers, strings.Count(stderr.String(), "names this process"))
 }

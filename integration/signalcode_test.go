@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/testwait"
 	"github.com/stretchr/testify/require"
 )
 
@@ -171,7 +172,7 @@ func TestAGracefulShutdown(t *testing.T) {
 					p.signal(t, sig)
 					p.tells(t, "shutting down", 1)
 					if ph != running {
-						eventually(t, func() bool { _, err := os.Lstat(p.path); return os.IsNotExist(err) }, "the socket stays")
+						eventually(t, func() bool { _, err := os.Lstat(p.path); return os.IsNotExist(err) }, "the socket stays: %s", p.stderr)
 						ph = closed
 					}
 					p.goesOn(t, ph, conn)
@@ -208,7 +209,7 @@ func TestAProgramThatIsNotifiedOfEverySignal(t *testing.T) {
 				p.signal(t, syscall.SIGTERM)
 				p.tells(t, "got terminated", 1)
 				if ph != running {
-					eventually(t, func() bool { _, err := os.Lstat(p.path); return os.IsNotExist(err) }, "the socket stays")
+					eventually(t, func() bool { _, err := os.Lstat(p.path); return os.IsNotExist(err) }, "the socket stays: %s", p.stderr)
 					ph = closed
 				}
 				p.goesOn(t, ph, conn)
@@ -236,8 +237,8 @@ func TestASupervisorThatSendsTERMTwice(t *testing.T) {
 				p := startTold(t, "notify TERM", "install")
 				conn := p.enter(t, ph)
 				p.signal(t, syscall.SIGTERM)
-				time.Sleep(test.pause)
-				atLeast := 1 // the kernel makes one of two that are pending (signal(7))
+				time.Sleep(test.pause) // the moment is the subject
+				atLeast := 1           // the kernel makes one of two that are pending (signal(7))
 				if test.handled {
 					p.tells(t, "got terminated", 1)
 					atLeast = 2
@@ -256,7 +257,7 @@ func TestASupervisorThatSendsTERMTwice(t *testing.T) {
 				p = startTold(t, "install")
 				p.enter(t, ph)
 				p.signal(t, syscall.SIGTERM)
-				time.Sleep(test.pause)
+				time.Sleep(test.pause)                // the moment is the subject
 				_ = p.Process.Signal(syscall.SIGTERM) // it may have ended
 				p.requireDead(t, diedOfTERM)
 			})
@@ -285,7 +286,7 @@ func TestAnUpgrade(t *testing.T) {
 		t.Cleanup(func() {
 			require.NoError(t, end.Close())
 			for _, pid := range successors { // they are no children of this process
-				eventually(t, func() bool { return hasEnded(pid) }, "a successor stays")
+				eventually(t, func() bool { return hasEnded(pid) }, "the successor %d stays", pid)
 			}
 		})
 		ask := func() (client net.Conn, pid int) { // who serves
@@ -300,7 +301,7 @@ func TestAnUpgrade(t *testing.T) {
 		}
 		now := first.Process.Pid
 		for range 2 { // upgrades
-			old := &child{Cmd: &exec.Cmd{Process: process(t, now)}, path: fmt.Sprintf("/tmp/manhole-%d", now), stderr: &log{}}
+			old := &child{Cmd: &exec.Cmd{Process: process(t, now)}, path: fmt.Sprintf("/tmp/manhole-%d", now), stderr: &testwait.Buffer{}}
 			client, pid := ask()
 			require.Equal(t, now, pid)
 			conn := old.enter(t, ph)
@@ -310,12 +311,12 @@ func TestAnUpgrade(t *testing.T) {
 				poll, now = ask()
 				_ = poll.Close()
 				return now != pid
-			}, "no successor")
+			}, "no successor of %d", pid)
 			if ph != running {
 				require.NoFileExists(t, old.path, "SIGHUP has closed it")
 			}
 			path := fmt.Sprintf("/tmp/manhole-%d", now)
-			successor := &child{Cmd: &exec.Cmd{Process: process(t, now)}, path: path, stderr: &log{}}
+			successor := &child{Cmd: &exec.Cmd{Process: process(t, now)}, path: path, stderr: &testwait.Buffer{}}
 			successors = append(successors, now)
 
 			// Both have one at the same time, and know who they are.
@@ -335,7 +336,7 @@ func TestAnUpgrade(t *testing.T) {
 			if pid == first.Process.Pid {
 				require.Equal(t, exited0, first.wait(t))
 			}
-			eventually(t, func() bool { return hasEnded(pid) }, "the predecessor stays")
+			eventually(t, func() bool { return hasEnded(pid) }, "the predecessor %d stays", pid)
 			last, serving := ask()
 			require.Equal(t, now, serving)
 			require.NoError(t, last.Close())

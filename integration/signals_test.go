@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/testwait"
 	"github.com/stretchr/testify/require"
 )
 
@@ -78,7 +79,7 @@ func (c *child) storm(times int) {
 			}
 		})
 	}
-	senders.Wait()
+	senders.Wait() // for no longer than it takes to send; kill does not wait
 }
 
 // TestAStormOfSignals: afterwards one signal opens one window, which is served.
@@ -89,6 +90,7 @@ func TestAStormOfSignals(t *testing.T) {
 			p.storm(100_000)
 			close(ended)
 		}()
+		defer testwait.Receive(t, ended, "the end of the storm") // before the pid is another's
 		for over := false; !over; {
 			select {
 			case <-ended:
@@ -145,12 +147,12 @@ func TestAStormOfSignals(t *testing.T) {
 				p.session(t, "exit\n")
 				_, err := os.Lstat(p.path)
 				return os.IsNotExist(err)
-			}, "windows do not end")
+			}, "windows do not end: %s", p.stderr)
 			mark := func(line string) { // the log comes later, and a storm may cost it records
 				eventually(t, func() bool {
 					require.Contains(t, p.session(t, line+"\nexit\n"), "no command")
 					return strings.Contains(p.stderr.String(), "line="+line)
-				}, "not logged")
+				}, "%s is not logged: %s", line, p.stderr)
 			}
 			mark("first")
 			for range 3 {
@@ -250,7 +252,7 @@ func (c *child) stopped(t *testing.T) {
 	eventually(t, func() bool {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", c.Process.Pid))
 		return err == nil && strings.Contains(string(stat), ") T ")
-	}, "it is not stopped")
+	}, "it is not stopped: %s", c.stderr)
 }
 
 // TestStoppedAndContinued: what was begun goes on.
@@ -351,7 +353,7 @@ func TestSignalsToTheProcessGroup(t *testing.T) {
 	}
 	group(usr2)
 	for _, pid := range pids {
-		eventually(t, func() bool { _, err := os.Lstat("/tmp/manhole-" + pid); return err == nil }, "no window")
+		eventually(t, func() bool { _, err := os.Lstat("/tmp/manhole-" + pid); return err == nil }, "no window of %s: %s", pid, p.stderr)
 	}
 	group(syscall.SIGTERM)
 	status := p.wait(t) // the children have its standard error, and have ended too

@@ -94,7 +94,7 @@ func TestALogThatNobodyReadsDoesNotEndTheProgram(t *testing.T) {
 			p := startWithBrokenPipe(t, test.steps...)
 			_, err := io.WriteString(p.steps, "quietly "+test.breaks+"\n")
 			require.NoError(t, err)
-			eventually(t, func() bool { return p.sameFile(t, 3, test.breaks) }, "not broken")
+			eventually(t, func() bool { return p.sameFile(t, 3, test.breaks) }, "%s is not done: %s", test.breaks, p.stderr)
 			for range 20 {
 				require.Contains(t, p.session(t, "gc\nexit\n"), "collected in")
 			}
@@ -111,7 +111,7 @@ func TestALogThatNobodyReadsDoesNotEndTheProgram(t *testing.T) {
 				default:
 					return false
 				}
-			}, "it does not end")
+			}, "it does not end: %s", p.stderr)
 			status := p.wait(t)
 			require.Equal(t, syscall.SIGPIPE, status.Signal(), "%#x", status)
 		})

@@ -99,7 +99,7 @@ func (c *child) soak(t *testing.T, from, to int) {
 			}
 		})
 	}
-	clients.Wait()
+	clients.Wait() // each session has a deadline, and the first failure of a client ends it
 	close(failed)
 	require.NoError(t, <-failed, "%s", c.stderr)
 }
@@ -112,6 +112,7 @@ func (c *child) among(i int64, script bool, input string) (string, error) {
 		own = &net.UnixAddr{Net: "unix", Name: fmt.Sprintf("@%s%d.%d", frame.SocketPrefix, os.Getpid(), i)}
 	}
 	asked := time.Time{}
+	var last error
 	for over := time.Now().Add(patience); time.Now().Before(over); time.Sleep(100 * time.Microsecond) {
 		if time.Since(asked) > 10*time.Millisecond {
 			if err := c.Process.Signal(syscall.SIGUSR2); err != nil {
@@ -121,6 +122,7 @@ func (c *child) among(i int64, script bool, input string) (string, error) {
 		}
 		conn, err := net.DialUnix("unix", own, &net.UnixAddr{Net: "unix", Name: c.path})
 		if err != nil {
+			last = err
 			continue
 		}
 		out, err := talk(conn, script, input)
@@ -131,9 +133,12 @@ func (c *child) among(i int64, script bool, input string) (string, error) {
 		if err != nil && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
 			return "", err
 		}
+		if last = err; err == nil {
+			last = errors.New(strings.TrimSpace(out))
+		}
 		asked = time.Time{}
 	}
-	return "", errors.New("there was no window, or never one for this client")
+	return "", fmt.Errorf("after %v there was no window, or never one for this client: %w", patience, last)
 }
 
 // talk sends input and returns all output, without frames.

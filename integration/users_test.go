@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/gomanhole/oneshot/internal/testwait"
 	"github.com/stretchr/testify/require"
 )
 
@@ -23,9 +24,10 @@ const (
 )
 
 // nc connects as a user and returns what it is told.
-func nc(uid int, path, input string) string {
+func nc(t *testing.T, uid int, path, input string) string {
+	t.Helper()
 	argv := as(uid, "nc", "-N", "-U", path)
-	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd := testwait.Command(t, argv[0], argv[1:]...)
 	cmd.Stdin = strings.NewReader(input)
 	out, err := cmd.CombinedOutput()
 	return fmt.Sprintf("%s%v", out, err)
@@ -57,7 +59,7 @@ func TestUsers(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, os.FileMode(0o600)|os.ModeSocket, info.Mode())
 			require.NoError(t, os.Chmod(c.path, test.mode))
-			out := nc(test.client, c.path, "exit\n")
+			out := nc(t, test.client, c.path, "exit\n")
 			require.Contains(t, out, test.answer)
 			if test.answer == ">>> " {
 				require.Contains(t, out, fmt.Sprintf("uid %d; help", test.client))
@@ -66,11 +68,11 @@ func TestUsers(t *testing.T) {
 			}
 			require.NotContains(t, out, "goroutines", "it has seen nothing")
 			if test.answer == refused {
-				eventually(t, func() bool { return strings.Contains(c.stderr.String(), "client refused") }, "not logged")
+				eventually(t, func() bool { return strings.Contains(c.stderr.String(), "client refused") }, "not logged: %s", c.stderr)
 				require.Contains(t, c.stderr.String(), fmt.Sprintf("uid=%d", test.client))
 			}
 			// The window has not been used up.
-			require.Contains(t, nc(0, c.path, "exit\n"), ">>> ")
+			require.Contains(t, nc(t, 0, c.path, "exit\n"), ">>> ")
 		})
 	}
 }
@@ -89,9 +91,12 @@ func TestAPlantedPathIsNotFollowed(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			c := startServer(t, as(alice)...)
 			argv := as(bob, "sh", "-c", fmt.Sprintf(test.plant, c.path))
-			plant := exec.Command(argv[0], argv[1:]...)
+			plant := testwait.Command(t, argv[0], argv[1:]...)
 			require.NoError(t, plant.Start())
-			defer plant.Process.Kill()
+			defer func() {
+				_ = plant.Process.Kill()
+				_ = plant.Wait() // once more, for most
+			}()
 			if test.name != "a live socket" {
 				_ = plant.Wait() // timeout ends with 124
 			}
@@ -100,7 +105,7 @@ func TestAPlantedPathIsNotFollowed(t *testing.T) {
 			before, err := os.Lstat(c.path)
 			require.NoError(t, err)
 			require.NoError(t, c.Process.Signal(usr2))
-			eventually(t, func() bool { return strings.Contains(c.stderr.String(), "no window") }, "not logged")
+			eventually(t, func() bool { return strings.Contains(c.stderr.String(), "no window") }, "not logged: %s", c.stderr)
 			require.Contains(t, c.stderr.String(), c.path)
 			require.Contains(t, c.stderr.String(), test.says)
 			after, err := os.Lstat(c.path)
@@ -114,7 +119,7 @@ func TestADirectoryWithoutPermission(t *testing.T) {
 	needRoot(t)
 	dir := t.TempDir() // mode 0755 below, root's
 	argv := as(alice, server)
-	cmd := exec.Command(argv[0], append(argv[1:], "-socket", dir+"/s")...)
+	cmd := testwait.Command(t, argv[0], append(argv[1:], "-socket", dir+"/s")...)
 	out, err := cmd.CombinedOutput()
 	require.Error(t, err)
 	require.Contains(t, string(out), dir)
@@ -132,10 +137,10 @@ func TestAReplacedSocketIsLeftAlone(t *testing.T) {
 	argv := as(alice, server, "-socket", dir+"/s")
 	c := start(t, exec.Command(argv[0], argv[1:]...), "nc -U")
 	c.path = dir + "/s"
-	eventually(t, func() bool { return strings.Contains(c.stderr.String(), "sticky bit") }, "no warning")
+	eventually(t, func() bool { return strings.Contains(c.stderr.String(), "sticky bit") }, "no warning: %s", c.stderr)
 	c.open(t)
 	argv = as(bob, "sh", "-c", "mv $0/s $0/away && echo precious >$0/s", dir)
-	out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput()
+	out, err := testwait.Command(t, argv[0], argv[1:]...).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	c.signal(t, syscall.SIGTERM)
 	require.Equal(t, 0, c.wait(t).ExitStatus())
@@ -149,12 +154,12 @@ func TestAReplacedSocketIsLeftAlone(t *testing.T) {
 func TestAReadOnlyTmp(t *testing.T) {
 	needRoot(t)
 	need(t, "unshare", "util-linux")
-	if out, err := exec.Command("unshare", "--mount", "true").CombinedOutput(); err != nil {
+	if out, err := testwait.Command(t, "unshare", "--mount", "true").CombinedOutput(); err != nil {
 		t.Skipf("needs mount namespaces: %v: %s", err, out)
 	}
 	// The server's binary is in the /tmp that is covered.
 	const cover = "mount --bind $(dirname $0) /mnt && mount -t tmpfs -o "
-	out, err := exec.Command("unshare", "--mount", "sh", "-c", cover+"ro none /tmp && exec /mnt/server", server).CombinedOutput()
+	out, err := testwait.Command(t, "unshare", "--mount", "sh", "-c", cover+"ro none /tmp && exec /mnt/server", server).CombinedOutput()
 	require.Error(t, err)
 	require.Contains(t, string(out), "/tmp")
 	require.Contains(t, string(out), "read-only file system")
@@ -163,7 +168,7 @@ func TestAReadOnlyTmp(t *testing.T) {
 	c := start(t, exec.Command("unshare", "--mount", "sh", "-c", cover+"rw none /tmp && exec /mnt/server", server), "nc -U")
 	remount := func(how string) {
 		t.Helper()
-		out, err := exec.Command("nsenter", "--mount", "--target", fmt.Sprint(c.Process.Pid), "mount", "-o", "remount,"+how, "/tmp").CombinedOutput()
+		out, err := testwait.Command(t, "nsenter", "--mount", "--target", fmt.Sprint(c.Process.Pid), "mount", "-o", "remount,"+how, "/tmp").CombinedOutput()
 		require.NoError(t, err, "%s", out)
 	}
 	c.path = fmt.Sprintf("/proc/%d/root%s", c.Process.Pid, c.path)

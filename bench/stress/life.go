@@ -200,15 +200,19 @@ func (p *process) again(r *rand.Rand) {
 				break
 			}
 			if time.Now().After(until) {
-				p.failWithStacks(noWindow, "no socket after one signal")
+				p.failWithStacks(noWindow, "no socket %v after one signal", patience)
 				return
 			}
 		}
 	} else {
 		p.closeWindow(r)
 	}
-	for until := time.Now().Add(patience); p.isPending(syscall.SIGUSR2) && time.Now().Before(until); {
-		time.Sleep(time.Millisecond) // it would be deadly to the new image, before the runtime handles anything
+	// A pending signal would be deadly to the new image, before the runtime handles anything.
+	for until := time.Now().Add(patience); p.isPending(syscall.SIGUSR2); time.Sleep(time.Millisecond) {
+		if time.Now().After(until) {
+			p.failWithStacks(noEnd, "USR2 is still pending after %v", patience)
+			return
+		}
 	}
 	p.note("executes itself in place")
 	p.executed.Store(true)

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"log"
 	"log/slog"
 	"os"
@@ -86,7 +87,11 @@ func logLocked(args []string) {
 			}
 		}()
 	}
-	<-w.entered
+	select {
+	case <-w.entered:
+	case <-time.After(patience):
+		fail(fmt.Errorf("timeout after %v, waited for: a record", patience))
+	}
 	ready()
 	select {}
 }
@@ -107,10 +112,11 @@ func memoryLimit([]string) {
 			}
 		}()
 	}
-	var m runtime.MemStats
-	for runtime.ReadMemStats(&m); m.NumGC < 30; runtime.ReadMemStats(&m) {
-		time.Sleep(10 * time.Millisecond)
-	}
+	await("30 collections", func() (bool, any) {
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.NumGC >= 30, m.NumGC
+	})
 	ready()
 	select {}
 }

@@ -43,9 +43,7 @@ func init() {
 		if len(args) > 2 {
 			pid := must(strconv.Atoi(args[2]))
 			must(0, syscall.Kill(pid, syscall.SIGSTOP))
-			for !stopped(pid) {
-				time.Sleep(time.Millisecond)
-			}
+			await("all threads are stopped", func() (bool, any) { return stopped(pid), "one that is not" })
 			full = sync.OnceFunc(func() { must(0, syscall.Kill(pid, syscall.SIGCONT)) })
 		}
 		answers := make(chan string)
@@ -103,10 +101,10 @@ func stopped(pid int) bool {
 // for a place in the queue.
 func answer(path string, full func()) string {
 	var conn net.Conn
-	for {
+	for deadline := time.Now().Add(patience); ; {
 		var err error
 		conn, err = net.Dial("unix", path)
-		if errors.Is(err, syscall.EAGAIN) { // a blocking connect would wait for room
+		if errors.Is(err, syscall.EAGAIN) && time.Now().Before(deadline) { // a blocking connect would wait for room
 			full()
 			time.Sleep(time.Millisecond)
 			continue
@@ -117,7 +115,7 @@ func answer(path string, full func()) string {
 		break
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	lines := bufio.NewReader(conn)
 	line, err := lines.ReadString('\n')
 	if err != nil {

@@ -37,7 +37,9 @@ func descriptors([]string) {
 			if err != nil {
 				fail(err)
 			}
-			open = append(open, fd)
+			if open = append(open, fd); len(open) > 2*limit {
+				fail(fmt.Errorf("there are %d descriptors and more, with a limit of %d", len(open), limit))
+			}
 		}
 		for range number(lines.Text()) {
 			_ = unix.Close(open[len(open)-1])

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/gomanhole/oneshot"
 )
@@ -49,3 +50,20 @@ func install(change ...func(*oneshot.Options)) *oneshot.Manhole {
 }
 
 func ready() { fmt.Println("ready") }
+
+// patience is how long the program waits for something that must happen.
+const patience = 30 * time.Second
+
+// await polls until ok returns true. After patience it ends the program with
+// what it waited for, and with what it saw last.
+func await(what string, ok func() (done bool, saw any)) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		done, saw := ok()
+		if done {
+			return
+		}
+		if time.Now().After(deadline) {
+			fail(fmt.Errorf("timeout after %v, waited for: %s; saw %v", patience, what, saw))
+		}
+	}
+}

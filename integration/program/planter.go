@@ -67,15 +67,14 @@ func planter(args []string) {
 		if rand.IntN(2) == 0 { // a dead socket first, which may be replaced, and then is not what it was
 			dead := path + "-dead"
 			try(bind(dead, false))
-			for os.Rename(dead, path) != nil {
-			}
+			move(dead, path, func() {})
 			pause(rand.N(50 * time.Microsecond))
 		}
-		for os.Rename(at, path) != nil {
+		move(at, path, func() {
 			if planted.IsDir() {
 				_ = os.Remove(path) // a dead one; no folder can be moved there
 			}
-		}
+		})
 		pause(rand.N(300 * time.Microsecond))
 		takeBack(path, planted)
 	}
@@ -83,6 +82,23 @@ func planter(args []string) {
 		fail(fmt.Errorf("the file behind the link has become %q, %v", text, err))
 	}
 	try(os.Remove(precious))
+}
+
+// move moves a file to a path, as soon as the kernel allows it: not while another
+// user's file is there (EPERM, since the folder has the sticky bit), nor a folder
+// to where any other file is (ENOTDIR). It calls busy before it tries again.
+func move(from, to string, busy func()) {
+	for deadline := time.Now().Add(patience); ; busy() {
+		err := os.Rename(from, to)
+		switch {
+		case err == nil:
+			return
+		case !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.ENOTDIR):
+			fail(err)
+		case time.Now().After(deadline):
+			fail(fmt.Errorf("timeout after %v, waited for: %s is free; saw %w", patience, to, err))
+		}
+	}
 }
 
 // takeBack removes what was planted, and fails if that is not at the path. It

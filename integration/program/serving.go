@@ -55,9 +55,7 @@ func init() {
 				}
 			}()
 		}
-		for served.Load() < 1000 {
-			time.Sleep(time.Millisecond)
-		}
+		await("1000 answers", func() (bool, any) { return served.Load() >= 1000, served.Load() })
 		ready()
 		select {}
 	}

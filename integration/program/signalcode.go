@@ -116,10 +116,13 @@ func (p *told) take(step string) {
 }
 
 func (p *told) installAndUninstall() {
+	timeout := time.After(2 * patience)
 	for {
 		select {
 		case <-p.churned:
 			return
+		case <-timeout:
+			fail(fmt.Errorf("timeout after %v, waited for: the step settle", 2*patience))
 		default:
 		}
 		must(0, p.m.Uninstall())
@@ -156,6 +159,7 @@ func startChild(condition ...string) *exec.Cmd {
 	child.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} // which leaves no file
 	out := must(child.StdoutPipe())
 	must(0, child.Start())
+	must(0, out.(*os.File).SetReadDeadline(time.Now().Add(patience)))
 	must(io.ReadFull(out, make([]byte, len("ready\n"))))
 	return child
 }

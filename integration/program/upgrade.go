@@ -71,10 +71,13 @@ func init() {
 		next.ExtraFiles = []*os.File{file, says}
 		must(0, next.Start())
 		must(0, says.Close())
+		must(0, isReady.SetReadDeadline(time.Now().Add(patience)))
 		must(io.ReadFull(isReady, make([]byte, len("ready\n"))))
 		must(0, ln.Close())
 		served.Wait()
 		must(0, m.Uninstall())
-		must(0, m.Drain(context.Background()))
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		must(0, m.Drain(ctx))
 	}
 }
