@@ -32,9 +32,15 @@ type child struct {
 // startChild starts a program; its first line is the answer to being started.
 func startChild(b *testing.B, program string, args ...string) (c *child, first string) {
 	b.Helper()
+	return startChildOf(b, os.Args[0], program, args...)
+}
+
+// startChildOf starts a program of another build of this test binary.
+func startChildOf(b *testing.B, binary, program string, args ...string) (c *child, first string) {
+	b.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), hang)
 	b.Cleanup(cancel)
-	c = &child{cmd: exec.CommandContext(ctx, os.Args[0], args...)}
+	c = &child{cmd: exec.CommandContext(ctx, binary, args...)}
 	c.cmd.Env = append(os.Environ(), "BENCH_PROGRAM="+program)
 	c.cmd.Stderr = os.Stderr
 	in, err := c.cmd.StdinPipe()

@@ -33,7 +33,7 @@ func BenchmarkDump(b *testing.B) {
 				}
 				var worst dumped
 				for b.Loop() {
-					worst = worst.or(measureDump(b, n, way))
+					worst = worst.or(measureDump(b, os.Args[0], n, way))
 				}
 				b.ReportMetric(milliseconds(worst.Stop), "stop-ms")
 				b.ReportMetric(milliseconds(worst.Gap), "gap-ms")
@@ -74,8 +74,10 @@ func (d dumped) row(n int, way string) []string {
 		size(int64(d.bytes)), size(d.Memory), missing}
 }
 
-func measureDump(b *testing.B, n int, way string) (d dumped) {
-	program, address := startChild(b, "dump", way, strconv.Itoa(n))
+// measureDump measures one dump of n goroutines, in a program of a build of this
+// test binary.
+func measureDump(b *testing.B, binary string, n int, way string) (d dumped) {
+	program, address := startChildOf(b, binary, "dump", way, strconv.Itoa(n))
 	defer program.kill()
 	program.ask(b, "begin")
 	began := time.Now()

@@ -1,0 +1,101 @@
+//go:build linux
+
+package bench
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// releases are one toolchain for each supported release of Go, the older first.
+// The go command gets those that are not on the machine.
+var releases = []string{"go1.26.8", "go1.27.4"}
+
+// BenchmarkReleases compares our default dump of very many goroutines in
+// programs that are built with each supported release of Go. The releases take
+// turns, so that both meet the same machine. The metrics are medians, and the
+// ratios of the newer release to the older one:
+//
+//	go test -run '^$' -bench Releases -benchtime 5x -timeout 30m .
+//
+// BENCH_GOROUTINES is the number of goroutines, 1,000,000 by default.
+func BenchmarkReleases(b *testing.B) {
+	n := 1_000_000
+	if text := os.Getenv("BENCH_GOROUTINES"); text != "" {
+		var err error
+		if n, err = strconv.Atoi(text); err != nil {
+			b.Fatalf("BENCH_GOROUTINES: %v", err)
+		}
+	}
+	if free := availableMemory(b); n >= 1_000_000 && free < 6<<30 {
+		b.Skipf("needs 6 GB of available memory, has %d MB", free>>20)
+	}
+	binaries := make([]string, len(releases))
+	for i, release := range releases {
+		binaries[i] = buildWith(b, release)
+	}
+	measured := make([][]dumped, len(releases))
+	for b.Loop() {
+		for i := range releases {
+			measured[i] = append(measured[i], measureDump(b, binaries[i], n, "oneshot"))
+		}
+	}
+	var rows [][]string
+	medians := make([]dumped, len(releases))
+	for i, release := range releases {
+		m := median(measured[i])
+		medians[i] = m
+		rows = append(rows, m.row(n, release))
+		b.ReportMetric(milliseconds(m.total), release+"-ms")
+		b.ReportMetric(float64(m.Memory)/1e6, release+"-MB")
+		if m.missing > 0 {
+			b.Errorf("%s: %d goroutines are missing", release, m.missing)
+		}
+	}
+	b.ReportMetric(float64(medians[1].total)/float64(medians[0].total), "time-ratio")
+	b.ReportMetric(float64(medians[1].Memory)/float64(max(medians[0].Memory, 1)), "memory-ratio")
+	b.ReportMetric(0, "ns/op") // starting the goroutines is not what it is about
+	fmt.Print(markdownTable([]string{"goroutines", "release", "world stopped", "longest gap", "in all",
+		"output", "extra memory", "goroutines missing"}, rows))
+}
+
+// buildWith builds this test binary with another toolchain.
+func buildWith(b *testing.B, toolchain string) string {
+	b.Helper()
+	binary := filepath.Join(b.TempDir(), toolchain+".test")
+	build := exec.CommandContext(b.Context(), "go", "test", "-c", "-o", binary, ".")
+	build.Env = append(os.Environ(), "GOTOOLCHAIN="+toolchain)
+	if out, err := build.CombinedOutput(); err != nil {
+		b.Fatalf("building with %s: %v\n%s", toolchain, err, out)
+	}
+	return binary
+}
+
+// median has the median of each figure.
+func median(all []dumped) dumped {
+	return dumped{
+		cost: cost{
+			Stop:   middle(all, func(d dumped) time.Duration { return d.Stop }),
+			Gap:    middle(all, func(d dumped) time.Duration { return d.Gap }),
+			Memory: middle(all, func(d dumped) int64 { return d.Memory }),
+		},
+		total:   middle(all, func(d dumped) time.Duration { return d.total }),
+		bytes:   middle(all, func(d dumped) int { return d.bytes }),
+		missing: middle(all, func(d dumped) int { return d.missing }),
+	}
+}
+
+func middle[T time.Duration | int64 | int](all []dumped, of func(dumped) T) T {
+	values := make([]T, len(all))
+	for i, d := range all {
+		values[i] = of(d)
+	}
+	slices.Sort(values)
+	return values[len(values)/2]
+}
