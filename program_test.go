@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -174,6 +175,7 @@ type program struct {
 	spec  string
 	path  string
 	lines *bufio.Reader
+	reap  func() // calls Wait once: a second call that runs beside it can hang
 }
 
 // newProgram is a program that is not started yet: the test binary, or argv
@@ -185,6 +187,7 @@ func newProgram(t *testing.T, spec string, argv ...string) *program {
 	}
 	p := &program{Cmd: testwait.Command(t, argv[0], argv[1:]...), spec: spec, path: testwait.TempDir(t) + "/s"}
 	p.Env = append(os.Environ(), programEnv+"="+spec, "ONESHOT_TEST_PATH="+p.path)
+	p.reap = sync.OnceFunc(func() { _ = p.Cmd.Wait() }) // the status tells
 	return p
 }
 
@@ -219,7 +222,7 @@ func (p *program) started(t *testing.T) {
 	require.NoError(t, p.Start())
 	t.Cleanup(func() {
 		_ = p.Process.Kill()
-		_ = p.Cmd.Wait()
+		p.reap()
 	})
 	p.lines = bufio.NewReader(out)
 	p.ready(t)
@@ -255,7 +258,7 @@ func (p *program) wait(t *testing.T) syscall.WaitStatus {
 	t.Helper()
 	ended := make(chan struct{})
 	go func() {
-		_ = p.Cmd.Wait() // the status tells
+		p.reap()
 		close(ended)
 	}()
 	testwait.Receive(t, ended, "program %q to end", p.spec)
