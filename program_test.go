@@ -205,8 +205,8 @@ func start(t *testing.T, spec string, argv ...string) *program {
 	p.Stderr = stderr
 	t.Cleanup(func() {
 		defer stderr.Close()
-		if text, err := os.ReadFile(stderr.Name()); t.Failed() {
-			t.Logf("standard error of %q: %.4000s %v", spec, text, err)
+		if text, _ := os.ReadFile(stderr.Name()); t.Failed() {
+			t.Logf("standard error of %q:\n%.4000s", spec, text)
 		}
 	})
 	p.started(t)
