@@ -13,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 func (m testManhole) isActive() bool {
@@ -93,7 +95,7 @@ func TestActivationJoinsAnOpenWindow(t *testing.T) {
 	go func() { done <- m.Oneshot(context.Background()) }()
 	eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no socket")
 	require.NoError(t, m.Activate())
-	require.ErrorIs(t, <-done, os.ErrDeadlineExceeded, "the idle timeout is the window's now")
+	require.ErrorIs(t, testwait.Receive(t, done, "Oneshot to return"), os.ErrDeadlineExceeded, "the idle timeout is the window's now")
 	eventually(t, func() bool { return !m.isActive() }, "it stays active")
 }
 
@@ -117,20 +119,20 @@ func TestActivationThroughWaitAndHandle(t *testing.T) {
 	connect(t, m.Path()).leave()
 	m.Deactivate()
 	cancel()
-	require.ErrorIs(t, <-waited, context.Canceled)
+	require.ErrorIs(t, testwait.Receive(t, waited, "Wait to return"), context.Canceled)
 
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGUSR1)
 	defer signal.Stop(c)
 	kill(t, syscall.SIGUSR1)
-	require.True(t, m.Handle(<-c))
+	require.True(t, m.Handle(testwait.Receive(t, c, "a signal")))
 	connect(t, m.Path()).leave()
 	connect(t, m.Path()).leave()
 }
 
 func TestDrainWaitsForSessions(t *testing.T) {
 	m := install(t, Options{})
-	require.NoError(t, m.Drain(context.Background()), "nobody is inside")
+	require.NoError(t, m.Drain(inTime(t)), "nobody is inside")
 	c := m.enter(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 	defer cancel()
@@ -141,7 +143,7 @@ func TestDrainWaitsForSessions(t *testing.T) {
 	require.Contains(t, c.do("history"), "history", "the session goes on")
 	c.send("exit\n")
 	require.Empty(t, c.rest())
-	require.NoError(t, <-drained)
+	require.NoError(t, testwait.Receive(t, drained, "Drain to return"))
 	require.Zero(t, m.sessions())
 }
 
@@ -165,13 +167,13 @@ func TestActivationFromAllSides(t *testing.T) {
 		all.Go(func() {
 			for range 30 {
 				_ = m.Activate()
-				kill(t, syscall.SIGUSR1)
-				kill(t, syscall.SIGUSR2)
+				_ = raiseSignal(syscall.SIGUSR1)
+				_ = raiseSignal(syscall.SIGUSR2)
 				m.Deactivate()
 			}
 		})
 	}
-	all.Wait()
+	testwait.Group(t, &all, "all who activate and deactivate")
 	require.NoError(t, m.Uninstall())
 	requireGone(t, m.Path())
 	goleak.VerifyNone(t, ignored)

@@ -1,6 +1,7 @@
 package oneshot
 
 import (
+	"context"
 	"net"
 	"os"
 	"os/exec"
@@ -11,7 +12,16 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
+
+// outputOf runs a child, which has its time. Any goroutine may call it.
+func outputOf(ctx context.Context, argv ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, testwait.Patience)
+	defer cancel()
+	return exec.CommandContext(ctx, argv[0], argv[1:]...).Output()
+}
 
 // TestChildrenHaveNothingOfTheManhole: those that the program starts in a tight
 // loop while windows are opened, entered and closed.
@@ -25,17 +35,19 @@ func TestChildrenHaveNothingOfTheManhole(t *testing.T) {
 		// Neither a socket nor inotify's; the pipes are those to this test.
 		{[]string{"ls", "-l", "/proc/self/fd"}, regexp.MustCompile(`^total 0\n(\S+ .* \d+ -> [^:\n]*(pipe:\S+)?\n)+$`)},
 	}
-	dir := tempDir(t)
+	dir := testwait.TempDir(t)
 	m := install(t, Options{OneshotOn: syscall.SIGUSR2, SocketPath: filepath.Join(dir, "s"),
-		TriggerFile: filepath.Join(tempDir(t), "trigger")})
+		TriggerFile: filepath.Join(testwait.TempDir(t), "trigger")})
 
+	windowsDone, allDone := gate(t)
 	var wg sync.WaitGroup
-	windowsDone := make(chan struct{})
+	defer wg.Wait()
+	defer allDone()
 	wg.Go(func() {
 		n := 0
 		for ; n < children || !closed(windowsDone); n++ {
 			look := looks[n%len(looks)]
-			out, err := exec.Command(look.argv[0], look.argv[1:]...).Output()
+			out, err := outputOf(t.Context(), look.argv...)
 			if err != nil || !look.want.Match(out) {
 				t.Errorf("%v: %v\n%s", look.argv, err, out)
 				return
@@ -52,8 +64,8 @@ func TestChildrenHaveNothingOfTheManhole(t *testing.T) {
 		}
 		m.visitBriefly(t)
 	}
-	close(windowsDone)
-	wg.Wait()
+	allDone()
+	wg.Wait() // each child has its time
 	left, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Empty(t, left)

@@ -16,6 +16,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 // startCommands is a session with these commands too, at its first prompt. It
@@ -79,7 +81,7 @@ func TestFDsOfUDP(t *testing.T) {
 
 func TestFDsOfUnixSockets(t *testing.T) {
 	c := startCommands(t, descriptorCommands)
-	for _, path := range []string{filepath.Join(tempDir(t), "s"), fmt.Sprintf("@oneshot-fds-%d", os.Getpid())} {
+	for _, path := range []string{filepath.Join(testwait.TempDir(t), "s"), fmt.Sprintf("@oneshot-fds-%d", os.Getpid())} {
 		l, err := net.Listen("unix", path)
 		require.NoError(t, err)
 		defer l.Close()
@@ -110,7 +112,7 @@ func opener(t *testing.T) func(fd int, err error) int {
 func TestFDsOfFiles(t *testing.T) {
 	made := opener(t)
 	c := startCommands(t, descriptorCommands)
-	dir := tempDir(t)
+	dir := testwait.TempDir(t)
 	path := filepath.Join(dir, "a b")
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	require.NoError(t, err)
@@ -234,8 +236,10 @@ func TestFDsWhereNoneCanBeOpened(t *testing.T) {
 	low := limit
 	low.Cur = 3
 	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &low))
+	restore := func() { require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)) }
+	defer restore()
 	out := c.do("fds -n 0")
-	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
+	restore()
 	require.Regexp(t, `^\d+ of 3: `, out)
 	require.Regexp(t, `(?m)^ +\d+ +unix +rw +ESTAB `, out)
 }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 func TestProcShowsFilesFoldersAndLinks(t *testing.T) {
@@ -79,7 +81,7 @@ func TestProcDoesNotOpenThroughLinks(t *testing.T) {
 }
 
 func TestWhatIsNotProcIsRefused(t *testing.T) {
-	_, err := openEntry(unix.AT_FDCWD, tempDir(t), unix.O_DIRECTORY|unix.O_PATH)
+	_, err := openEntry(unix.AT_FDCWD, testwait.TempDir(t), unix.O_DIRECTORY|unix.O_PATH)
 	require.ErrorContains(t, err, "it is not of procfs; something else is mounted there")
 	_, err = openProc([]string{"cwd", "go.mod"})
 	require.ErrorIs(t, err, unix.ENOTDIR)

@@ -23,20 +23,33 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gomanhole/oneshot/internal/frame"
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 // goTool runs go tool, which must be content with the files.
 func goTool(t *testing.T, args ...string) string {
 	t.Helper()
+	out, complaints, err := runGoTool(t, args...)
+	require.NoError(t, err, "%s", complaints)
+	return out
+}
+
+// runGoTool runs go tool, and returns what it prints.
+func runGoTool(t *testing.T, args ...string) (out, complaints string, err error) {
+	t.Helper()
 	if _, err := exec.LookPath("go"); err != nil {
 		t.Skip("go is not in PATH; install Go to see whether its tools read the files")
 	}
-	cmd := exec.Command("go", append([]string{"tool"}, args...)...)
-	var complaints bytes.Buffer
-	cmd.Stderr = &complaints
-	out, err := cmd.Output()
-	require.NoError(t, err, "%s", complaints.Bytes())
-	return string(out)
+	// Some of the tools are built when they are first used.
+	ctx, cancel := context.WithTimeout(t.Context(), 4*testwait.Patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "go", append([]string{"tool"}, args...)...)
+	cmd.WaitDelay = testwait.Patience / 10 // for what it has started
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err = cmd.Run()
+	require.NoError(t, ctx.Err(), "go tool %v does not end: %s", args, stderr.Bytes())
+	return stdout.String(), stderr.String(), err
 }
 
 func pprofTop(t *testing.T, file string, args ...string) string {
@@ -66,11 +79,11 @@ func answerOf(t *testing.T, line string, interruptedIn ...string) map[byte]strin
 	done := make(chan error, 1)
 	go func() { done <- m.Oneshot(context.Background()) }()
 	eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no socket")
-	local := &net.UnixAddr{Name: filepath.Join(tempDir(t), frame.SocketPrefix+"1"), Net: "unix"}
+	local := &net.UnixAddr{Name: filepath.Join(testwait.TempDir(t), frame.SocketPrefix+"1"), Net: "unix"}
 	conn, err := net.DialUnix("unix", local, &net.UnixAddr{Name: m.Path(), Net: "unix"})
 	require.NoError(t, err)
 	defer conn.Close()
-	require.NoError(t, conn.SetDeadline(time.Now().Add(2*patience)))
+	require.NoError(t, conn.SetDeadline(time.Now().Add(2*testwait.Patience)))
 	_, err = conn.Write([]byte(line + "\n"))
 	require.NoError(t, err)
 	for _, in := range interruptedIn {
@@ -85,7 +98,7 @@ func answerOf(t *testing.T, line string, interruptedIn ...string) map[byte]strin
 		require.NoError(t, err)
 		answer[kind] += string(payload)
 	}
-	require.NoError(t, <-done)
+	require.NoError(t, testwait.Receive(t, done, "Oneshot to return"))
 	require.NoError(t, m.Uninstall()) // there may be further ones in the test
 	return answer
 }
@@ -122,6 +135,12 @@ func contendForAWhile(t *testing.T) {
 	var mu sync.Mutex
 	mu.Lock()
 	var wg sync.WaitGroup
+	release := sync.OnceFunc(func() {
+		close(c)
+		unlockHere(&mu)
+	})
+	defer wg.Wait()
+	defer release()
 	wg.Go(func() { receiveHere(c) })
 	wg.Go(func() { mu.Lock(); defer mu.Unlock() })
 	for _, text := range []string{"oneshot.receiveHere(", "sync.(*Mutex).Lock("} {
@@ -131,9 +150,7 @@ func contendForAWhile(t *testing.T) {
 		}, "nobody waits in %s", text)
 	}
 	time.Sleep(20 * time.Millisecond) // the time is the subject
-	close(c)
-	unlockHere(&mu)
-	wg.Wait()
+	release()
 }
 
 var allocated []byte
@@ -264,7 +281,8 @@ func TestATraceThatIsTooLargeEndsEarly(t *testing.T) {
 	whole, err := os.ReadFile(file)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(file, whole[:len(whole)/2], 0o600))
-	require.Error(t, exec.Command("go", "tool", "trace", "-d=parsed", file).Run(), "what is cut off cannot be read")
+	_, _, err = runGoTool(t, "trace", "-d=parsed", file)
+	require.ErrorAs(t, err, new(*exec.ExitError), "what is cut off cannot be read")
 }
 
 func makeEvents(stop *atomic.Bool) {
@@ -278,7 +296,7 @@ func TestATraceThatCannotBeEndedInTimeIsNone(t *testing.T) {
 	for range 3 {
 		_, _ = b.Write(make([]byte, 6))
 	}
-	<-b.full
+	testwait.Receive(t, b.full, "the trace to be full")
 	_, _ = b.Write(make([]byte, traceRest))
 	require.True(t, b.lost)
 	require.Equal(t, 18, b.n)
@@ -331,7 +349,7 @@ func TestADisconnectEndsTheRecording(t *testing.T) {
 		c.send(test.line + " -o " + file + "\n")
 		awaitIn(t, test.in)
 		c.Close()
-		<-s.done
+		testwait.Receive(t, s.done, "the session to end")
 		require.NoError(t, pprof.StartCPUProfile(&bytes.Buffer{}))
 		pprof.StopCPUProfile()
 		require.NoError(t, trace.Start(&bytes.Buffer{}))
@@ -343,9 +361,11 @@ func TestADisconnectEndsTheRecording(t *testing.T) {
 
 func TestARecordingOfTheProgramsOwnIsLeftAlone(t *testing.T) {
 	_, c := startProfiles(t)
-	var profile, tracing syncBuffer
+	var profile, tracing testwait.Buffer
 	require.NoError(t, pprof.StartCPUProfile(&profile))
+	defer pprof.StopCPUProfile()
 	require.NoError(t, trace.Start(&tracing))
+	defer trace.Stop()
 	file := target(t)
 	require.Equal(t, "profile: cpu profiling already in use, by another session or by the program itself; try again when it has ended\n",
 		c.do("profile cpu -o "+file))

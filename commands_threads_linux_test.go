@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 // holdThread locks a thread, which blocks the signals given and waits in a
@@ -20,7 +22,7 @@ func holdThread(t *testing.T, set unix.Sigset_t) (tid int) {
 	t.Helper()
 	var pipe [2]int
 	require.NoError(t, unix.Pipe2(pipe[:], unix.O_CLOEXEC))
-	ready, ended := make(chan int), make(chan struct{})
+	ready, ended := make(chan int, 1), make(chan struct{})
 	go func() {
 		defer close(ended)
 		runtime.LockOSThread() // and not unlocked: the thread ends with the goroutine
@@ -31,10 +33,10 @@ func holdThread(t *testing.T, set unix.Sigset_t) (tid int) {
 	}()
 	t.Cleanup(func() {
 		unix.Close(pipe[1])
-		<-ended
+		testwait.Receive(t, ended, "the thread to end")
 		unix.Close(pipe[0])
 	})
-	return <-ready
+	return testwait.Receive(t, ready, "the thread to begin")
 }
 
 func rowOfThread(c client, tid int) string {

@@ -8,9 +8,10 @@ import (
 	"maps"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 type account struct {
@@ -84,7 +85,7 @@ func TestASessionKeepsSoManyNames(t *testing.T) {
 
 // A func that does not return is left behind, and what was shown before it stays.
 func TestALocalThatBlocks(t *testing.T) {
-	block := make(chan struct{})
+	block, letGo := gate(t)
 	entered := make(chan struct{}, 1)
 	m := install(t, Options{Locals: map[string]any{
 		"a": 1,
@@ -92,20 +93,22 @@ func TestALocalThatBlocks(t *testing.T) {
 	}})
 	c := m.enter(t)
 	c.send("locals\n")
-	<-entered
+	testwait.Receive(t, entered, "the func to be called")
 	c.send("\x03")
 	text := c.expect(prompt)
-	close(block)
+	require.EqualValues(t, 1, m.leftBehind.Load())
+	letGo()
 	require.Regexp(t, `^a +int +1\n`, text)
 	require.Contains(t, text, "interrupted, but it does not stop")
 	require.Contains(t, c.do("print a"), "1")
-	time.Sleep(10 * time.Millisecond) // what the command writes now is lost
+	eventually(t, func() bool { return m.leftBehind.Load() == 0 }, "the command does not end")
+	// What it has written in the end is lost.
 	require.Equal(t, "1\n", c.do("print a"))
 }
 
 func TestLocalsThatCannotBeTyped(t *testing.T) {
 	for _, name := range []string{"", "a b", "a\n"} {
-		_, err := Install(Options{Locals: map[string]any{name: 1}, SocketPath: tempDir(t) + "/s"})
+		_, err := Install(Options{Locals: map[string]any{name: 1}, SocketPath: testwait.TempDir(t) + "/s"})
 		require.ErrorContains(t, err, "cannot be typed as one word")
 	}
 }
@@ -114,8 +117,10 @@ func TestLocalsThatCannotBeTyped(t *testing.T) {
 func TestLocalsWhileTheProgramWrites(t *testing.T) {
 	var mu sync.Mutex
 	entries := map[int]string{}
-	stop := make(chan struct{})
+	stop, end := gate(t)
 	var writer sync.WaitGroup
+	defer writer.Wait()
+	defer end()
 	writer.Go(func() {
 		for n := 0; !closed(stop); n++ {
 			mu.Lock()
@@ -134,6 +139,4 @@ func TestLocalsWhileTheProgramWrites(t *testing.T) {
 			require.Contains(t, c.do("print cache"), "not read}")
 		}
 	}
-	close(stop)
-	writer.Wait()
 }

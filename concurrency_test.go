@@ -22,6 +22,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 // crowd is many goroutines that do everything that can be done with a manhole,
@@ -115,7 +117,7 @@ func (c *crowd) visit(path string) {
 		return
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(patience))
+	_ = conn.SetDeadline(time.Now().Add(testwait.Patience))
 	line := []string{"help\n", "stacks\n", "mem\x03\n", "sessions\nexit\n", "history"}[rand.IntN(5)]
 	if _, err := io.WriteString(conn, line); err != nil || rand.IntN(2) == 0 {
 		return
@@ -138,7 +140,7 @@ func (c *crowd) oneSession(t *testing.T) {
 	last := connect(t, m.Path())
 	last.leave()
 	last.Close()
-	require.NoError(t, <-done)
+	require.NoError(t, testwait.Receive(t, done, "Oneshot to return"))
 	require.NoError(t, m.Uninstall())
 	requireGone(t, m.Path())
 }
@@ -155,7 +157,7 @@ func TestEverythingAtOnce(t *testing.T) {
 		require.NoError(t, err)
 		return len(names)
 	}
-	c := &crowd{dir: tempDir(t)}
+	c := &crowd{dir: testwait.TempDir(t)}
 	c.oneSession(t) // the poller has its descriptors from here on
 	before := descriptors()
 
@@ -168,7 +170,7 @@ func TestEverythingAtOnce(t *testing.T) {
 			}
 		})
 	}
-	all.Wait()
+	testwait.Group(t, &all, "all that is done at once")
 	require.Empty(t, c.strange)
 
 	c.oneSession(t)

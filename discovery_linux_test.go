@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 func notices(t *testing.T) (found []string) {
@@ -31,7 +33,7 @@ func TestTheNoticeStandsInMaps(t *testing.T) {
 		return len(names)
 	}
 	before := fds()
-	dir := tempDir(t)
+	dir := testwait.TempDir(t)
 	m := install(t, Options{OneshotOn: syscall.SIGUSR2, SocketPath: dir + "/%p"})
 	require.Equal(t, []string{"signal=SIGUSR2 path=" + dir + "/%p"}, notices(t))
 	require.Equal(t, before, fds())
@@ -68,7 +70,7 @@ func TestAnAbstractSocketInUse(t *testing.T) {
 	defer syscall.Close(fd)
 	require.NoError(t, syscall.Bind(fd, &syscall.SockaddrUnix{Name: name}))
 	m := install(t, Options{SocketPath: name})
-	require.ErrorIs(t, m.Oneshot(t.Context()), ErrPathInUse)
+	require.ErrorIs(t, m.Oneshot(inTime(t)), ErrPathInUse)
 }
 
 func sockets(t *testing.T) string {

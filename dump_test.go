@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -19,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gomanhole/oneshot/internal/stack"
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 // parkMany starts goroutines that wait until the end of the test.
@@ -109,7 +109,7 @@ func TestDeepStacksAreNotWalkedUnasked(t *testing.T) {
 	// tests look at: so it is done in a process of its own.
 	const own = "ONESHOT_TEST_DEEP_STACKS"
 	if os.Getenv(own) == "" {
-		cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+		cmd := testwait.Command(t, os.Args[0], "-test.run=^"+t.Name()+"$")
 		cmd.Env = append(os.Environ(), own+"=1")
 		out, err := cmd.CombinedOutput()
 		require.NoError(t, err, "%s", out)
@@ -195,14 +195,11 @@ func TestStandardForms(t *testing.T) {
 	info, err := os.Stat(file)
 	require.NoError(t, err)
 	require.EqualValues(t, 0o600, info.Mode().Perm())
-	out, err := exec.Command("go", "tool", "pprof", "-top", file).CombinedOutput()
-	require.NoError(t, err, string(out))
-	require.Regexp(t, `3 .*github.com/gomanhole/oneshot.waitHere`, string(out))
-
 	require.Contains(t, c.do("stacks -pprof -o "+file), "file already exists; -o wants a file that is not there yet")
 	after, err := os.Stat(file)
 	require.NoError(t, err)
 	require.Equal(t, info.ModTime(), after.ModTime(), "what is there is left alone")
+	require.Regexp(t, `3 .*github.com/gomanhole/oneshot.waitHere`, goTool(t, "pprof", "-top", file))
 }
 
 // failingWriter fails after some bytes.

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 var usr1, usr2 = syscall.SIGUSR1, syscall.SIGUSR2
@@ -184,7 +186,7 @@ func TestLongestVariableIsRead(t *testing.T) {
 }
 
 func TestInstallFromEnvDoesWhatTheVariableSays(t *testing.T) {
-	path := filepath.Join(tempDir(t), "s-%p")
+	path := filepath.Join(testwait.TempDir(t), "s-%p")
 	t.Setenv(envName, fmt.Sprintf(`oneshot_on="USR2",verbose=False,socket_path=%q`, path))
 	m, err := InstallFromEnv()
 	require.NoError(t, err)

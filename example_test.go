@@ -4,6 +4,7 @@ package oneshot_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -17,33 +18,45 @@ import (
 	"time"
 
 	"github.com/gomanhole/oneshot"
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 // visit is what a client does: it waits for the socket, sends its commands, and
-// reads the answers.
+// reads the answers. What goes wrong is printed, and so fails the example.
 func visit(path, commands string) string {
-	var conn net.Conn
-	for {
-		var err error
-		if conn, err = net.Dial("unix", path); err == nil {
-			break
+	deadline := time.Now().Add(testwait.Patience)
+	conn, err := net.Dial("unix", path)
+	for err != nil {
+		if time.Now().After(deadline) {
+			fmt.Println("nobody answers after", testwait.Patience, err)
+			return ""
 		}
 		time.Sleep(time.Millisecond)
+		conn, err = net.Dial("unix", path)
 	}
 	defer conn.Close()
+	_ = conn.SetDeadline(deadline)
 	fmt.Fprint(conn, commands)
 	_ = conn.(*net.UnixConn).CloseWrite()
-	answers, _ := io.ReadAll(conn)
+	answers, err := io.ReadAll(conn)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		fmt.Printf("the session does not end after %q\n", answers)
+	}
 	return string(answers)
 }
 
-// examplePath is a path of the example's own; a program needs none.
-func examplePath() (string, func()) {
+// examplePath is a path of the example's own; a program needs none. The example
+// must not take too long before it calls remove.
+func examplePath() (path string, remove func()) {
 	dir, err := os.MkdirTemp("", "oneshot")
 	if err != nil {
 		panic(err)
 	}
-	return filepath.Join(dir, "manhole-%p"), func() { os.RemoveAll(dir) }
+	watchdog := time.AfterFunc(2*testwait.Patience, func() { panic("an example with a manhole does not end") })
+	return filepath.Join(dir, "manhole-%p"), func() {
+		watchdog.Stop()
+		os.RemoveAll(dir)
+	}
 }
 
 var quiet = slog.New(slog.DiscardHandler)

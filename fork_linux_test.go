@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -11,12 +12,15 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 func init() {
@@ -110,7 +114,7 @@ func TestTerminatedDuringTheDelay(t *testing.T) {
 // A dead socket of somebody else, or at a path that is not of this pid alone,
 // tells nothing about this process.
 func TestOnlyTheOwnDeadSocketDelays(t *testing.T) {
-	dir := tempDir(t)
+	dir := testwait.TempDir(t)
 	dead := func(path string) {
 		t.Helper()
 		ln, err := listenAt(path)
@@ -152,13 +156,16 @@ func TestOnlyTheOwnDeadSocketDelays(t *testing.T) {
 // thread was in the middle of something, it is killed.
 func fork(o Options) {
 	o.NoReceiver = true
+	var log testwait.Buffer
+	o.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	m := mustInstall(o)
 	m.Handle(syscall.SIGUSR2)
 	w := m.window()
-	for !w.waits() {
-		runtime.Gosched()
-	}
-	time.Sleep(10 * promptly) // it waits with its long deadline then
+	// The window is logged when its first, prompt deadline has passed. Then it
+	// waits until its long one, and nothing else goes on.
+	testwait.Until(func() bool {
+		return strings.Contains(log.String(), "window open") && m.log.written() && inPoller("(*listener).accept(")
+	}, "the window to wait for a client")
 	debug.SetGCPercent(-1)
 	pid, _, errno := syscall.RawSyscall(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0)
 	if errno != 0 {
@@ -170,7 +177,7 @@ func fork(o Options) {
 		}
 		syscall.RawSyscall(unix.SYS_EXIT_GROUP, 0, 0, 0)
 	}
-	time.AfterFunc(patience/10, func() { _ = syscall.Kill(int(pid), syscall.SIGKILL) })
+	time.AfterFunc(testwait.Patience/10, func() { _ = syscall.Kill(int(pid), syscall.SIGKILL) })
 	var status syscall.WaitStatus
 	_, _ = syscall.Wait4(int(pid), &status, 0, nil)
 	fmt.Println("ready")
@@ -178,19 +185,23 @@ func fork(o Options) {
 	select {}
 }
 
-// waits reports whether the poller knows of the listener.
-func (w *window) waits() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.ln != nil && w.ln.waiting()
+// inPoller reports whether a goroutine in the function waits in the runtime's
+// poller.
+func inPoller(function string) bool {
+	b := make([]byte, 1<<16)
+	for g := range strings.SplitSeq(string(b[:runtime.Stack(b, true)]), "\n\n") {
+		if strings.Contains(g, function) && strings.Contains(g, "[IO wait") {
+			return true
+		}
+	}
+	return false
 }
 
 func TestAForkedChildLeavesTheWindowAlone(t *testing.T) {
 	const tries = 20 // a child that Go itself hangs in has shown nothing
 	for range tries {
 		p := startProgram(t, "forks")
-		line, err := p.lines.ReadString('\n')
-		require.NoError(t, err)
+		line := p.line(t)
 		if line == fmt.Sprintln(syscall.SIGKILL) {
 			continue
 		}
@@ -205,7 +216,7 @@ func TestAForkedChildLeavesTheWindowAlone(t *testing.T) {
 // What is asked of a manhole that a forked child has inherited is done at a path
 // of the child's own, and not at once.
 func TestAnInheritedManholeMovesIn(t *testing.T) {
-	dir := tempDir(t)
+	dir := testwait.TempDir(t)
 	m := install(t, Options{OneshotOn: syscall.SIGUSR2, SocketPath: dir + "/s-%p", ReinstallDelay: reinstallDelay})
 	own := m.Path()
 	parents := *m.home.Load()
@@ -233,8 +244,7 @@ func TestParentAndChildWithOnePath(t *testing.T) {
 	require.NoError(t, err)
 	for range 3 {
 		p.signal(t, syscall.SIGUSR1)
-		line, err := p.lines.ReadString('\n')
-		require.NoError(t, err)
+		line := p.line(t)
 		require.Contains(t, line, "in use: true")
 		require.Contains(t, line, p.path)
 	}
@@ -247,8 +257,6 @@ func TestParentAndChildWithOnePath(t *testing.T) {
 	// Whoever comes when the path is free has it.
 	p.signal(t, syscall.SIGUSR1)
 	connect(t, p.path).leave()
-	line, err := p.lines.ReadString('\n')
-	require.NoError(t, err)
-	require.Contains(t, line, "in use: false <nil>")
+	require.Contains(t, p.line(t), "in use: false <nil>")
 	requireGone(t, p.path)
 }

@@ -18,6 +18,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 // TestMain is also the entry of the programs in program_test.go.
@@ -34,45 +36,42 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// patience is how long a test waits for what must happen.
-const patience = 20 * time.Second
-
-// eventually polls until f is true.
-func eventually(t *testing.T, f func() bool, what string, args ...any) {
+// eventually is testwait.Eventually, which nearly every test calls.
+func eventually(t testing.TB, f func() bool, what string, args ...any) {
 	t.Helper()
-	require.Eventuallyf(t, f, patience, time.Millisecond, what, args...)
+	testwait.Eventually(t, f, what, args...)
 }
 
-// syncBuffer is a log that tests read while it is being written.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
+// inTime is the context for a call that the test itself waits for.
+func inTime(t testing.TB) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), testwait.Patience)
+	t.Cleanup(cancel)
+	return ctx
 }
 
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
+// gate is a channel to wait for, and the function that closes it. The end of the
+// test closes it too.
+func gate(t testing.TB) (c chan struct{}, open func()) {
+	t.Helper()
+	c = make(chan struct{})
+	open = sync.OnceFunc(func() { close(c) })
+	t.Cleanup(open)
+	return c, open
 }
 
 // testManhole is a manhole with its log, uninstalled at the end of the test.
 type testManhole struct {
 	*Manhole
-	log *syncBuffer
+	log *testwait.Buffer
 }
 
 // install installs a manhole with a path and a log of the test's own.
 func install(t *testing.T, o Options) testManhole {
 	t.Helper()
-	log := &syncBuffer{}
+	log := &testwait.Buffer{}
 	if o.SocketPath == "" {
-		o.SocketPath = filepath.Join(tempDir(t), "s")
+		o.SocketPath = filepath.Join(testwait.TempDir(t), "s")
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.NewTextHandler(log, nil))
@@ -82,18 +81,9 @@ func install(t *testing.T, o Options) testManhole {
 	t.Cleanup(func() {
 		_ = m.Uninstall() // the test may have done so
 		eventually(t, func() bool { return m.sessions() == 0 }, "a session does not end")
-		m.log.flush(patience)
+		m.log.flush(testwait.Patience)
 	})
 	return testManhole{m, log}
-}
-
-// tempDir is t.TempDir with a name short enough for a socket address.
-func tempDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "oneshot")
-	require.NoError(t, err)
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
 }
 
 func (m *Manhole) sessions() int {
@@ -112,12 +102,12 @@ type client struct {
 // path that exists answers.
 func connect(t *testing.T, path string) client {
 	t.Helper()
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(testwait.Patience)
 	for {
 		conn, err := net.Dial("unix", path)
 		if err == nil {
 			t.Cleanup(func() { conn.Close() })
-			require.NoError(t, conn.SetDeadline(time.Now().Add(2*patience)))
+			require.NoError(t, conn.SetDeadline(time.Now().Add(2*testwait.Patience)))
 			return client{t, conn.(*net.UnixConn)}
 		}
 		require.ErrorIs(t, err, syscall.ENOENT)
@@ -137,7 +127,7 @@ func connectAbstract(t *testing.T, name string) client {
 		return err == nil
 	}, "no socket %s", name)
 	t.Cleanup(func() { conn.Close() })
-	require.NoError(t, conn.SetDeadline(time.Now().Add(2*patience)))
+	require.NoError(t, conn.SetDeadline(time.Now().Add(2*testwait.Patience)))
 	return client{t, conn.(*net.UnixConn)}
 }
 
@@ -168,7 +158,7 @@ func (c client) rest() string {
 	var b bytes.Buffer
 	_, err := b.ReadFrom(c.UnixConn)
 	if err != nil { // unread input of ours at its end
-		require.ErrorIs(c.t, err, syscall.ECONNRESET)
+		require.ErrorIs(c.t, err, syscall.ECONNRESET, "waiting for the end, after %q", b.String())
 	}
 	return b.String()
 }
@@ -197,7 +187,7 @@ func (m testManhole) enter(t *testing.T) client {
 	c := connect(t, m.Path())
 	t.Cleanup(func() {
 		c.Close()
-		require.NoError(t, <-done)
+		require.NoError(t, testwait.Receive(t, done, "Oneshot to return"))
 	})
 	c.expect(prompt)
 	return c

@@ -17,6 +17,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 func TestASignalOpensOneSession(t *testing.T) {
@@ -55,7 +57,7 @@ func TestIdleManholeCostsNothing(t *testing.T) {
 			signals := make(chan os.Signal, 1) // as a program that uses os/signal has
 			signal.Notify(signals, syscall.SIGUSR1)
 			defer signal.Stop(signals)
-			dir := tempDir(t)
+			dir := testwait.TempDir(t)
 			test.options.SocketPath = filepath.Join(dir, "s")
 			goleak.VerifyNone(t, goleak.IgnoreAnyFunction("testing.(*T).Run")) // waits for what is just ending
 			f, err := os.Open(os.Args[0])                                      // the first file that any program opens starts the poller
@@ -72,7 +74,7 @@ func TestIdleManholeCostsNothing(t *testing.T) {
 				goleak.VerifyNone(t, goleak.IgnoreCurrent())
 			}
 			require.NoError(t, m.Uninstall())
-			eventually(t, func() bool { return runtime.NumGoroutine() <= before+1 }, "the receiver stays") // one is that of eventually
+			eventually(t, func() bool { return runtime.NumGoroutine() <= before }, "the receiver stays")
 			require.Equal(t, fds, countFDs(t))
 		})
 	}
@@ -167,7 +169,7 @@ func (notASignal) Signal()        {}
 func (notASignal) String() string { return "made up" }
 
 func TestBadOptionsInstallNothing(t *testing.T) {
-	dir := tempDir(t)
+	dir := testwait.TempDir(t)
 	file := filepath.Join(dir, "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
 	long := filepath.Join(dir, strings.Repeat("x", 200))
@@ -219,7 +221,7 @@ func TestUnwritableDirectory(t *testing.T) {
 }
 
 func TestADirectoryWithoutStickyBit(t *testing.T) {
-	dir := tempDir(t)
+	dir := testwait.TempDir(t)
 	for _, test := range []struct {
 		mode os.FileMode
 		warn bool
@@ -231,13 +233,13 @@ func TestADirectoryWithoutStickyBit(t *testing.T) {
 		require.NoError(t, os.Chmod(dir, test.mode))
 		m := install(t, Options{SocketPath: filepath.Join(dir, "s")})
 		require.NoError(t, m.Uninstall())
-		m.Manhole.log.flush(patience)
+		m.Manhole.log.flush(testwait.Patience)
 		require.Equal(t, test.warn, strings.Contains(m.log.String(), "chmod +t "+dir), "%v: %s", test.mode, m.log)
 	}
 }
 
 func TestThePathOfExactlyTheLongestLength(t *testing.T) {
-	dir := tempDir(t)
+	dir := testwait.TempDir(t)
 	longest := maxSocketPath - len(tmpSuffix(0))
 	path := filepath.Join(dir, strings.Repeat("x", longest-len(dir)-1))
 	_, err := Install(Options{SocketPath: path + "x"})
@@ -267,17 +269,17 @@ func TestWaitOpensTheManholeAndReturnsTheProgramsSignals(t *testing.T) {
 	kill(t, syscall.SIGUSR2)
 	eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no second window")
 	kill(t, syscall.SIGUSR1)
-	require.Equal(t, result{syscall.SIGUSR1, nil}, <-results)
+	require.Equal(t, result{syscall.SIGUSR1, nil}, testwait.Receive(t, results, "Wait to return"))
 	requireGone(t, m.Path())
 
 	go wait()
 	cancel()
-	require.Equal(t, result{nil, context.Canceled}, <-results)
+	require.Equal(t, result{nil, context.Canceled}, testwait.Receive(t, results, "Wait to return"))
 
 	ctx = context.Background()
 	go wait()
 	require.NoError(t, m.Uninstall())
-	require.Equal(t, result{nil, ErrNotInstalled}, <-results)
+	require.Equal(t, result{nil, ErrNotInstalled}, testwait.Receive(t, results, "Wait to return"))
 }
 
 func TestWaitBesideAReceiver(t *testing.T) {
@@ -296,10 +298,10 @@ func TestHandleInTheProgramsOwnLoop(t *testing.T) {
 	defer signal.Stop(c)
 
 	kill(t, syscall.SIGUSR2)
-	require.True(t, m.Handle(<-c))
+	require.True(t, m.Handle(testwait.Receive(t, c, "a signal")))
 	connect(t, m.Path()).expect(prompt)
 	kill(t, syscall.SIGUSR1)
-	require.False(t, m.Handle(<-c))
+	require.False(t, m.Handle(testwait.Receive(t, c, "a signal")))
 	require.False(t, m.Handle(nil))
 
 	require.True(t, m.Handle(syscall.SIGUSR2))
@@ -312,7 +314,7 @@ func TestOneshotReturnsWhatHappened(t *testing.T) {
 	ctx := context.Background()
 	t.Run("nobody came", func(t *testing.T) {
 		m := install(t, Options{ConnectTimeout: 10 * time.Millisecond})
-		require.ErrorIs(t, m.Oneshot(ctx), os.ErrDeadlineExceeded)
+		require.ErrorIs(t, m.Oneshot(inTime(t)), os.ErrDeadlineExceeded)
 		requireGone(t, m.Path())
 	})
 	t.Run("cancelled before a client", func(t *testing.T) {
@@ -322,7 +324,7 @@ func TestOneshotReturnsWhatHappened(t *testing.T) {
 		go func() { done <- m.Oneshot(ctx) }()
 		eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no window")
 		cancel()
-		require.ErrorIs(t, <-done, context.Canceled)
+		require.ErrorIs(t, testwait.Receive(t, done, "Oneshot to return"), context.Canceled)
 		requireGone(t, m.Path())
 	})
 	t.Run("cancelled in the session", func(t *testing.T) {
@@ -333,7 +335,7 @@ func TestOneshotReturnsWhatHappened(t *testing.T) {
 		c := connect(t, m.Path())
 		c.expect(prompt)
 		cancel()
-		require.ErrorIs(t, <-done, context.Canceled)
+		require.ErrorIs(t, testwait.Receive(t, done, "Oneshot to return"), context.Canceled)
 		require.Empty(t, c.rest())
 	})
 	t.Run("uninstalled", func(t *testing.T) {
@@ -342,7 +344,7 @@ func TestOneshotReturnsWhatHappened(t *testing.T) {
 		go func() { done <- m.Oneshot(ctx) }()
 		eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no window")
 		require.NoError(t, m.Uninstall())
-		require.ErrorContains(t, <-done, "uninstalled")
+		require.ErrorContains(t, testwait.Receive(t, done, "Oneshot to return"), "uninstalled")
 	})
 	t.Run("two callers share the window", func(t *testing.T) {
 		m := install(t, Options{})
@@ -356,7 +358,7 @@ func TestOneshotReturnsWhatHappened(t *testing.T) {
 		c := connect(t, m.Path())
 		c.expect(prompt)
 		c.send("exit\n")
-		require.NoError(t, <-done)
+		require.NoError(t, testwait.Receive(t, done, "Oneshot to return"))
 	})
 }
 

@@ -9,14 +9,18 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 // programEnv makes the test binary one of the programs below instead. Its value
@@ -33,6 +37,7 @@ const handled = 3
 // treat the signals that end them. It prints its socket's path when it is ready.
 func runProgram(spec string) {
 	name, around, _ := strings.Cut(spec, " ")
+	time.AfterFunc(4*testwait.Patience, func() { panic("the test that started " + spec + " has not ended it") })
 	if strings.Contains(around, "posts") {
 		lockTrap() // as where there is no trap
 	}
@@ -72,23 +77,23 @@ func runProgram(spec string) {
 		ready()
 		select {}
 	case "churn": // opens and closes windows as fast as it can
+		var opened atomic.Int64
 		go func() {
 			for {
 				if m.Handle(syscall.SIGUSR2) {
+					opened.Add(1)
 					runtime.Gosched()
 					m.shutWindow(closedBy{syscall.SIGUSR1})
 				}
 			}
 		}()
-		time.Sleep(time.Millisecond)
+		testwait.Until(func() bool { return opened.Load() > 0 }, "the first window")
 		ready()
 		select {}
 	case "late": // handles them later, while a window is open
 		c := make(chan os.Signal, 8)
 		ready()
-		for m.window() == nil {
-			time.Sleep(time.Millisecond)
-		}
+		testwait.Until(func() bool { return m.window() != nil }, "a window")
 		signal.Notify(c, all...)
 		ready()
 		exitGracefully(c, around)
@@ -106,9 +111,7 @@ func runProgram(spec string) {
 		os.Exit(handled)
 	case "wait":
 		go func() {
-			for ask(m) != subscriberOther {
-				time.Sleep(time.Millisecond)
-			}
+			testwait.Until(func() bool { return ask(m) == subscriberOther }, "Wait to listen to SIGTERM")
 			ready()
 		}()
 		if _, err := m.Wait(context.Background(), all...); err != nil {
@@ -153,7 +156,7 @@ func exitGracefully(c chan os.Signal, around string) {
 	<-c
 	grace := 20 * time.Millisecond
 	if strings.Contains(around, "reraise") {
-		grace = patience // for the second, which must come
+		grace = testwait.Patience // for the second, which must come
 	}
 	select {
 	case <-c:
@@ -169,19 +172,43 @@ func exitGracefully(c chan os.Signal, around string) {
 // program is a running child.
 type program struct {
 	*exec.Cmd
+	spec  string
 	path  string
 	lines *bufio.Reader
+	reap  func() // calls Wait once: a second call that runs beside it can hang
+}
+
+// newProgram is a program that is not started yet: the test binary, or argv
+// that executes it.
+func newProgram(t *testing.T, spec string, argv ...string) *program {
+	t.Helper()
+	if len(argv) == 0 {
+		argv = os.Args[:1]
+	}
+	p := &program{Cmd: testwait.Command(t, argv[0], argv[1:]...), spec: spec, path: testwait.TempDir(t) + "/s"}
+	p.Env = append(os.Environ(), programEnv+"="+spec, "ONESHOT_TEST_PATH="+p.path)
+	p.reap = sync.OnceFunc(func() { _ = p.Cmd.Wait() }) // the status tells
+	return p
 }
 
 func startProgram(t *testing.T, spec string) *program {
 	t.Helper()
-	return start(t, spec, os.Args[0])
+	return start(t, spec)
 }
 
+// start starts a program whose standard error is shown if the test fails.
 func start(t *testing.T, spec string, argv ...string) *program {
 	t.Helper()
-	p := &program{Cmd: exec.Command(argv[0], argv[1:]...), path: tempDir(t) + "/s"}
-	p.Env = append(os.Environ(), programEnv+"="+spec, "ONESHOT_TEST_PATH="+p.path)
+	p := newProgram(t, spec, argv...)
+	stderr, err := os.Create(filepath.Join(t.TempDir(), "stderr")) // a pipe would have the program wait for its reader
+	require.NoError(t, err)
+	p.Stderr = stderr
+	t.Cleanup(func() {
+		defer stderr.Close()
+		if text, _ := os.ReadFile(stderr.Name()); t.Failed() {
+			t.Logf("standard error of %q:\n%.4000s", spec, text)
+		}
+	})
 	p.started(t)
 	return p
 }
@@ -191,11 +218,11 @@ func (p *program) started(t *testing.T) {
 	t.Helper()
 	out, err := p.StdoutPipe()
 	require.NoError(t, err)
-	require.NoError(t, out.(*os.File).SetReadDeadline(time.Now().Add(4*patience))) // a program that hangs fails its test only
+	testwait.Deadline(t, out)
 	require.NoError(t, p.Start())
 	t.Cleanup(func() {
 		_ = p.Process.Kill()
-		_ = p.Cmd.Wait()
+		p.reap()
 	})
 	p.lines = bufio.NewReader(out)
 	p.ready(t)
@@ -203,9 +230,15 @@ func (p *program) started(t *testing.T) {
 
 func (p *program) ready(t *testing.T) {
 	t.Helper()
+	require.Equal(t, "ready\n", p.line(t))
+}
+
+// line is the next line that the program prints.
+func (p *program) line(t *testing.T) string {
+	t.Helper()
 	text, err := p.lines.ReadString('\n')
-	require.NoError(t, err)
-	require.Equal(t, "ready\n", text)
+	require.NoError(t, err, "waited for a line from program %q, after %q", p.spec, text)
+	return text
 }
 
 func (p *program) signal(t *testing.T, sig syscall.Signal) {
@@ -225,14 +258,10 @@ func (p *program) wait(t *testing.T) syscall.WaitStatus {
 	t.Helper()
 	ended := make(chan struct{})
 	go func() {
-		_ = p.Cmd.Wait() // the status tells
+		p.reap()
 		close(ended)
 	}()
-	select {
-	case <-ended:
-	case <-time.After(patience):
-		require.FailNow(t, "the program does not end", p.Env[len(p.Env)-2])
-	}
+	testwait.Receive(t, ended, "program %q to end", p.spec)
 	return p.ProcessState.Sys().(syscall.WaitStatus)
 }
 

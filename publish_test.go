@@ -10,14 +10,17 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 // Where the file system cannot move without replacing, or exchange.
 
 func TestAMoveInTwoSteps(t *testing.T) {
-	path := filepath.Join(tempDir(t), "s")
+	path := filepath.Join(testwait.TempDir(t), "s")
 	for _, before := range []string{"nothing", "dead socket"} {
 		t.Run(before, func(t *testing.T) {
 			if before == "dead socket" {
@@ -45,9 +48,14 @@ func TestAMoveInTwoSteps(t *testing.T) {
 
 // TestAMoveInTwoStepsOverwritesNothing that somebody puts there between them.
 func TestAMoveInTwoStepsOverwritesNothing(t *testing.T) {
-	path := filepath.Join(tempDir(t), "s")
+	path := filepath.Join(testwait.TempDir(t), "s")
 	var over atomic.Bool
 	lost, planted := make(chan error, 1), atomic.Int64{}
+	defer func() { // also when the test has failed
+		over.Store(true)
+		for range lost {
+		}
+	}()
 	go func() {
 		defer close(lost)
 		for !over.Load() {
@@ -67,7 +75,11 @@ func TestAMoveInTwoStepsOverwritesNothing(t *testing.T) {
 			_ = os.Remove(path)
 		}
 	}()
+	deadline := time.Now().Add(4 * testwait.Patience) // it has taken 20 s on a busy machine
 	for moved := 0; moved < 2000 || planted.Load() < 500; {
+		if time.Now().After(deadline) {
+			require.FailNowf(t, "timeout", "waited for 2000 moves and 500 files, saw %d and %d", moved, planted.Load())
+		}
 		ln, err := listenAt(path + ".tmp")
 		require.NoError(t, err)
 		if err := moveAfterLook(path+".tmp", path); err == nil {
@@ -83,5 +95,5 @@ func TestAMoveInTwoStepsOverwritesNothing(t *testing.T) {
 		}
 	}
 	over.Store(true)
-	require.NoError(t, <-lost)
+	require.NoError(t, testwait.Receive(t, lost, "the end of who puts files there"))
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gomanhole/oneshot/internal/frame"
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 // dialScript opens a window and connects as a script does, by a socket whose
@@ -27,14 +28,14 @@ func (m testManhole) dialScript(t *testing.T) *net.UnixConn {
 	t.Helper()
 	done := make(chan error, 1)
 	go func() { done <- m.Oneshot(context.Background()) }()
-	local := &net.UnixAddr{Name: filepath.Join(tempDir(t), frame.SocketPrefix+"1"), Net: "unix"}
+	local := &net.UnixAddr{Name: filepath.Join(testwait.TempDir(t), frame.SocketPrefix+"1"), Net: "unix"}
 	eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no window")
 	conn, err := net.DialUnix("unix", local, &net.UnixAddr{Name: m.Path(), Net: "unix"})
 	require.NoError(t, err)
-	require.NoError(t, conn.SetDeadline(time.Now().Add(2*patience)))
+	require.NoError(t, conn.SetDeadline(time.Now().Add(2*testwait.Patience)))
 	t.Cleanup(func() {
 		conn.Close()
-		require.NoError(t, <-done)
+		require.NoError(t, testwait.Receive(t, done, "Oneshot to return"))
 	})
 	return conn
 }
@@ -78,7 +79,9 @@ func TestAScriptHasItsAnswerInFrames(t *testing.T) {
 	}
 	m := install(t, Options{Commands: []Command{
 		{Name: "bytes", Run: func(_ context.Context, s *Session, _ []string) error {
-			require.True(t, s.Binary())
+			if !s.Binary() {
+				return errors.New("the answer is for a terminal")
+			}
 			_, err := s.Write(every)
 			return err
 		}},
@@ -124,10 +127,10 @@ func TestAScriptCanInterrupt(t *testing.T) {
 	conn := m.dialScript(t)
 	_, err := io.WriteString(conn, "slow\n")
 	require.NoError(t, err)
-	<-started
+	testwait.Receive(t, started, "the command to begin")
 	_, err = conn.Write([]byte{interruptByte})
 	require.NoError(t, err)
-	<-stopped
+	testwait.Receive(t, stopped, "the command to stop")
 	_, _, status := answer(t, conn)
 	require.Equal(t, "130", status)
 }
@@ -171,7 +174,7 @@ func TestExecHasNoPrompt(t *testing.T) {
 	c.expect("[1 2 3]\ntwo; lines\nno command \"nosuch\"; help lists them\n[4]\n")
 	c.send("exit\n")
 	require.Empty(t, c.rest())
-	require.NoError(t, <-done)
+	require.NoError(t, testwait.Receive(t, done, "Oneshot to return"))
 
 	output, _, status := m.script(t, "echo x")
 	require.Equal(t, "[x]\n0", output+status)
@@ -187,7 +190,7 @@ func (h echoes) Serve(ctx context.Context, s *Session) error {
 		if err != nil {
 			select { // the end of the input is seen first
 			case <-ctx.Done():
-			case <-time.After(patience):
+			case <-time.After(testwait.Patience):
 			}
 			h.ended <- ctx.Err()
 			return nil
@@ -209,15 +212,15 @@ func TestAProgramsOwnHandler(t *testing.T) {
 	c.send("help\n")
 	c.expect("you said \"help\"\n")
 	c.Close()
-	require.Error(t, <-h.ended)
-	require.NoError(t, <-done)
+	require.Error(t, testwait.Receive(t, h.ended, "the handler to see the end"))
+	require.NoError(t, testwait.Receive(t, done, "Oneshot to return"))
 
 	go func() { done <- m.Oneshot(context.Background()) }()
 	c = connect(t, m.Path())
 	c.send("panic\n")
 	c.expect("\n")
 	c.rest()
-	require.NoError(t, <-done)
+	require.NoError(t, testwait.Receive(t, done, "Oneshot to return"))
 	eventually(t, func() bool { return m.sessions() == 0 }, "the session does not end")
 	eventually(t, func() bool { return strings.Contains(m.log.String(), "panicked: oops") }, "it is not logged")
 
@@ -236,33 +239,33 @@ func (h stubborn) Serve(context.Context, *Session) error {
 }
 
 func TestAHandlerThatDoesNotReturnIsLeftBehind(t *testing.T) {
-	h := stubborn{make(chan struct{}, maxLeftBehind+1), make(chan struct{})}
+	until, letGo := gate(t)
+	h := stubborn{make(chan struct{}, maxLeftBehind+1), until}
 	m := install(t, Options{Handler: h})
 	done := make(chan error, maxLeftBehind)
 	for range maxLeftBehind {
 		eventually(t, func() bool { return m.sessions() < maxSessions }, "a session keeps its place")
 		go func() { done <- m.Oneshot(context.Background()) }()
 		c := connect(t, m.Path())
-		eventually(t, func() bool { return len(h.entered) > 0 }, "the handler is not called")
-		<-h.entered
+		testwait.Receive(t, h.entered, "the handler to be called")
 		c.Close()
 	}
 	for range maxLeftBehind {
-		require.NoError(t, <-done)
+		require.NoError(t, testwait.Receive(t, done, "Oneshot to return"))
 	}
 	eventually(t, func() bool { return m.sessions() == 0 }, "a session keeps its place")
 	require.Contains(t, m.log.String(), "left behind")
 
 	go func() { done <- m.Oneshot(context.Background()) }()
 	connect(t, m.Path()).rest()
-	require.NoError(t, <-done)
+	require.NoError(t, testwait.Receive(t, done, "Oneshot to return"))
 	eventually(t, func() bool { return strings.Contains(m.log.String(), "no other is begun") }, "one more is begun")
 
-	close(h.until)
+	letGo()
 	eventually(t, func() bool { return m.leftBehind.Load() == 0 }, "they are not counted down")
 	go func() { done <- m.Oneshot(context.Background()) }()
 	connect(t, m.Path()).Close()
-	require.NoError(t, <-done)
+	require.NoError(t, testwait.Receive(t, done, "Oneshot to return"))
 }
 
 func TestCommandsOfTheProgram(t *testing.T) {
@@ -276,7 +279,7 @@ func TestCommandsOfTheProgram(t *testing.T) {
 		{[]Command{{Name: "two words", Run: run}}, `"two words" cannot be typed as one word`},
 		{[]Command{{Name: "x"}}, `"x" has no Run`},
 	} {
-		_, err := Install(Options{Commands: test.commands, SocketPath: tempDir(t) + "/s"})
+		_, err := Install(Options{Commands: test.commands, SocketPath: testwait.TempDir(t) + "/s"})
 		require.ErrorContains(t, err, test.says)
 		require.Nil(t, Installed())
 	}
@@ -301,7 +304,9 @@ func TestCommandsOfTheProgram(t *testing.T) {
 }
 
 func TestProgressIsToldToPeople(t *testing.T) {
+	begun := make(chan struct{}, 3)
 	wait := Command{Name: "wait", Run: func(ctx context.Context, s *Session, args []string) error {
+		begun <- struct{}{}
 		if len(args) > 0 {
 			s.setProgress(func(so time.Duration) string { return fmt.Sprintf("%v of 30 s", so.Seconds()) })
 		}
@@ -312,21 +317,24 @@ func TestProgressIsToldToPeople(t *testing.T) {
 	c := m.enter(t)
 	c.send("wait\n")
 	c.expect("wait: running for 1s\n")
+	testwait.Receive(t, begun, "the command to begin")
 	c.send(string(rune(interruptByte)))
 	c.expect("interrupted\n" + prompt)
+
+	script := m.dialScript(t) // its command runs for longer than the next one
+	_, err := io.WriteString(script, "wait\n")
+	require.NoError(t, err)
+	testwait.Receive(t, begun, "the script's command to begin")
+
 	c.send("wait x\n")
 	c.expect("1 of 30 s\n2 of 30 s\n")
 	c.send(string(rune(interruptByte)))
 	c.expect("interrupted\n" + prompt)
 
-	conn := m.dialScript(t) // a script is not told
-	_, err := io.WriteString(conn, "wait\n")
+	_, err = script.Write([]byte{interruptByte})
 	require.NoError(t, err)
-	time.Sleep(1200 * time.Millisecond)
-	_, err = conn.Write([]byte{interruptByte})
-	require.NoError(t, err)
-	output, errors, _ := answer(t, conn)
-	require.Equal(t, "interrupted\n", output+errors)
+	output, errors, _ := answer(t, script)
+	require.Equal(t, "interrupted\n", output+errors, "a script is not told")
 }
 
 func TestSessionsShowsWhoIsInside(t *testing.T) {
@@ -336,7 +344,7 @@ func TestSessionsShowsWhoIsInside(t *testing.T) {
 	require.Regexp(t, `, runs for \d[^h]*: sessions\n$`, one.do("sessions"))
 	two := m.enter(t)
 	two.send("slow\n")
-	<-started
+	testwait.Receive(t, started, "the command to begin")
 	m.mu.Lock()
 	inside := slices.Clone(m.inside)
 	m.mu.Unlock()
@@ -345,7 +353,7 @@ func TestSessionsShowsWhoIsInside(t *testing.T) {
 	require.Regexp(t, `^\* `+me+`.*, since \S+ \S+ \(\d+s\), runs for \S+: sessions\n`, text)
 	require.Regexp(t, `\n  `+me+`.*, runs for \S+: slow\n$`, text)
 	two.Close()
-	<-stopped
+	testwait.Receive(t, stopped, "the command to stop")
 	eventually(t, func() bool { return m.sessions() == 1 }, "the session does not end")
 	require.NotContains(t, one.do("sessions"), "slow")
 }

@@ -16,6 +16,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 // FuzzSession has a client send anything whatever: the session answers, does no
@@ -65,7 +67,7 @@ func sessionOf(t *testing.T, m *Manhole, input []byte) []byte {
 	}
 	client := os.NewFile(uintptr(pair[1]), "client")
 	defer client.Close()
-	require.NoError(t, client.SetDeadline(time.Now().Add(patience)))
+	require.NoError(t, client.SetDeadline(time.Now().Add(testwait.Patience)))
 	s := m.newSession()
 	require.NoError(t, m.enter(s, Cred{PID: os.Getpid()}))
 	s.begin(pair[0])
@@ -79,10 +81,10 @@ func sessionOf(t *testing.T, m *Manhole, input []byte) []byte {
 		_ = raw.Control(func(fd uintptr) { _ = shutdownWriting(int(fd)) })
 	}()
 	out, err := io.ReadAll(client)
-	<-written
+	testwait.Receive(t, written, "the input to be sent")
 	if err != nil { // unread input of ours at its end
 		require.ErrorIs(t, err, syscall.ECONNRESET)
 	}
-	<-s.done
+	testwait.Receive(t, s.done, "the session to end")
 	return out
 }

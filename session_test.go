@@ -19,6 +19,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 func TestHalfCloseIsNotDisconnect(t *testing.T) {
@@ -95,7 +97,7 @@ func TestTheFirstScreenReachesAClientThatSendsNothing(t *testing.T) {
 	go func() { done <- m.Oneshot(context.Background()) }()
 	c := connect(t, m.Path())
 	require.Contains(t, c.rest(), "nothing was typed for 20ms")
-	require.NoError(t, <-done)
+	require.NoError(t, testwait.Receive(t, done, "Oneshot to return"))
 }
 
 // startSession runs a session with further commands, over a pair of sockets.
@@ -112,7 +114,7 @@ func startSession(t *testing.T, extra ...*Command) (*Session, client) {
 	require.NoError(t, err)
 	theirs.Close()
 	t.Cleanup(func() { conn.Close() })
-	require.NoError(t, conn.SetDeadline(time.Now().Add(2*patience)))
+	require.NoError(t, conn.SetDeadline(time.Now().Add(2*testwait.Patience)))
 
 	s := m.newSession()
 	s.commands = append(append([]*Command{}, s.commands...), extra...)
@@ -137,10 +139,10 @@ func TestAnInterruptStopsTheCommandAndKeepsTheSession(t *testing.T) {
 	_, c := startSession(t, slow(started, stopped))
 	c.expect(prompt)
 	c.send("slow\n")
-	<-started
+	testwait.Receive(t, started, "the command to begin")
 	c.send("typed ahead\n\x03")
 	require.Equal(t, "interrupted\n", c.expect(prompt))
-	<-stopped
+	testwait.Receive(t, stopped, "the command to stop")
 	c.send("typed\x03")
 	require.Empty(t, c.expect(prompt), "an interrupt at the prompt forgets the line")
 	require.Contains(t, c.do("help"), "stacks")
@@ -153,7 +155,7 @@ func TestDisconnectStopsTheCommand(t *testing.T) {
 			s, c := startSession(t, slow(started, stopped))
 			c.expect(prompt)
 			c.send("slow\n")
-			<-started
+			testwait.Receive(t, started, "the command to begin")
 			if halfFirst {
 				require.NoError(t, c.CloseWrite())
 				select {
@@ -163,8 +165,8 @@ func TestDisconnectStopsTheCommand(t *testing.T) {
 				}
 			}
 			c.Close()
-			<-stopped
-			<-s.done
+			testwait.Receive(t, stopped, "the command to stop")
+			testwait.Receive(t, s.done, "the session to end")
 			require.ErrorIs(t, context.Cause(s.ctx), errGone)
 		})
 	}
@@ -175,14 +177,15 @@ func TestDisconnectIsSeenBehindATypedAheadFlood(t *testing.T) {
 	_, c := startSession(t, slow(started, stopped))
 	c.expect(prompt)
 	c.send("slow\n")
-	<-started
+	testwait.Receive(t, started, "the command to begin")
 	c.send(strings.Repeat("x\n", 4*maxAheadLines)) // more than is read ahead
 	c.Close()
-	<-stopped
+	testwait.Receive(t, stopped, "the command to stop")
 }
 
 func TestACommandThatDoesNotStopIsLeftBehind(t *testing.T) {
-	started, release := make(chan struct{}), make(chan struct{})
+	started := make(chan struct{})
+	release, letGo := gate(t)
 	wrote := make(chan error, 1)
 	deaf := &Command{Name: "deaf", Run: func(_ context.Context, s *Session, _ []string) error {
 		close(started)
@@ -194,12 +197,12 @@ func TestACommandThatDoesNotStopIsLeftBehind(t *testing.T) {
 	_, c := startSession(t, deaf)
 	c.expect(prompt)
 	c.send("deaf\n")
-	<-started
+	testwait.Receive(t, started, "the command to begin")
 	c.send("\x03")
 	require.Contains(t, c.expect(prompt), "deaf: interrupted, but it does not stop; it was left running")
 	require.Contains(t, c.do("help"), "stacks")
-	close(release)
-	require.ErrorIs(t, <-wrote, errCut)
+	letGo()
+	require.ErrorIs(t, testwait.Receive(t, wrote, "the late write"), errCut)
 	require.Contains(t, c.do("history"), "deaf")
 }
 
@@ -234,7 +237,7 @@ func TestAClientThatStopsReadingIsDropped(t *testing.T) {
 	s.out.wire.timeout = 50 * time.Millisecond
 	s.out.wire.mu.Unlock()
 	c.send("flood\n")
-	<-s.done // without a single read
+	testwait.Receive(t, s.done, "the session to end") // without a single read
 	require.ErrorIs(t, context.Cause(s.ctx), os.ErrDeadlineExceeded)
 }
 
@@ -270,7 +273,7 @@ func TestHistoryIsBounded(t *testing.T) {
 func TestTypedAheadIsBounded(t *testing.T) {
 	in := newInput(func() bool { return true }, func() {}, func() {})
 	fed := 0
-	for in.wantsMore() {
+	for in.wantsMore() && fed < 10*maxAheadBytes {
 		in.take(bytes.Repeat([]byte("a\n"), 1024))
 		fed += 2048
 	}
@@ -325,7 +328,7 @@ func TestAHandlerThatEndsItsGoroutine(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- m.Oneshot(context.Background()) }()
 		connect(t, m.Path()).rest()
-		require.NoError(t, <-done)
+		require.NoError(t, testwait.Receive(t, done, "Oneshot to return"))
 	}
 	eventually(t, func() bool { return strings.Contains(m.log.String(), "ended its goroutine") }, "it is not logged")
 }
@@ -342,7 +345,7 @@ func TestACommandThatRunsAnotherCanBeInterrupted(t *testing.T) {
 	}})
 	c.expect(prompt)
 	c.send("macro\n")
-	<-waits
+	testwait.Receive(t, waits, "the command to wait")
 	c.send("\x03")
 	require.Equal(t, "   1  macro\ninterrupted\n", c.expect(prompt))
 }
@@ -358,10 +361,10 @@ func TestAnInterruptedCommandReadsNoMore(t *testing.T) {
 	}})
 	c.expect(prompt)
 	c.send("ask\n")
-	<-asked
+	testwait.Receive(t, asked, "the command to begin")
 	c.send("\x03")
 	c.expect("interrupted\n" + prompt)
-	require.ErrorIs(t, <-answered, errInterrupted)
+	require.ErrorIs(t, testwait.Receive(t, answered, "ReadLine to return"), errInterrupted)
 	require.Contains(t, c.do("build"), "go1")
 }
 
@@ -376,7 +379,8 @@ func TestErrorsDoNoHarmToATerminal(t *testing.T) {
 
 // Commands that do not stop are counted, for all sessions together.
 func TestSoManyCommandsAreLeftBehind(t *testing.T) {
-	release, begun := make(chan struct{}), make(chan struct{}, maxLeftBehind)
+	release, letGo := gate(t)
+	begun := make(chan struct{}, maxLeftBehind)
 	m := install(t, Options{Commands: []Command{{Name: "stuck", Run: func(context.Context, *Session, []string) error {
 		begun <- struct{}{}
 		<-release
@@ -389,7 +393,7 @@ func TestSoManyCommandsAreLeftBehind(t *testing.T) {
 	for range maxLeftBehind / maxSessions {
 		for _, c := range clients {
 			c.send("stuck\n")
-			<-begun
+			testwait.Receive(t, begun, "a command to begin")
 		}
 		for _, c := range clients {
 			c.send("\x03")
@@ -401,7 +405,7 @@ func TestSoManyCommandsAreLeftBehind(t *testing.T) {
 	clients[0].expect(prompt)
 	require.Contains(t, clients[0].do("build"), "16 commands that did not stop are running still")
 	require.Contains(t, clients[0].do("help"), "exit")
-	close(release)
+	letGo()
 	eventually(t, func() bool { return m.leftBehind.Load() == 0 }, "they are counted still")
 	require.Contains(t, clients[0].do("build"), "go1")
 }

@@ -5,7 +5,6 @@ import (
 	"compress/gzip"
 	"context"
 	"io"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"runtime/pprof"
@@ -17,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gomanhole/oneshot/internal/procfs"
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 // blockedOnThreads is the SigBlk of every thread.
@@ -65,20 +65,25 @@ func TestAllThatMayBeBlockedIsBlockedUnlessTold(t *testing.T) {
 	require.Equal(t, before+1, threadsWith(t, ^neverBlocked))
 }
 
+// writeChildsMask starts a child that looks at its own SigBlk.
+func writeChildsMask(ctx context.Context, w io.Writer) error {
+	out, err := outputOf(ctx, "grep", "SigBlk", "/proc/self/status")
+	if err == nil {
+		_, err = w.Write(out)
+	}
+	return err
+}
+
 // TestChildrenDoNotInheritTheMask: a child that a command starts is like the
 // program's own.
 func TestChildrenDoNotInheritTheMask(t *testing.T) {
-	child := func() string {
-		out, err := exec.Command("grep", "SigBlk", "/proc/self/status").Output()
-		require.NoError(t, err)
-		return string(out)
-	}
-	_, c := startSession(t, &Command{Name: "child", Run: func(_ context.Context, s *Session, _ []string) error {
-		_, err := s.out.WriteString(child())
-		return err
+	_, c := startSession(t, &Command{Name: "child", Run: func(ctx context.Context, s *Session, _ []string) error {
+		return writeChildsMask(ctx, s.out)
 	}})
 	c.expect(prompt)
-	own := child()
+	var mask bytes.Buffer
+	require.NoError(t, writeChildsMask(t.Context(), &mask))
+	own := mask.String()
 	require.Regexp(t, `SigBlk:\s+0{16}\n`, own)
 	for range 20 {
 		require.Equal(t, own, c.do("child"))
@@ -90,7 +95,8 @@ func TestThreadsDoNotInheritTheMask(t *testing.T) {
 	m := install(t, Options{})
 	before := threadsWith(t, ^neverBlocked)
 	m.enter(t)
-	stop, blocked := make(chan struct{}), make(chan struct{})
+	stop, end := gate(t)
+	blocked := make(chan struct{}, 20)
 	for range 20 { // each keeps a thread for itself
 		go func() {
 			runtime.LockOSThread()
@@ -100,10 +106,10 @@ func TestThreadsDoNotInheritTheMask(t *testing.T) {
 		}()
 	}
 	for range 20 {
-		<-blocked
+		testwait.Receive(t, blocked, "a goroutine to begin")
 	}
 	masked := threadsWith(t, ^neverBlocked)
-	close(stop)
+	end()
 	require.Equal(t, before+1, masked)
 }
 
@@ -122,19 +128,20 @@ func spin(stop *uint32) (n int) {
 // spins lets others run, and is in the CPU profile.
 func TestProfilesAndPreemptionInSessions(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	begun := make(chan *uint32, 1)
+	begun, stop := make(chan struct{}), new(uint32)
+	defer atomic.StoreUint32(stop, 1)
 	_, c := startSession(t, &Command{Name: "spin", Run: func(context.Context, *Session, []string) error {
-		var stop uint32
-		begun <- &stop
-		spin(&stop)
+		close(begun)
+		spin(stop)
 		return nil
 	}})
 	c.expect(prompt)
 	var profile bytes.Buffer
 	require.NoError(t, pprof.StartCPUProfile(&profile))
+	defer pprof.StopCPUProfile()
 	c.send("spin\n")
-	stop := <-begun
-	time.Sleep(200 * time.Millisecond) // comes back, since the command is preempted
+	testwait.Receive(t, begun, "the command to begin")
+	time.Sleep(200 * time.Millisecond) // the time is the subject: it ends, since the command is preempted
 	atomic.StoreUint32(stop, 1)
 	c.expect(prompt)
 	pprof.StopCPUProfile()
@@ -148,18 +155,12 @@ func TestProfilesAndPreemptionInSessions(t *testing.T) {
 // starts is a program's handler that starts a child.
 type starts struct{}
 
-func (starts) Serve(_ context.Context, s *Session) error {
-	out, err := exec.Command("grep", "SigBlk", "/proc/self/status").Output()
-	if err == nil {
-		_, err = s.Write(out)
-	}
-	return err
-}
+func (starts) Serve(ctx context.Context, s *Session) error { return writeChildsMask(ctx, s) }
 
 func TestChildrenOfAHandlerDoNotInheritTheMask(t *testing.T) {
 	m := install(t, Options{Handler: starts{}})
 	done := make(chan error, 1)
 	go func() { done <- m.Oneshot(context.Background()) }()
 	require.Regexp(t, `^SigBlk:\s+0{16}\n$`, connect(t, m.Path()).rest())
-	require.NoError(t, <-done)
+	require.NoError(t, testwait.Receive(t, done, "Oneshot to return"))
 }

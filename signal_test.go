@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 func TestParseSignal(t *testing.T) {
@@ -51,10 +53,11 @@ func TestParseSignalSet(t *testing.T) {
 
 // TestNamesAreThoseOfTheShell compares with what bash's kill -l prints.
 func TestNamesAreThoseOfTheShell(t *testing.T) {
-	out, err := exec.Command("bash", "-c", "for i in $(seq 64); do echo $i $(kill -l $i); done").Output()
-	if err != nil {
+	if _, err := exec.LookPath("bash"); err != nil {
 		t.Skip("needs bash")
 	}
+	out, err := testwait.Command(t, "bash", "-c", "for i in $(seq 64); do echo $i $(kill -l $i); done").Output()
+	require.NoError(t, err)
 	for line := range strings.Lines(string(out)) {
 		number, name, _ := strings.Cut(strings.TrimSpace(line), " ")
 		n, err := strconv.Atoi(number)

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 func init() {
@@ -64,11 +66,11 @@ func init() {
 }
 
 // startWithStderr starts a program whose standard error is the result.
-func startWithStderr(t *testing.T, spec string, env ...string) (*program, *syncBuffer) {
+func startWithStderr(t *testing.T, spec string, env ...string) (*program, *testwait.Buffer) {
 	t.Helper()
-	stderr := &syncBuffer{}
-	p := &program{Cmd: exec.Command(os.Args[0]), path: tempDir(t) + "/s"}
-	p.Env = append(append(os.Environ(), env...), programEnv+"="+spec, "ONESHOT_TEST_PATH="+p.path)
+	stderr := &testwait.Buffer{}
+	p := newProgram(t, spec)
+	p.Env = append(p.Env, env...)
 	p.Stderr = stderr
 	p.started(t)
 	return p, stderr
@@ -106,7 +108,7 @@ func TestStandardErrorComesToTheSession(t *testing.T) {
 	other.Close()
 	eventually(t, func() bool {
 		p.signal(t, syscall.SIGUSR1)
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond) // between two signals, or they would be one
 		return strings.Count(stderr.String(), "something is wrong") > 3
 	}, "it does not come back")
 }
@@ -140,20 +142,15 @@ func TestAChildKeepsTheStandardErrorItWasGiven(t *testing.T) {
 	c := connect(t, p.path)
 	c.expect(prompt)
 	p.signal(t, syscall.SIGALRM)
-	line, err := p.lines.ReadString('\n')
-	require.NoError(t, err)
-	require.Equal(t, "started <nil>\n", line)
+	require.Equal(t, "started <nil>\n", p.line(t))
 	c.Close()
-	line, err = p.lines.ReadString('\n')
-	require.NoError(t, err)
-	require.Equal(t, "ended <nil>\n", line)
+	require.Equal(t, "ended <nil>\n", p.line(t))
 	eventually(t, func() bool { return strings.Contains(stderr.String(), "from the child") }, "it is lost")
 }
 
 // TestAFloodOfStandardErrorWaitsForNobody: the client does not read.
 func TestAFloodOfStandardErrorWaitsForNobody(t *testing.T) {
-	p := &program{Cmd: exec.Command(os.Args[0]), path: tempDir(t) + "/s"}
-	p.Env = append(os.Environ(), programEnv+"=floods", "ONESHOT_TEST_PATH="+p.path)
+	p := newProgram(t, "floods")
 	p.started(t) // standard error is /dev/null
 	p.signal(t, syscall.SIGUSR2)
 	c := connect(t, p.path)
@@ -162,9 +159,7 @@ func TestAFloodOfStandardErrorWaitsForNobody(t *testing.T) {
 	c.expect("session\n")
 	c.expect(strings.Repeat("x", 1000) + "\n")
 	for seen := 0; seen < 10; { // it goes on and on
-		line, err := p.lines.ReadString('\n')
-		require.NoError(t, err)
-		if strings.HasPrefix(line, "written") {
+		if strings.HasPrefix(p.line(t), "written") {
 			seen++
 		}
 	}
@@ -175,15 +170,13 @@ func TestAFloodOfStandardErrorWaitsForNobody(t *testing.T) {
 
 // What the program puts in place of its standard error meanwhile stays.
 func TestARotatedLogStays(t *testing.T) {
-	file := tempDir(t) + "/new"
+	file := testwait.TempDir(t) + "/new"
 	p, _ := startWithStderr(t, "stderr", "REDIRECT=1", "NEWLOG="+file)
 	p.signal(t, syscall.SIGUSR2)
 	c := connect(t, p.path)
 	c.expect(prompt)
 	p.signal(t, syscall.SIGWINCH)
-	line, err := p.lines.ReadString('\n')
-	require.NoError(t, err)
-	require.Equal(t, "rotated <nil>\n", line)
+	require.Equal(t, "rotated <nil>\n", p.line(t))
 	c.send("exit\n")
 	c.rest()
 	p.signal(t, syscall.SIGUSR1)
@@ -195,8 +188,7 @@ func TestARotatedLogStays(t *testing.T) {
 
 // A standard error that nobody reads any more does not keep it from the client.
 func TestAStuckLogIsNotWaitedFor(t *testing.T) {
-	p := &program{Cmd: exec.Command(os.Args[0]), path: tempDir(t) + "/s"}
-	p.Env = append(os.Environ(), programEnv+"=stderr", "ONESHOT_TEST_PATH="+p.path)
+	p := newProgram(t, "stderr")
 	read, write, err := os.Pipe()
 	require.NoError(t, err)
 	defer read.Close()
@@ -266,8 +258,10 @@ func TestTheStandardErrorIsGivenBack(t *testing.T) {
 	require.NoError(t, syscall.Pipe(pipe[:])) // it blocks, as those do that a shell makes
 	put(t, pipe[1])
 	require.NoError(t, syscall.Close(pipe[1]))
+	require.NoError(t, syscall.SetNonblock(pipe[0], true)) // this end alone
 	log := os.NewFile(uintptr(pipe[0]), "log")
 	defer log.Close()
+	testwait.Deadline(t, log)
 	ours, err := inodeOf(2)
 	require.NoError(t, err)
 	says := func(text string) {

@@ -17,6 +17,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 // TestTerminatedInAnOpenWindow sends every terminating signal to every kind of
@@ -195,13 +197,18 @@ func TestWhoHasHadTheSignalIsNotTakenForNobody(t *testing.T) {
 		t.Skip("the runtime's signal thread cannot be watched here (no /proc or no schedstat)")
 	}
 	c := make(chan os.Signal, 1)
+	defer signal.Stop(c)
 	came := 0 // while it was asked
 	for round := 0; came < 4 && round < 5000; round++ {
 		signal.Notify(c, syscall.SIGTERM)
 		require.Equal(t, subscriberOther, ask(m))
 		var program sync.WaitGroup
 		program.Go(func() {
-			<-c
+			select {
+			case <-c:
+			case <-time.After(testwait.Patience):
+				t.Error("waited for SIGTERM")
+			}
 			signal.Stop(c)
 		})
 		program.Go(func() {
@@ -209,7 +216,7 @@ func TestWhoHasHadTheSignalIsNotTakenForNobody(t *testing.T) {
 			_ = raiseSignal(syscall.SIGTERM)
 		})
 		answer, swallowed := m.subscribers(syscall.SIGTERM)
-		program.Wait()
+		program.Wait() // each has its time
 		if swallowed {
 			came++
 			require.Equal(t, subscriberOther, answer, "after %d that were right", came-1)

@@ -16,6 +16,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 func init() {
@@ -47,7 +49,7 @@ func (m testManhole) visited(t *testing.T) {
 }
 
 func TestWritingThePidIntoTheTriggerFileOpens(t *testing.T) {
-	file := filepath.Join(tempDir(t), "trigger")
+	file := filepath.Join(testwait.TempDir(t), "trigger")
 	m := install(t, Options{TriggerFile: file})
 	info, err := os.Stat(file)
 	require.NoError(t, err, "it is made")
@@ -80,7 +82,7 @@ func TestWritingThePidIntoTheTriggerFileOpens(t *testing.T) {
 
 // TestATriggerFileThatIsOpenElsewhere is not deleted for the kernel yet.
 func TestATriggerFileThatIsOpenElsewhere(t *testing.T) {
-	file := filepath.Join(tempDir(t), "trigger")
+	file := filepath.Join(testwait.TempDir(t), "trigger")
 	m := install(t, Options{TriggerFile: file})
 	f, err := os.Open(file)
 	require.NoError(t, err)
@@ -90,7 +92,7 @@ func TestATriggerFileThatIsOpenElsewhere(t *testing.T) {
 }
 
 func TestWhatIsNoPidOfOursIsIgnored(t *testing.T) {
-	file := filepath.Join(tempDir(t), "trigger")
+	file := filepath.Join(testwait.TempDir(t), "trigger")
 	m := install(t, Options{TriggerFile: file})
 	pid := os.Getpid()
 	for _, c := range []struct{ content, logged string }{
@@ -105,7 +107,7 @@ func TestWhatIsNoPidOfOursIsIgnored(t *testing.T) {
 		before := strings.Count(m.log.String(), c.logged)
 		write(t, file, c.content)
 		eventually(t, func() bool {
-			m.Manhole.log.flush(patience)
+			m.Manhole.log.flush(testwait.Patience)
 			return strings.Count(m.log.String(), c.logged) > before
 		}, "%q is not logged for %q", c.logged, c.content)
 		requireGone(t, m.Path())
@@ -113,14 +115,14 @@ func TestWhatIsNoPidOfOursIsIgnored(t *testing.T) {
 	require.NoError(t, os.Chmod(file, 0o666))
 	write(t, file, fmt.Sprint(pid))
 	eventually(t, func() bool {
-		m.Manhole.log.flush(patience)
+		m.Manhole.log.flush(testwait.Patience)
 		return strings.Contains(m.log.String(), "may be written by others")
 	}, "the mode is not looked at again")
 	requireGone(t, m.Path())
 }
 
 func TestBadTriggerFilesAreRefused(t *testing.T) {
-	dir := tempDir(t)
+	dir := testwait.TempDir(t)
 	write(t, dir+"/open", "")
 	require.NoError(t, os.Chmod(dir+"/open", 0o622))
 	require.NoError(t, os.Symlink(dir+"/open", dir+"/link"))
@@ -151,7 +153,7 @@ func TestATriggerFileCostsADescriptor(t *testing.T) {
 		return len(names)
 	}
 	before := count()
-	m := install(t, Options{TriggerFile: filepath.Join(tempDir(t), "trigger"), NoReceiver: true})
+	m := install(t, Options{TriggerFile: filepath.Join(testwait.TempDir(t), "trigger"), NoReceiver: true})
 	goleak.VerifyNone(t, ignored)
 	require.Equal(t, before+1, count())
 	require.NoError(t, m.Uninstall())
@@ -159,7 +161,7 @@ func TestATriggerFileCostsADescriptor(t *testing.T) {
 }
 
 func TestTheTriggerFileThroughWaitAndHandle(t *testing.T) {
-	file := filepath.Join(tempDir(t), "trigger")
+	file := filepath.Join(testwait.TempDir(t), "trigger")
 	m := install(t, Options{TriggerFile: file, NoReceiver: true})
 	require.Equal(t, []os.Signal{syscall.SIGIO}, m.Signals())
 	ctx, cancel := context.WithCancel(context.Background())
@@ -168,13 +170,13 @@ func TestTheTriggerFileThroughWaitAndHandle(t *testing.T) {
 	write(t, file, fmt.Sprint(os.Getpid()))
 	m.visited(t)
 	cancel()
-	require.ErrorIs(t, <-waited, context.Canceled)
+	require.ErrorIs(t, testwait.Receive(t, waited, "Wait to return"), context.Canceled)
 
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, m.Signals()...)
 	defer signal.Stop(c)
 	write(t, file, fmt.Sprint(os.Getpid()))
-	require.True(t, m.Handle(<-c))
+	require.True(t, m.Handle(testwait.Receive(t, c, "a signal")))
 	m.visited(t)
 	for drained := false; !drained; {
 		select {
@@ -185,7 +187,7 @@ func TestTheTriggerFileThroughWaitAndHandle(t *testing.T) {
 		}
 	}
 	kill(t, syscall.SIGIO) // somebody else's
-	require.False(t, m.Handle(<-c))
+	require.False(t, m.Handle(testwait.Receive(t, c, "a signal")))
 }
 
 // TestATriggerFileCostsNoCPU: while nothing is written into it no thread of the
@@ -208,41 +210,44 @@ func TestATriggerFileCostsNoCPU(t *testing.T) {
 		return n
 	}
 	// The runtime has something to do every now and then, a collection every two
-	// minutes for one, so one stretch of time is enough.
-	for range 10 {
-		before := switches()
-		require.Positive(t, before)
-		time.Sleep(quiet)
-		if switches() == before {
-			return
+	// minutes for one, so one stretch of time is enough. The time is the subject.
+	last, since := switches(), time.Now()
+	require.Positive(t, last)
+	eventually(t, func() bool {
+		rested := time.Since(since) // before the last look
+		if now := switches(); now != last {
+			last, since = now, time.Now()
+			return false
 		}
-	}
-	require.Fail(t, "it never rests")
+		return rested >= quiet
+	}, "it never rests for %v", quiet)
 }
 
 // Two writes may be looked at when both have been done, and the first was not
 // for us.
 func TestAWriteThatIsSeenTwiceOpensOnce(t *testing.T) {
-	file := filepath.Join(tempDir(t), "trigger")
+	file := filepath.Join(testwait.TempDir(t), "trigger")
 	m := install(t, Options{TriggerFile: file, NoReceiver: true})
-	m.trigger.mu.Lock()
-	for _, text := range []string{"1\n", fmt.Sprintln(os.Getpid())} {
-		write(t, file, text)
-		require.True(t, m.trigger.drain())
-	}
-	m.trigger.mu.Unlock()
+	func() {
+		m.trigger.mu.Lock()
+		defer m.trigger.mu.Unlock()
+		for _, text := range []string{"1\n", fmt.Sprintln(os.Getpid())} {
+			write(t, file, text)
+			require.True(t, m.trigger.drain())
+		}
+	}()
 	m.visited(t)
-	m.trigger.looking.Wait()
-	m.Manhole.log.flush(patience)
+	testwait.Group(t, &m.trigger.looking, "those that look at the file")
+	m.Manhole.log.flush(testwait.Patience)
 	require.Equal(t, 1, strings.Count(m.log.String(), "names this process"))
 }
 
 // The descriptor is somebody else's once it is closed.
 func TestASignalAfterUninstallReadsFromNobody(t *testing.T) {
-	m := install(t, Options{TriggerFile: filepath.Join(tempDir(t), "trigger"), NoReceiver: true})
+	m := install(t, Options{TriggerFile: filepath.Join(testwait.TempDir(t), "trigger"), NoReceiver: true})
 	fd := m.trigger.fd
 	require.NoError(t, m.Uninstall())
-	other := filepath.Join(tempDir(t), "other")
+	other := filepath.Join(testwait.TempDir(t), "other")
 	write(t, other, strings.Repeat("x", 4096))
 	f, err := os.Open(other)
 	require.NoError(t, err)

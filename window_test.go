@@ -16,26 +16,25 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 func TestTheSocketIsNeverWiderThan0600(t *testing.T) {
 	old := syscall.Umask(0)
 	defer syscall.Umask(old)
-	dir := tempDir(t)
+	dir := testwait.TempDir(t)
 	m := install(t, Options{OneshotOn: syscall.SIGUSR2, SocketPath: filepath.Join(dir, "s")})
 
 	// Look at whatever appears in the directory, the temporary name too, all
 	// the time that windows open and close.
-	stop := make(chan struct{})
+	stop, end := gate(t)
 	var seen int
 	var watcher sync.WaitGroup
+	defer watcher.Wait()
+	defer end()
 	watcher.Go(func() {
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-			}
+		for !closed(stop) {
 			entries, _ := os.ReadDir(dir)
 			for _, e := range entries {
 				if info, err := e.Info(); err == nil {
@@ -54,7 +53,7 @@ func TestTheSocketIsNeverWiderThan0600(t *testing.T) {
 	kill(t, syscall.SIGUSR2)
 	eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no window")
 	connect(t, m.Path())
-	close(stop)
+	end()
 	watcher.Wait()
 	require.NotZero(t, seen)
 }
@@ -127,7 +126,7 @@ func TestWhatIsNotOursIsLeftAlone(t *testing.T) {
 			before, err := os.Lstat(m.Path())
 			require.NoError(t, err)
 
-			err = m.Oneshot(t.Context())
+			err = m.Oneshot(inTime(t))
 			require.ErrorContains(t, err, test.says)
 			require.ErrorContains(t, err, m.Path())
 			require.ErrorContains(t, err, "remove it or set SocketPath")
@@ -178,7 +177,7 @@ func TestALiveSocketIsLeftAlone(t *testing.T) {
 					return err
 				}
 			}
-			require.ErrorIs(t, m.Oneshot(t.Context()), ErrPathInUse)
+			require.ErrorIs(t, m.Oneshot(inTime(t)), ErrPathInUse)
 			require.ErrorIs(t, accepted(), os.ErrDeadlineExceeded, "its owner has not been bothered")
 			_, err := os.Lstat(m.Path())
 			require.NoError(t, err)
@@ -221,7 +220,7 @@ func TestARefusedClientDoesNotUseTheWindowUp(t *testing.T) {
 	require.Contains(t, connect(t, m.Path()).rest(), "oops")
 	connect(t, m.Path()).expect(prompt)
 	requireGone(t, m.Path())
-	m.Manhole.log.flush(patience)
+	m.Manhole.log.flush(testwait.Patience)
 	require.Contains(t, m.log.String(), "client refused")
 	require.Contains(t, m.log.String(), "not today")
 }
@@ -278,14 +277,14 @@ func TestASignalDuringASessionOpensAnotherWindow(t *testing.T) {
 
 func TestWhoComesSecondIsToldSo(t *testing.T) {
 	// Both have connected before the first is accepted.
-	enter := make(chan struct{})
+	enter, letIn := gate(t)
 	m := install(t, Options{OneshotOn: syscall.SIGUSR2, Authorize: func(Cred) error {
 		<-enter
 		return nil
 	}})
 	kill(t, syscall.SIGUSR2)
 	first, second := connect(t, m.Path()), connect(t, m.Path())
-	close(enter)
+	letIn()
 	first.expect(prompt)
 	require.Equal(t, "oneshot: too late, the window is closed: another client has entered\n", second.rest())
 }
@@ -332,7 +331,7 @@ func TestAnAuthorizeThatDoesNotReturn(t *testing.T) {
 				require.Contains(t, c.rest(), "ended its goroutine")
 			}
 			require.NoError(t, m.Uninstall())
-			require.ErrorIs(t, <-done, ErrNotInstalled)
+			require.ErrorIs(t, testwait.Receive(t, done, "Oneshot to return"), ErrNotInstalled)
 			requireGone(t, m.Path())
 			again := install(t, Options{OneshotOn: syscall.SIGUSR2})
 			kill(t, syscall.SIGUSR2)

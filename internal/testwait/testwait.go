@@ -39,10 +39,15 @@ func Receive[T any](t testing.TB, c <-chan T, what string, args ...any) T {
 }
 
 // Eventually polls until condition returns true. If it does not within
-// Patience, the test fails and says what was missing.
+// Patience, the test fails and says what was missing. It calls condition on the
+// test's own goroutine, so condition may fail the test too.
 func Eventually(t testing.TB, condition func() bool, what string, args ...any) {
 	t.Helper()
-	require.Eventuallyf(t, condition, Patience, interval, what, args...)
+	for deadline := time.Now().Add(Patience); !condition(); time.Sleep(interval) {
+		if time.Now().After(deadline) {
+			require.FailNowf(t, "condition not met after "+Patience.String(), what, args...)
+		}
+	}
 }
 
 // Until polls until condition returns true, in a program that a test has
