@@ -25,10 +25,12 @@ func newTerminal(t *testing.T) *terminal {
 	need(t, "tmux", "tmux")
 	term := &terminal{t: t, socket: t.TempDir() + "/tmux"}
 	t.Cleanup(term.kill)
-	term.tmux("new-session", "-d", "-x", "200", "-y", "50", "env PS1='$ ' sh")
+	// The limit is that of new windows, hence two sessions. One is always there:
+	// without any the server ends, and forgets the limit.
+	term.tmux("new-session", "-d", "-s", "first")
 	term.tmux("set-option", "-g", "history-limit", "100000")
-	term.tmux("kill-session")
-	term.tmux("new-session", "-d", "-x", "200", "-y", "50", "env PS1='$ ' sh") // the limit is that of new windows
+	term.tmux("new-session", "-d", "-x", "200", "-y", "50", "env PS1='$ ' sh")
+	term.tmux("kill-session", "-t", "first")
 	return term
 }
 

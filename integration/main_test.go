@@ -174,7 +174,6 @@ func start(t *testing.T, cmd *exec.Cmd, text string) *child {
 		if err != nil {
 			go c.reap()
 			require.Failf(t, "not ready", "%s has not printed %q but %q: %v\n%s", cmd, text, seen.String(), err, c.end())
-			t.FailNow()
 		}
 	}
 	require.NoError(t, out.(*os.File).SetReadDeadline(time.Time{}))
