@@ -71,15 +71,6 @@ func runHelp(_ context.Context, s *Session, args []string) error {
 	return errors.New("help takes one command at a time: help [COMMAND]")
 }
 
-// inTwo is two columns, the second on a line of its own if the first is too wide.
-func inTwo(left, right string) string {
-	const width = 24
-	if len(left) > width {
-		left += "\n  " + strings.Repeat(" ", width)
-	}
-	return fmt.Sprintf("%-*s %s", width, left, right)
-}
-
 func runDeactivate(_ context.Context, s *Session) error {
 	a := s.m.endActivation()
 	if a == nil {

@@ -1,16 +1,19 @@
+// Package plaintext makes text for people: numbers with their nouns, and text
+// from elsewhere that a terminal or a log line can show without harm. It knows
+// nothing of manholes.
 package oneshot
 
 import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
 
-// Text that comes from elsewhere, for a terminal or a log line.
-
-// printable is s if a terminal can show it without harm, quoted if not.
+// printable returns s as it is if a terminal can show it in one line without
+// harm, and quoted if not.
 func printable(s string) string {
 	if utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) && r != '\t' }) < 0 {
 		return s
@@ -18,7 +21,8 @@ func printable(s string) string {
 	return strconv.Quote(s)
 }
 
-// escapeControls is s without what could do harm to a terminal.
+// escapeControls returns s with \xNN for each byte that could do harm to a
+// terminal. Line ends and tabs stay.
 func escapeControls(s string) string {
 	var b []byte
 	for rest := []byte(s); len(rest) > 0; {
@@ -30,7 +34,7 @@ func escapeControls(s string) string {
 }
 
 // appendHarmless appends the first character of data to b, or its bytes as \xNN
-// if it is none that prints, and returns how many bytes of data that were.
+// if it does not print. It returns how many bytes of data it used.
 func appendHarmless(b, data []byte) (_ []byte, size int) {
 	r, size := utf8.DecodeRune(data)
 	if r == '\n' || r == '\t' || r != utf8.RuneError && unicode.IsPrint(r) {
@@ -42,7 +46,8 @@ func appendHarmless(b, data []byte) (_ []byte, size int) {
 	return b, size
 }
 
-// clip shortens s to about max bytes, between two characters.
+// clip returns at most about max bytes of s, cut between two characters, with
+// "..." if something is missing.
 func clip(s string, max int) string {
 	if len(s) <= max {
 		return s
@@ -50,8 +55,35 @@ func clip(s string, max int) string {
 	return strings.ToValidUTF8(s[:max], "") + "..."
 }
 
-// harmless is the text of an error for a terminal: it may hold anything that the
-// program has been sent.
+// harmless returns the text of an error, escaped for a terminal: it may contain
+// anything that the program has received.
 func harmless(err error) string {
 	return escapeControls(err.Error())
+}
+
+// plural returns a count with its noun: "1 goroutine", "2 goroutines".
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// rounded returns a duration with about three digits.
+func rounded(d time.Duration) time.Duration {
+	unit := time.Nanosecond
+	for d/unit >= 1000 {
+		unit *= 10
+	}
+	return d.Round(unit)
+}
+
+// inTwo returns a line of two columns, or two lines if the left column is too
+// wide.
+func inTwo(left, right string) string {
+	const width = 24
+	if len(left) > width {
+		left += "\n  " + strings.Repeat(" ", width)
+	}
+	return fmt.Sprintf("%-*s %s", width, left, right)
 }

@@ -76,12 +76,3 @@ func writeVitals(w io.Writer, before, now vitals.Sample) {
 		fmt.Fprintln(w)
 	}
 }
-
-// rounded is a duration with two or three digits.
-func rounded(d time.Duration) time.Duration {
-	unit := time.Nanosecond
-	for d/unit >= 1000 {
-		unit *= 10
-	}
-	return d.Round(unit)
-}

@@ -257,10 +257,3 @@ func (t *text) changes(before, after *stack.Snapshot, n int) {
 	}
 	t.printf("\n")
 }
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
