@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/procfs"
 )
 
@@ -101,7 +102,7 @@ func (s *Session) fds(ctx context.Context, numbers []int, limit uint64, match *r
 	case more > 0:
 		t.printf("%d more: fds -n 0\n", more)
 	case matched == 0:
-		t.printf("no row matches %s\n", printable(match.String()))
+		t.printf("no row matches %s\n", plaintext.Line(match.String()))
 	}
 	return t.err
 }
@@ -125,7 +126,7 @@ func descriptorRow(d *procfs.Descriptor) string {
 			parts = append(parts, part)
 		}
 	}
-	target := strings.TrimSpace(d.State + " " + printable(clip(d.Target, 4096)))
+	target := strings.TrimSpace(d.State + " " + plaintext.Line(plaintext.Clip(d.Target, 4096)))
 	add(target != "", target)
 	add(d.Detail != "", d.Detail)
 	add(d.Blocked != 0, compactSet(SignalSet(d.Blocked)))

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/procfs"
 )
 
@@ -52,7 +53,7 @@ func runThreads(ctx context.Context, s *Session, args []string) error {
 	case n < 0:
 		return fmt.Errorf("threads: -n %d: give the number of threads, 0 for all", n)
 	case len(rest) > 0:
-		return fmt.Errorf("threads: it takes no %q; threads -n 0 shows all", clip(rest[0], 40))
+		return fmt.Errorf("threads: it takes no %q; threads -n 0 shows all", plaintext.Clip(rest[0], 40))
 	}
 	if n == 0 {
 		n = maxThreads
@@ -70,7 +71,7 @@ func runThreads(ctx context.Context, s *Session, args []string) error {
 		}
 	}
 	t := &text{ctx: ctx, w: s.out}
-	t.printf("%s: %s\n", plural(len(threads), "thread"), countsText(states, " "))
+	t.printf("%s: %s\n", plaintext.Plural(len(threads), "thread"), countsText(states, " "))
 	if len(waits) > 0 {
 		t.printf("they wait in: %s\n", countsText(waits, " "))
 	}
@@ -93,7 +94,7 @@ func runThreads(ctx context.Context, s *Session, args []string) error {
 			notes += ", the runtime's thread for signals"
 		}
 		t.printf("%7d  %c %-13s %8.2fs %8.2fs  %3d  %-22s %s%s\n", th.tid, th.State, stateWord(th.State),
-			th.User.Seconds(), th.System.Seconds(), th.CPU, cmp.Or(th.wchan, "-"), printable(th.Name), notes)
+			th.User.Seconds(), th.System.Seconds(), th.CPU, cmp.Or(th.wchan, "-"), plaintext.Line(th.Name), notes)
 	}
 	if more := len(threads) - n; more > 0 {
 		t.printf("%d more: threads -n 0\n", more)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gomanhole/oneshot/internal/frame"
+	"github.com/gomanhole/oneshot/internal/plaintext"
 )
 
 // writeTimeout is how long a client may take to make room for what it is sent.
@@ -96,7 +97,7 @@ func (o *output) frame(kind byte, payload string) {
 	w.flush()
 	w.prepare()
 	w.kind = kind
-	w.buf = append(w.buf, clip(payload, frame.MaxPayload-3)...)
+	w.buf = append(w.buf, plaintext.Clip(payload, frame.MaxPayload-3)...)
 	w.send()
 	w.kind = frame.Output
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gomanhole/oneshot/internal/frame"
+	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/stack"
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
@@ -168,7 +169,7 @@ func (s *Session) Run(line string) error {
 	if name == "" {
 		return nil
 	}
-	defer s.setRunning(s.setRunning(printable(line)))
+	defer s.setRunning(s.setRunning(plaintext.Line(line)))
 	if cmd := lookup(s.commands, name); cmd != nil {
 		words, err := splitWords(line)
 		if err != nil {
@@ -296,14 +297,14 @@ func (s *Session) serve() (err error) {
 
 // note puts a command line into the history and the log.
 func (c *core) note(text string) {
-	text = printable(text)
-	c.m.log.info("command", "line", clip(text, 200), "pid", c.cred.PID, "uid", c.cred.UID)
+	text = plaintext.Line(text)
+	c.m.log.info("command", "line", plaintext.Clip(text, 200), "pid", c.cred.PID, "uid", c.cred.UID)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.history) == maxHistory {
 		c.history = c.history[1:]
 	}
-	c.history = append(c.history, clip(text, maxHistoryLine))
+	c.history = append(c.history, plaintext.Clip(text, maxHistoryLine))
 }
 
 // What a session remembers of its lines.

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"unsafe"
 
+	"github.com/gomanhole/oneshot/internal/plaintext"
 	"golang.org/x/sys/unix"
 )
 
@@ -262,7 +263,7 @@ func (t *trigger) fire(except int64) (when int64) {
 	}
 	pid, err := strconv.ParseUint(word, 10, 31)
 	if err != nil {
-		t.m.log.warn("the trigger file is ignored: it does not hold one pid", "path", t.path, "content", printable(clip(word, 40)))
+		t.m.log.warn("the trigger file is ignored: it does not hold one pid", "path", t.path, "content", plaintext.Line(plaintext.Clip(word, 40)))
 		return 0
 	}
 	if proc := t.m.home.Load().proc; int(pid) != proc.pid || !proc.isThis() {

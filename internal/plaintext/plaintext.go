@@ -1,7 +1,7 @@
 // Package plaintext makes text for people: numbers with their nouns, and text
 // from elsewhere that a terminal or a log line can show without harm. It knows
 // nothing of manholes.
-package oneshot
+package plaintext
 
 import (
 	"fmt"
@@ -12,30 +12,30 @@ import (
 	"unicode/utf8"
 )
 
-// printable returns s as it is if a terminal can show it in one line without
+// Line returns s as it is if a terminal can show it in one line without
 // harm, and quoted if not.
-func printable(s string) string {
+func Line(s string) string {
 	if utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) && r != '\t' }) < 0 {
 		return s
 	}
 	return strconv.Quote(s)
 }
 
-// escapeControls returns s with \xNN for each byte that could do harm to a
+// Escape returns s with \xNN for each byte that could do harm to a
 // terminal. Line ends and tabs stay.
-func escapeControls(s string) string {
+func Escape(s string) string {
 	var b []byte
 	for rest := []byte(s); len(rest) > 0; {
 		var size int
-		b, size = appendHarmless(b, rest)
+		b, size = AppendEscaped(b, rest)
 		rest = rest[size:]
 	}
 	return string(b)
 }
 
-// appendHarmless appends the first character of data to b, or its bytes as \xNN
+// AppendEscaped appends the first character of data to b, or its bytes as \xNN
 // if it does not print. It returns how many bytes of data it used.
-func appendHarmless(b, data []byte) (_ []byte, size int) {
+func AppendEscaped(b, data []byte) (_ []byte, size int) {
 	r, size := utf8.DecodeRune(data)
 	if r == '\n' || r == '\t' || r != utf8.RuneError && unicode.IsPrint(r) {
 		return append(b, data[:size]...), size
@@ -46,31 +46,31 @@ func appendHarmless(b, data []byte) (_ []byte, size int) {
 	return b, size
 }
 
-// clip returns at most about max bytes of s, cut between two characters, with
+// Clip returns at most about max bytes of s, cut between two characters, with
 // "..." if something is missing.
-func clip(s string, max int) string {
+func Clip(s string, max int) string {
 	if len(s) <= max {
 		return s
 	}
 	return strings.ToValidUTF8(s[:max], "") + "..."
 }
 
-// harmless returns the text of an error, escaped for a terminal: it may contain
+// Error returns the text of an error, escaped for a terminal: it may contain
 // anything that the program has received.
-func harmless(err error) string {
-	return escapeControls(err.Error())
+func Error(err error) string {
+	return Escape(err.Error())
 }
 
-// plural returns a count with its noun: "1 goroutine", "2 goroutines".
-func plural(n int, noun string) string {
+// Plural returns a count with its noun: "1 goroutine", "2 goroutines".
+func Plural(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// rounded returns a duration with about three digits.
-func rounded(d time.Duration) time.Duration {
+// Duration returns a duration with about three digits.
+func Duration(d time.Duration) time.Duration {
 	unit := time.Nanosecond
 	for d/unit >= 1000 {
 		unit *= 10
@@ -78,9 +78,9 @@ func rounded(d time.Duration) time.Duration {
 	return d.Round(unit)
 }
 
-// inTwo returns a line of two columns, or two lines if the left column is too
+// Columns returns a line of two columns, or two lines if the left column is too
 // wide.
-func inTwo(left, right string) string {
+func Columns(left, right string) string {
 	const width = 24
 	if len(left) > width {
 		left += "\n  " + strings.Repeat(" ", width)
