@@ -15,6 +15,7 @@ import (
 
 	"github.com/gomanhole/oneshot/internal/frame"
 	"github.com/gomanhole/oneshot/internal/plaintext"
+	"github.com/gomanhole/oneshot/internal/shellwords"
 	"github.com/gomanhole/oneshot/internal/stack"
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
@@ -165,13 +166,13 @@ func (s *Session) ReadLine() (string, error) {
 // Run runs a line as the console does, and returns the error of the command,
 // io.EOF if it was exit. Nothing happens on a blank line.
 func (s *Session) Run(line string) error {
-	name := firstWord(line)
+	name := shellwords.First(line)
 	if name == "" {
 		return nil
 	}
 	defer s.setRunning(s.setRunning(plaintext.Line(line)))
 	if cmd := lookup(s.commands, name); cmd != nil {
-		words, err := splitWords(line)
+		words, err := shellwords.Split(line)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
