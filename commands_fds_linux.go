@@ -14,6 +14,7 @@ import (
 
 	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/procfs"
+	"github.com/gomanhole/oneshot/internal/sigset"
 )
 
 // descriptorCommands are those about open files.
@@ -129,7 +130,7 @@ func descriptorRow(d *procfs.Descriptor) string {
 	target := strings.TrimSpace(d.State + " " + plaintext.Line(plaintext.Clip(d.Target, 4096)))
 	add(target != "", target)
 	add(d.Detail != "", d.Detail)
-	add(d.Blocked != 0, compactSet(SignalSet(d.Blocked)))
+	add(d.Blocked != 0, compactSet(sigset.Set(d.Blocked)))
 	add(d.Flags&unix.O_APPEND != 0, "append")
 	add(d.Flags&unix.O_NONBLOCK != 0, "nonblock")
 	add(d.Flags&unix.O_DIRECT != 0, "direct")

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/procfs"
+	"github.com/gomanhole/oneshot/internal/sigset"
 )
 
 // threadCommands are those about threads of the system.
@@ -140,8 +141,8 @@ func readThreads(ctx context.Context) ([]thread, error) {
 // blockedByEach is what the threads block, by their ids. The main thread is no
 // measure for the others: it may be the runtime's thread for signals, which blocks
 // nearly all.
-func blockedByEach(ctx context.Context, threads []thread) map[int]SignalSet {
-	masks := make(map[int]SignalSet)
+func blockedByEach(ctx context.Context, threads []thread) map[int]sigset.Set {
+	masks := make(map[int]sigset.Set)
 	for _, th := range threads {
 		if ctx.Err() != nil {
 			break
@@ -154,8 +155,8 @@ func blockedByEach(ctx context.Context, threads []thread) map[int]SignalSet {
 }
 
 // mostFrequent is the set that most threads block, of equal ones the smaller.
-func mostFrequent(masks map[int]SignalSet) (usual SignalSet) {
-	counts := make(map[SignalSet]int)
+func mostFrequent(masks map[int]sigset.Set) (usual sigset.Set) {
+	counts := make(map[sigset.Set]int)
 	for _, set := range masks {
 		counts[set]++
 	}
@@ -168,10 +169,10 @@ func mostFrequent(masks map[int]SignalSet) (usual SignalSet) {
 }
 
 // neverBlockable are the signals that the kernel takes out of every mask.
-var neverBlockable = signalSet(syscall.SIGKILL, syscall.SIGSTOP)
+var neverBlockable = sigset.Of(syscall.SIGKILL, syscall.SIGSTOP)
 
 // compactSet is the names in the set, or of those missing if they are fewer.
-func compactSet(set SignalSet) string {
+func compactSet(set sigset.Set) string {
 	if bits.OnesCount64(uint64(set)) <= 32 {
 		return set.String()
 	}

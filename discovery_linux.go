@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/gomanhole/oneshot/internal/sigset"
 	"golang.org/x/sys/unix"
 )
 
@@ -46,10 +47,10 @@ func (n notice) remove() {
 func noticeText(o Options) string {
 	words := []string{"oneshot:v1"}
 	if o.OneshotOn != nil {
-		words = append(words, "signal="+signalName(o.OneshotOn))
+		words = append(words, "signal="+sigset.NameOf(o.OneshotOn))
 	}
 	if o.ActivateOn != nil {
-		words = append(words, "activate="+signalName(o.ActivateOn))
+		words = append(words, "activate="+sigset.NameOf(o.ActivateOn))
 	}
 	path := o.SocketPath
 	if abs, err := filepath.Abs(path); err == nil && !isAbstract(path) {

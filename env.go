@@ -7,6 +7,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/gomanhole/oneshot/internal/sigset"
 )
 
 const (
@@ -170,7 +172,7 @@ func parseEnv(text string) (Options, error) {
 		}
 	}
 	if o.OneshotOn == nil && o.ActivateOn == nil && o.TriggerFile == "" {
-		sig, err := ParseSignal("USR2") // syscall.SIGUSR2 is not there on Windows
+		sig, err := sigset.Parse("USR2") // syscall.SIGUSR2 is not there on Windows
 		if err != nil {
 			return Options{}, err
 		}

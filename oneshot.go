@@ -7,6 +7,8 @@ import (
 	"os/signal"
 	"sync"
 	"sync/atomic"
+
+	"github.com/gomanhole/oneshot/internal/sigset"
 )
 
 // The errors that a caller may want to tell apart, with errors.Is.
@@ -42,7 +44,7 @@ type Manhole struct {
 	receiver  sync.WaitGroup // the one goroutine that has the receiver's place
 
 	asking     sync.Mutex   // held while it is asked who handles a signal; guards handles
-	handles    SignalSet    // those that somebody handled when that was asked last
+	handles    sigset.Set   // those that somebody handled when that was asked last
 	leftBehind atomic.Int32 // commands that did not stop and are running still
 	dismissing atomic.Int32 // clients that were refused and are still reading why
 

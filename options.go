@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 	"unicode"
+
+	"github.com/gomanhole/oneshot/internal/sigset"
 )
 
 // Defaults of Options.
@@ -152,7 +154,7 @@ func checkSignals(o Options) error {
 		return err
 	}
 	if o.OneshotOn != nil && o.OneshotOn == o.ActivateOn {
-		return fmt.Errorf("%w: %s", ErrConfigurationConflict, signalName(o.OneshotOn))
+		return fmt.Errorf("%w: %s", ErrConfigurationConflict, sigset.NameOf(o.OneshotOn))
 	}
 	return nil
 }
@@ -167,8 +169,8 @@ func checkSignal(option string, sig os.Signal) error {
 	if !ok {
 		return fmt.Errorf("oneshot: %s is a %T; give a syscall.Signal such as syscall.SIGUSR2", option, sig)
 	}
-	if why := notForUse(s); why != "" {
-		return fmt.Errorf("oneshot: %s cannot be %s: %s; use syscall.SIGUSR1 or SIGUSR2", option, nameOf(s), why)
+	if why := sigset.Unusable(s); why != "" {
+		return fmt.Errorf("oneshot: %s cannot be %s: %s; use syscall.SIGUSR1 or SIGUSR2", option, sigset.Name(s), why)
 	}
 	return nil
 }

@@ -202,7 +202,7 @@ func (s *Session) run() {
 	m.log.info("session open", "pid", s.cred.PID, "uid", s.cred.UID, "gid", s.cred.GID)
 	err := checkThreads()
 	if err == nil {
-		defer blockSignals(*m.opts.Sigmask)()
+		defer blockSignals(sigset.Set(*m.opts.Sigmask))()
 	}
 	read := make(chan struct{})
 	go func() { s.read(read) }()

@@ -47,8 +47,6 @@ func moveSocket(tmp, path string) error { return moveAfterLook(tmp, path) }
 // writeSocket: the runtime catches SIGPIPE for descriptors other than 1 and 2.
 func writeSocket(fd uintptr, p []byte) (int, error) { return unix.Write(int(fd), p) }
 
-func systemNotForUse(syscall.Signal) string { return "" }
-
 func dup2(from, to int) error { return unix.Dup2(from, to) }
 
 // growPipe can do nothing here: the kernel grows pipes by itself.

@@ -79,16 +79,6 @@ func writeSocket(fd uintptr, p []byte) (int, error) {
 	return unix.SendmsgN(int(fd), p, nil, nil, unix.MSG_NOSIGNAL)
 }
 
-func systemNotForUse(sig syscall.Signal) string {
-	switch {
-	case sig == unix.SIGSTKFLT:
-		return "it means that the program has crashed"
-	case sig >= 32 && sig <= 34:
-		return "the C library and the Go runtime keep it for themselves"
-	}
-	return ""
-}
-
 func dup2(from, to int) error { return unix.Dup3(from, to, 0) }
 
 // growPipe asks for a larger pipe.

@@ -202,23 +202,3 @@ func peerName(client int) string {
 func shutdownWriting(fd int) error { return unix.Shutdown(fd, unix.SHUT_WR) }
 
 func readSocket(fd uintptr, p []byte) (int, error) { return unix.Read(int(fd), p) }
-
-func raiseSignal(sig syscall.Signal) error { return syscall.Kill(os.Getpid(), sig) }
-
-func systemSignalName(sig syscall.Signal) string { return unix.SignalName(sig) }
-
-// notForUse says why a signal cannot open windows; empty: it can.
-func notForUse(sig syscall.Signal) string {
-	switch sig {
-	case unix.SIGKILL, unix.SIGSTOP:
-		return "it cannot be caught"
-	case unix.SIGILL, unix.SIGTRAP, unix.SIGBUS, unix.SIGFPE, unix.SIGSEGV, unix.SIGSYS, unix.SIGABRT:
-		return "it means that the program has crashed"
-	case unix.SIGURG, unix.SIGPROF:
-		return "the Go runtime sends it to itself all the time"
-	}
-	if sig < 1 || sig > 64 {
-		return "there is no such signal"
-	}
-	return systemNotForUse(sig)
-}

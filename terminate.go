@@ -6,6 +6,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/gomanhole/oneshot/internal/sigset"
 )
 
 // TerminatePolicy says what follows when SIGTERM, SIGINT or SIGHUP comes while
@@ -225,7 +227,7 @@ func (g *guard) pass(p post) {
 		raise = now == subscriberNone
 		if now == subscriberUnknown {
 			m.log.warn("cannot tell whether the program handles the signal; if it does not, send the signal again",
-				"signal", nameOf(p.sig))
+				"signal", sigset.Name(p.sig))
 		}
 	}
 	if !raise || !m.home.Load().proc.isThis() {
@@ -233,8 +235,8 @@ func (g *guard) pass(p post) {
 	}
 	m.log.flush(flushTime)
 	// Unhandled, the runtime lets the process die of it (dieFromSignal).
-	if err := raiseSignal(p.sig); err != nil {
-		m.log.error("could not raise the signal again", "signal", nameOf(p.sig), "err", err)
+	if err := sigset.Raise(p.sig); err != nil {
+		m.log.error("could not raise the signal again", "signal", sigset.Name(p.sig), "err", err)
 	}
 }
 
@@ -274,9 +276,9 @@ func (m *Manhole) subscribers(sig syscall.Signal) (answer subscriber, swallowed 
 	if !p.swallowed {
 		switch none {
 		case 0:
-			m.handles |= signalSet(sig)
+			m.handles |= sigset.Of(sig)
 		case asks:
-			m.handles &^= signalSet(sig)
+			m.handles &^= sigset.Of(sig)
 		}
 	} else if m.heard(sig, answers[:came], answers[came]) {
 		answer = subscriberOther
@@ -293,7 +295,7 @@ func (m *Manhole) heard(sig syscall.Signal, before []subscriber, meanwhile subsc
 	if len(before) > 0 {
 		return 2*countNone(before) < len(before)
 	}
-	return meanwhile == subscriberOther || m.handles.has(sig)
+	return meanwhile == subscriberOther || m.handles.Has(sig)
 }
 
 func countNone(answers []subscriber) (none int) {

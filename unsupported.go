@@ -4,7 +4,6 @@ package oneshot
 
 import (
 	"os"
-	"syscall"
 	"time"
 )
 
@@ -40,7 +39,4 @@ func shutdownWriting(int) error                { return ErrUnsupported }
 func hungUp(uintptr) bool                      { return true }
 func readSocket(uintptr, []byte) (int, error)  { return 0, ErrUnsupported }
 func writeSocket(uintptr, []byte) (int, error) { return 0, ErrUnsupported }
-func raiseSignal(syscall.Signal) error         { return ErrUnsupported }
-func systemSignalName(syscall.Signal) string   { return "" }
-func notForUse(syscall.Signal) string          { return "" }
 func peerCred(int) (Cred, error)               { return Cred{}, ErrUnsupported }

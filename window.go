@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/sigset"
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
@@ -23,7 +24,7 @@ var (
 // closedBy is the reason of a window that a signal closed.
 type closedBy struct{ sig os.Signal }
 
-func (c closedBy) Error() string { return "closed by " + signalName(c.sig) }
+func (c closedBy) Error() string { return "closed by " + sigset.NameOf(c.sig) }
 
 // window is one time during which the socket exists. Its goroutine (run) is
 // the only one that publishes and accepts; any other may extend or shut it.
