@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/gomanhole/oneshot/internal/sigset"
+	"github.com/gomanhole/oneshot/internal/unixsock"
 	"golang.org/x/sys/unix"
 )
 
@@ -53,7 +54,7 @@ func noticeText(o Options) string {
 		words = append(words, "activate="+sigset.NameOf(o.ActivateOn))
 	}
 	path := o.SocketPath
-	if abs, err := filepath.Abs(path); err == nil && !isAbstract(path) {
+	if abs, err := filepath.Abs(path); err == nil && !unixsock.IsAbstract(path) {
 		path = abs
 	}
 	return strings.Join(append(words, "path="+path), " ")

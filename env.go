@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/gomanhole/oneshot/internal/sigset"
+	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
 const (
@@ -57,7 +58,7 @@ func InstallFromEnv() (*Manhole, error) {
 	switch {
 	case !ok:
 		return nil, nil
-	case !supported:
+	case !unixsock.Supported:
 		return nil, ErrUnsupported
 	case os.Getuid() != os.Geteuid() || os.Getgid() != os.Getegid():
 		return nil, errors.New("oneshot: " + envName + " is not heeded in a set-user-ID or set-group-ID program; call Install there")

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/gomanhole/oneshot/internal/sigset"
+	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
 // The errors that a caller may want to tell apart, with errors.Is.
@@ -22,7 +23,7 @@ var (
 	ErrNotInstalled = errors.New("oneshot: the manhole is not installed (any more)")
 	// ErrPathInUse says that another socket, with a process behind it, stands
 	// at the manhole's path. That socket is left alone.
-	ErrPathInUse = errors.New("oneshot: the socket path is in use by another socket")
+	ErrPathInUse = unixsock.ErrInUse
 	// ErrUnsupported is what Install returns on an operating system other
 	// than Linux, darwin and FreeBSD.
 	ErrUnsupported = errors.New("oneshot: not supported on this operating system")
@@ -66,7 +67,7 @@ var installed struct {
 // no file and opens no descriptor that stays. On an error nothing is installed,
 // and an earlier manhole that was to be replaced is still there.
 func Install(o Options) (*Manhole, error) {
-	if !supported {
+	if !unixsock.Supported {
 		return nil, ErrUnsupported
 	}
 	m := &Manhole{

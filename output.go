@@ -10,6 +10,7 @@ import (
 
 	"github.com/gomanhole/oneshot/internal/frame"
 	"github.com/gomanhole/oneshot/internal/plaintext"
+	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
 // writeTimeout is how long a client may take to make room for what it is sent.
@@ -187,7 +188,7 @@ func sendAll(conn *os.File, p []byte, timeout time.Duration) error {
 	err = raw.Write(func(fd uintptr) bool {
 		for len(p) > 0 {
 			var n int
-			if n, sendErr = writeSocket(fd, p); errors.Is(sendErr, syscall.EAGAIN) {
+			if n, sendErr = unixsock.Write(fd, p); errors.Is(sendErr, syscall.EAGAIN) {
 				if !waiting {
 					waiting = true
 					sendErr = conn.SetWriteDeadline(time.Now().Add(timeout))

@@ -16,7 +16,9 @@ import (
 	"github.com/gomanhole/oneshot/internal/frame"
 	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/shellwords"
+	"github.com/gomanhole/oneshot/internal/sigset"
 	"github.com/gomanhole/oneshot/internal/stack"
+	"github.com/gomanhole/oneshot/internal/unixsock"
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
@@ -110,7 +112,7 @@ func (s *Session) begin(client int) {
 	s.script = isScript(client)
 	s.out.wire.framed = s.script
 	if _, ok := s.handler().(Console); ok {
-		_, _ = writeSocket(uintptr(client), s.m.home.Load().greeting) // a new socket has room for it
+		_, _ = unixsock.Write(uintptr(client), s.m.home.Load().greeting) // a new socket has room for it
 	}
 	s.conn = os.NewFile(uintptr(client), "manhole client")
 	s.in.conn, s.out.wire.conn = s.conn, s.conn

@@ -49,7 +49,7 @@ func threadsWith(t *testing.T, mask sigset.Set) (n int) {
 func TestASessionsThreadBlocksTheSigmask(t *testing.T) {
 	asked := sigset.Of(syscall.SIGUSR1, syscall.SIGWINCH, syscall.SIGTERM, syscall.SIGPROF)
 	got := sigset.Of(syscall.SIGUSR1, syscall.SIGWINCH)
-	m := install(t, Options{Sigmask: &asked})
+	m := install(t, Options{Sigmask: (*SignalSet)(&asked)})
 	require.NotContains(t, blockedOnThreads(t), got)
 	c := m.enter(t)
 	require.Contains(t, blockedOnThreads(t), got)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gomanhole/oneshot/internal/sigset"
+	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
 // TerminatePolicy says what follows when SIGTERM, SIGINT or SIGHUP comes while
@@ -160,7 +161,7 @@ func (g *guard) unhold() {
 }
 
 // own is called once the socket has been made, before it is moved.
-func (g *guard) own(id inode, ln *listener) {
+func (g *guard) own(id unixsock.ID, ln *unixsock.Listener) {
 	if g.trap != nil {
 		g.trap.own(id, ln)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/gomanhole/oneshot/internal/unixsock"
 	"golang.org/x/sys/unix"
 )
 
@@ -44,8 +45,8 @@ type trapState struct {
 	fired atomic.Uint64 // bit n-1: signal n came
 
 	old  [int(syscall.SIGTERM) + 1]uintptr // the handlers to go on with
-	path [maxSocketPath + 1]byte           // where the socket stands, NUL at the end
-	tmp  [maxSocketPath + 1]byte           // where it stood before
+	path [unixsock.MaxPath + 1]byte        // where the socket stands, NUL at the end
+	tmp  [unixsock.MaxPath + 1]byte        // where it stood before
 }
 
 var (
@@ -112,8 +113,8 @@ func (t *trap) arm(pid int, path, tmp string) {
 	t.set()
 }
 
-func setPath(to *[maxSocketPath + 1]byte, path string) {
-	n := copy(to[:maxSocketPath], path)
+func setPath(to *[unixsock.MaxPath + 1]byte, path string) {
+	n := copy(to[:unixsock.MaxPath], path)
 	clear(to[n:])
 }
 
@@ -151,11 +152,11 @@ func (t *trap) unhold() {
 }
 
 // own tells the trap which file is to be removed, and whom to wake.
-func (t *trap) own(id inode, ln *listener) {
+func (t *trap) own(id unixsock.ID, ln *unixsock.Listener) {
 	s := &theTrap
-	atomic.StoreInt32(&s.ln, int32(ln.fd))
-	atomic.StoreUint64(&s.dev, id.dev)
-	atomic.StoreUint64(&s.ino, id.ino)
+	atomic.StoreInt32(&s.ln, int32(ln.FD))
+	atomic.StoreUint64(&s.dev, id.Dev)
+	atomic.StoreUint64(&s.ino, id.Ino)
 }
 
 // disarm makes the handlers harmless and waits for those that are running:
