@@ -27,7 +27,11 @@ func (w *window) publish() (err error) {
 	if unixsock.IsAbstract(path) { // there is no file, and nothing to move or remove
 		tmp, path = "", ""
 	}
-	w.guard.arm(w.home.proc.pid, path, tmp)
+	if err := w.guard.arm(w.home.proc.pid, path, tmp); err != nil {
+		w.reason = err
+		close(w.over)
+		return err
+	}
 	var ln *unixsock.Listener
 	err = os.ErrClosed // if a signal has come already
 	if w.guard.hold() {
@@ -39,13 +43,12 @@ func (w *window) publish() (err error) {
 	}
 	w.guard.unhold()
 	if err != nil {
-		if ln != nil {
-			if tmp != "" {
-				_ = w.removeOwn(tmp) // what was exchanged for it stays if it could not be put back
-			}
+		if ln != nil && tmp != "" {
+			_ = w.removeOwn(tmp) // what was exchanged for it stays if it could not be put back
+		}
+		if idle := w.guard.disarm(); idle && ln != nil {
 			ln.Close()
 		}
-		w.guard.disarm()
 		if sig := w.guard.fired(); sig != 0 {
 			err = closedBy{sig} // which has removed the socket on its way
 		} else if step := nextStep(err, w.home); step != "" {

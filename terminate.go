@@ -1,6 +1,7 @@
 package oneshot
 
 import (
+	"errors"
 	"os"
 	"os/signal"
 	"sync"
@@ -143,10 +144,11 @@ func (g *guard) post(sigs []syscall.Signal, onSignal func(syscall.Signal)) {
 }
 
 // arm is called before the socket is made at tmp, to be moved to path.
-func (g *guard) arm(pid int, path, tmp string) {
-	if g.trap != nil {
-		g.trap.arm(pid, path, tmp)
+func (g *guard) arm(pid int, path, tmp string) error {
+	if g.trap != nil && !g.trap.arm(pid, path, tmp) {
+		return errors.New("the handler of an earlier signal has not returned; the file system of the path hangs")
 	}
+	return nil
 }
 
 // hold is called before the socket is made, and unhold when it has its path or
@@ -163,16 +165,14 @@ func (g *guard) unhold() {
 // own is called once the socket has been made, before it is moved.
 func (g *guard) own(id unixsock.ID, ln *unixsock.Listener) {
 	if g.trap != nil {
-		g.trap.own(id, ln)
+		g.trap.own(id, ln.FD)
 	}
 }
 
-// disarm is called once the socket is gone, before its descriptor is closed.
-func (g *guard) disarm() {
-	if g.trap != nil {
-		g.trap.disarm()
-	}
-}
+// disarm is called once the socket is gone, before its descriptor is closed. If
+// it returns false the descriptor must stay open, since a signal handler that
+// hangs may still use it.
+func (g *guard) disarm() bool { return g.trap == nil || g.trap.disarm() }
 
 // fired is the signal that has sprung the trap and removed the socket, 0 if
 // none has.

@@ -92,7 +92,7 @@ func (w *window) shutLocked(reason error) bool {
 	close(w.over)
 	if w.ln != nil {
 		w.unlink()
-		w.guard.disarm()           // it knows the descriptor
+		idle := w.guard.disarm()   // it knows the descriptor
 		if !w.home.proc.isThis() { // the clients are the parent's
 			w.ln.Abandon()
 			return true
@@ -100,7 +100,11 @@ func (w *window) shutLocked(reason error) bool {
 		w.ln.TurnAway(func(client int) {
 			w.m.dismiss(client, "oneshot: too late, the window is closed: "+reason.Error()+"\n")
 		})
-		w.ln.Close()
+		if idle {
+			w.ln.Close()
+		} else {
+			w.m.log.warn("a signal handler has not returned, since the file system of the path hangs; a descriptor stays open", "path", w.home.path)
+		}
 	}
 	return true
 }
