@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/gomanhole/oneshot/internal/sigset"
+	"github.com/gomanhole/oneshot/internal/trap"
 	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
@@ -37,7 +38,7 @@ type Manhole struct {
 	log       asyncLog
 	sigThread sigThread
 	notice    notice
-	trap      *trap          // nil: windows are guarded by signal.Notify
+	trap      *trap.Trap     // nil: windows are guarded by signal.Notify
 	quit      chan struct{}  // closed by Uninstall
 	signals   chan os.Signal // OneshotOn comes here
 	activates chan os.Signal // and ActivateOn here
@@ -236,7 +237,7 @@ func (m *Manhole) undo() {
 		m.trigger.close()
 	}
 	if m.trap != nil {
-		m.trap.release()
+		m.trap.Release()
 	}
 	m.notice.remove()
 }

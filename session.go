@@ -18,6 +18,7 @@ import (
 	"github.com/gomanhole/oneshot/internal/shellwords"
 	"github.com/gomanhole/oneshot/internal/sigset"
 	"github.com/gomanhole/oneshot/internal/stack"
+	"github.com/gomanhole/oneshot/internal/threadroom"
 	"github.com/gomanhole/oneshot/internal/unixsock"
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
@@ -202,7 +203,7 @@ func (m *Manhole) forget(s *Session) {
 func (s *Session) run() {
 	m := s.m
 	m.log.info("session open", "pid", s.cred.PID, "uid", s.cred.UID, "gid", s.cred.GID)
-	err := checkThreads()
+	err := threadroom.Check()
 	if err == nil {
 		defer blockSignals(sigset.Set(*m.opts.Sigmask))()
 	}

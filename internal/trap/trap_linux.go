@@ -3,7 +3,7 @@
 // Package trap removes the socket of an open window from inside the handler of a
 // signal that may end the process. It knows the path and the descriptor that it
 // is given, and nothing of windows.
-package oneshot
+package trap
 
 import (
 	"runtime"
@@ -60,17 +60,17 @@ var (
 // trapHandlerPC returns the address of the handler (trap_linux_*.s).
 func trapHandlerPC() uintptr
 
-// trap is a manhole's use of theTrap.
-type trap struct {
+// Trap is a manhole's use of theTrap.
+type Trap struct {
 	sigs    []syscall.Signal
 	earlier []action // by signal: what was there before
 	seen    uint32   // signals that are no reason to wait any more
 	mask    unix.Sigset_t
 }
 
-// newTrap takes the trap; nil if it is taken, or if one of the signals has no
+// New takes the trap; nil if it is taken, or if one of the signals has no
 // handler, as where Go is a library in somebody else's program.
-func newTrap(sigs []syscall.Signal) *trap {
+func New(sigs []syscall.Signal) *Trap {
 	if !trapLock.TryLock() {
 		return nil
 	}
@@ -80,7 +80,7 @@ func newTrap(sigs []syscall.Signal) *trap {
 			return nil
 		}
 	}
-	t := &trap{sigs: sigs, earlier: make([]action, len(sigs)), seen: theTrap.seen.Load()}
+	t := &Trap{sigs: sigs, earlier: make([]action, len(sigs)), seen: theTrap.seen.Load()}
 	t.set()
 	return t
 }
@@ -89,7 +89,7 @@ func newTrap(sigs []syscall.Signal) *trap {
 // the program may have made them so, or not any more, since the last time. The
 // handler of somebody else that came after ours stays too: it may go on with
 // ours, which must not go on with it.
-func (t *trap) set() {
+func (t *Trap) set() {
 	for i, sig := range t.sigs {
 		act, err := getAction(sig)
 		if err != nil || act.handler <= sigIgnore || act.handler == trapHandlerPC() {
@@ -105,10 +105,10 @@ func (t *trap) set() {
 	}
 }
 
-// arm prepares for a socket that will be made at tmp and moved to path. It
+// Arm prepares for a socket that will be made at tmp and moved to path. It
 // returns false if a handler that disarm has waited for in vain has still not
 // returned; the trap cannot be used then.
-func (t *trap) arm(pid int, path, tmp string) bool {
+func (t *Trap) Arm(pid int, path, tmp string) bool {
 	s := &theTrap
 	if !idle() {
 		return false
@@ -127,12 +127,12 @@ func setPath(to *[unixsock.MaxPath + 1]byte, path string) {
 	clear(to[n:])
 }
 
-// hold blocks the signals on this thread, so that a handler can wait for it on
+// Hold blocks the signals on this thread, so that a handler can wait for it on
 // another, and makes handlers wait from then on. They count the signal first and
 // look second, hold does it the other way round: one of the two sees the other.
 // Of a signal that came before, the process may be dying just now; hold gives it
 // the time. It returns false if a signal came since arm.
-func (t *trap) hold() bool {
+func (t *Trap) Hold() bool {
 	runtime.LockOSThread()
 	var set unix.Sigset_t
 	for _, sig := range t.sigs {
@@ -151,29 +151,29 @@ func (t *trap) hold() bool {
 		t.seen = seen
 		time.Sleep(dyingTime)
 	}
-	return t.fired() == 0
+	return t.Fired() == 0
 }
 
-func (t *trap) unhold() {
+func (t *Trap) Unhold() {
 	theTrap.held.Store(0)
 	_ = unix.PthreadSigmask(unix.SIG_SETMASK, &t.mask, nil)
 	runtime.UnlockOSThread()
 }
 
-// own tells the handlers which file they may remove, and which listening socket
+// Own tells the handlers which file they may remove, and which listening socket
 // they shut down to wake the goroutine that accepts.
-func (t *trap) own(id unixsock.ID, ln int) {
+func (t *Trap) Own(id unixsock.ID, ln int) {
 	s := &theTrap
 	atomic.StoreInt32(&s.ln, int32(ln))
 	atomic.StoreUint64(&s.dev, id.Dev)
 	atomic.StoreUint64(&s.ino, id.Ino)
 }
 
-// disarm makes the handlers harmless, and waits for those that are running: they
+// Disarm makes the handlers harmless, and waits for those that are running: they
 // may be about to use the path or the descriptor. A handler takes microseconds,
 // unless the file system of the path hangs. If one has not returned in time,
-// disarm returns false: the descriptor must stay open.
-func (t *trap) disarm() bool {
+// Disarm returns false: the descriptor must stay open.
+func (t *Trap) Disarm() bool {
 	theTrap.armed.Store(0)
 	return idle()
 }
@@ -200,8 +200,8 @@ func idle() bool {
 // systems without a trap. It is for tests of what is used there.
 func Disable() { trapLock.Lock() }
 
-// fired returns a signal that came, 0 if none did.
-func (t *trap) fired() syscall.Signal {
+// Fired returns a signal that came, 0 if none did.
+func (t *Trap) Fired() syscall.Signal {
 	fired := theTrap.fired.Load()
 	for _, sig := range t.sigs {
 		if fired&(1<<(sig-1)) != 0 {
@@ -211,9 +211,9 @@ func (t *trap) fired() syscall.Signal {
 	return 0
 }
 
-// release takes the handler out again, where nobody has set another, and gives
+// Release takes the handler out again, where nobody has set another, and gives
 // the trap back. Who has kept our handler to go on with may do so for ever.
-func (t *trap) release() {
+func (t *Trap) Release() {
 	for i, sig := range t.sigs {
 		if act, err := getAction(sig); err == nil && act.handler == trapHandlerPC() {
 			_, _ = setAction(sig, t.earlier[i])

@@ -1,7 +1,7 @@
 //go:build amd64 || arm64
 
 // Package threadroom finds out whether the process may have a few more threads.
-package oneshot
+package threadroom
 
 import (
 	"errors"
@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// checkThreads returns an error if the process may not have four more threads.
+// Check returns an error if the process may not have four more threads.
 // A session locks one thread to its goroutine. The runtime starts another in its
 // place, and may need a third one to do so. If it cannot have a thread it ends the
 // program (newosproc in the runtime's os_linux.go), which is worse than no session.
@@ -22,7 +22,7 @@ import (
 // It is not certain which limit applies, so checkThreads creates the threads. They
 // end at once. Each runs on the stack of its creator, which is suspended meanwhile
 // (CLONE_VFORK), with every signal blocked.
-func checkThreads() error {
+func Check() error {
 	const atOnce = 4
 	runtime.LockOSThread() // the mask is the thread's
 	defer runtime.UnlockOSThread()
