@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/gomanhole/oneshot/internal/ours"
 )
 
 // activate opens a window, or starts the timeout of the open one again, which
@@ -51,7 +53,7 @@ func (w *window) live() {
 		if m.undone {
 			next.shut(errUninstalled)
 		}
-		go func() { next.live() }()
+		ours.Go(next.live)
 	}
 	m.mu.Unlock()
 	close(w.done)
@@ -84,7 +86,7 @@ func (m *Manhole) Oneshot(ctx context.Context) error {
 		return err
 	}
 	if mine {
-		go func() { w.live() }()
+		ours.Go(w.live)
 	}
 	select {
 	case <-w.done:
@@ -140,7 +142,7 @@ func (m *Manhole) Activate() error {
 	}
 	a := &activation{over: make(chan struct{}), ended: make(chan struct{})}
 	m.active = a
-	go func() { m.stayActive(a) }()
+	ours.Go(func() { m.stayActive(a) })
 	return nil
 }
 
@@ -200,7 +202,7 @@ func (m *Manhole) windows(a *activation) error {
 			return err
 		}
 		if mine {
-			go func() { w.live() }()
+			ours.Go(w.live)
 		}
 		select {
 		case <-w.done:

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/ours"
+
 	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
@@ -69,7 +71,7 @@ func (l *asyncLog) start() {
 	defer l.mu.Unlock()
 	if len(l.queue) > 0 && l.idle == nil {
 		l.idle = make(chan struct{})
-		go func() { l.drain() }()
+		ours.Go(l.drain)
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/gomanhole/oneshot/internal/ours"
+
 	"github.com/gomanhole/oneshot/internal/sigset"
 	"github.com/gomanhole/oneshot/internal/trap"
 	"github.com/gomanhole/oneshot/internal/unixsock"
@@ -133,7 +135,7 @@ func Install(o Options) (*Manhole, error) {
 
 func (m *Manhole) startReceiver() {
 	m.receiver.Add(1)
-	go func() { m.receive() }()
+	ours.Go(m.receive)
 }
 
 // receive is the receiver: it waits for the signal where the program does not.
@@ -275,7 +277,7 @@ func (m *Manhole) Handle(sig os.Signal) bool {
 func (m *Manhole) open() bool {
 	w, mine, err := m.activate()
 	if mine {
-		go func() { w.live() }()
+		ours.Go(w.live)
 	}
 	return err == nil
 }

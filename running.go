@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"runtime/debug"
 	"time"
+
+	"github.com/gomanhole/oneshot/internal/ours"
 )
 
 // How a session runs one command, and stops it.
@@ -39,7 +41,7 @@ func (s *Session) do(cmd *Command, args []string) error {
 
 	view := &Session{core: s.core, ctx: ctx, out: &output{wire: s.out.wire}}
 	ended := make(chan error, 1)
-	go func() { view.perform(ctx, cmd, args, ended) }()
+	ours.Go(func() { view.perform(ctx, cmd, args, ended) })
 
 	if err, over := view.await(ctx, cmd, ended); over {
 		return whyStopped(ctx, err)

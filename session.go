@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/ours"
+
 	"github.com/gomanhole/oneshot/internal/frame"
 	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/shellwords"
@@ -208,7 +210,7 @@ func (s *Session) run() {
 		defer blockSignals(sigset.Set(*m.opts.Sigmask))()
 	}
 	read := make(chan struct{})
-	go func() { s.read(read) }()
+	ours.Go(func() { s.read(read) })
 	if err == nil {
 		err = s.serve()
 	} else {
@@ -290,7 +292,7 @@ func (s *Session) serve() (err error) {
 	own := &Command{Name: "the handler", Run: func(ctx context.Context, s *Session, _ []string) error {
 		return s.handler().Serve(ctx, s)
 	}}
-	go func() { s.perform(s.ctx, own, nil, ended) }()
+	ours.Go(func() { s.perform(s.ctx, own, nil, ended) })
 	select {
 	case err := <-ended:
 		return err

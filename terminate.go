@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/ours"
+
 	"github.com/gomanhole/oneshot/internal/sigset"
 	"github.com/gomanhole/oneshot/internal/trap"
 	"github.com/gomanhole/oneshot/internal/unixsock"
@@ -130,7 +132,9 @@ func (g *guard) post(sigs []syscall.Signal, onSignal func(syscall.Signal)) {
 		g.posts = append(g.posts, post{sig, c, p.subscribe(c, sig, maxProbes)})
 	}
 	g.closed = make(chan struct{})
-	g.wg.Go(func() {
+	g.wg.Add(1)
+	ours.Go(func() {
+		defer g.wg.Done()
 		var sig os.Signal
 		select {
 		case sig = <-cases[0]:

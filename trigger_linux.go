@@ -18,6 +18,8 @@ import (
 	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/unixsock"
 	"golang.org/x/sys/unix"
+
+	"github.com/gomanhole/oneshot/internal/ours"
 )
 
 // trigger watches the trigger file. The kernel turns a write to it into a signal
@@ -164,7 +166,7 @@ func (t *trigger) watchFile() error {
 // drain takes what the kernel has to say, without waiting, and has somebody look
 // if it concerns the file. It reports whether there was anything: if not, the
 // signal is somebody else's.
-func (t *trigger) drain() (ours bool) {
+func (t *trigger) drain() (mine bool) {
 	t.reading.Lock()
 	defer t.reading.Unlock()
 	if t.closed {
@@ -178,7 +180,7 @@ func (t *trigger) drain() (ours bool) {
 		if err != nil || n < unix.SizeofInotifyEvent {
 			break
 		}
-		ours = true
+		mine = true
 		for at := 0; at+unix.SizeofInotifyEvent <= n; {
 			e := (*unix.InotifyEvent)(unsafe.Pointer(&buf[at]))
 			at += unix.SizeofInotifyEvent + int(e.Len)
@@ -196,9 +198,9 @@ func (t *trigger) drain() (ours bool) {
 	if written || moved {
 		t.looking.Add(1)
 		// A file system may hang, which must not hold up who waits for signals.
-		go func() { t.look(written, moved, dead) }()
+		ours.Go(func() { t.look(written, moved, dead) })
 	}
-	return ours
+	return mine
 }
 
 // look reads the file, and opens the manhole if it names this process.

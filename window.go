@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/ours"
+
 	"github.com/gomanhole/oneshot/internal/sigset"
 	"github.com/gomanhole/oneshot/internal/unixsock"
 	"github.com/gomanhole/oneshot/internal/vitals"
@@ -287,11 +289,11 @@ func (m *Manhole) dismiss(client int, line string) {
 		return
 	}
 	m.dismissing.Add(1)
-	go func() {
+	ours.Go(func() {
 		defer m.dismissing.Add(-1)
 		defer f.Close()
 		_, _ = io.CopyN(io.Discard, f, maxLine) // the deadline ends it, if not the client
-	}()
+	})
 }
 
 const (
