@@ -178,14 +178,14 @@ func (m *Manhole) stays() time.Duration {
 // stayActive is the goroutine of an activation.
 func (m *Manhole) stayActive(a *activation) {
 	defer close(a.ended)
-	m.log.info("activated", "path", m.Path(), "idle timeout", m.opts.IdleTimeout)
+	m.log.Info("activated", "path", m.Path(), "idle timeout", m.opts.IdleTimeout)
 	why := m.windows(a)
 	m.mu.Lock()
 	if m.active == a { // it ends by itself
 		m.active = nil
 	}
 	m.mu.Unlock()
-	m.log.info("deactivated", "path", m.Path(), "reason", why)
+	m.log.Info("deactivated", "path", m.Path(), "reason", why)
 }
 
 // windows opens window after window, until it returns why there is no other.

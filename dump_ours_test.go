@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gomanhole/oneshot/internal/stack"
+	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 // stuckLogger is a logger that does not return until it is let go.
@@ -32,7 +33,7 @@ func (h stuckLogger) Handle(context.Context, slog.Record) error {
 // activation, an open window, a session with a command and with the standard
 // error, and a log that is stuck.
 func TestADumpShowsNoGoroutineOfTheManhole(t *testing.T) {
-	release, letGo := gate(t)
+	release, letGo := testwait.Gate(t)
 	m := install(t, Options{
 		OneshotOn: syscall.SIGUSR2,
 		Logger:    slog.New(stuckLogger{slog.DiscardHandler, release}),

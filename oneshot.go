@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/gomanhole/oneshot/internal/asynclog"
 	"github.com/gomanhole/oneshot/internal/ours"
 
 	"github.com/gomanhole/oneshot/internal/sigset"
@@ -37,7 +38,7 @@ type Manhole struct {
 	opts      Options // with the defaults filled in
 	commands  []*Command
 	home      atomic.Pointer[home]
-	log       asyncLog
+	log       asynclog.Log
 	sigThread sigThread
 	notice    notice
 	trap      *trap.Trap     // nil: windows are guarded by signal.Notify
@@ -75,7 +76,7 @@ func Install(o Options) (*Manhole, error) {
 	}
 	m := &Manhole{
 		opts: o.withDefaults(),
-		log:  asyncLog{logger: o.Logger},
+		log:  asynclog.Log{Logger: o.Logger},
 		quit: make(chan struct{}),
 	}
 	if err := checkSignals(o); err != nil {
@@ -128,7 +129,7 @@ func Install(o Options) (*Manhole, error) {
 	}
 	installed.m = m
 	if why := replaceable(home.path); why != "" {
-		m.log.warn("another user can put a socket in place of the manhole's", "path", home.path, "reason", why)
+		m.log.Warn("another user can put a socket in place of the manhole's", "path", home.path, "reason", why)
 	}
 	return m, nil
 }
@@ -215,7 +216,7 @@ func (m *Manhole) Uninstall() error {
 	}
 	installed.m = nil
 	m.undo()
-	m.log.flush(flushTime)
+	m.log.Flush(flushTime)
 	return nil
 }
 

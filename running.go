@@ -62,7 +62,7 @@ func (s *Session) giveTime(ctx context.Context, cmd *Command, ended <-chan error
 		if s.fate.CompareAndSwap(0, fateLeft) {
 			s.m.leftBehind.Add(1)
 		}
-		s.m.log.warn("a command does not stop and was left behind", "command", cmd.label(), "pid", s.cred.PID)
+		s.m.log.Warn("a command does not stop and was left behind", "command", cmd.label(), "pid", s.cred.PID)
 		return fmt.Errorf("%s: %w, but it does not stop; it was left running", cmd.label(), context.Cause(ctx))
 	}
 }

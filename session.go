@@ -204,7 +204,7 @@ func (m *Manhole) forget(s *Session) {
 // a command that does not stop.
 func (s *Session) run() {
 	m := s.m
-	m.log.info("session open", "pid", s.cred.PID, "uid", s.cred.UID, "gid", s.cred.GID)
+	m.log.Info("session open", "pid", s.cred.PID, "uid", s.cred.UID, "gid", s.cred.GID)
 	err := threadroom.Check()
 	if err == nil {
 		defer blockSignals(sigset.Set(*m.opts.Sigmask))()
@@ -230,7 +230,7 @@ func (s *Session) run() {
 	if err != nil {
 		args = append(args, "reason", err)
 	}
-	m.log.info("session closed", args...)
+	m.log.Info("session closed", args...)
 	m.forget(s)
 	close(s.done)
 }
@@ -271,7 +271,7 @@ func (s *Session) serve() (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("panic: %v", v)
-			s.m.log.error("the session failed", "err", err, "stack", string(debug.Stack()))
+			s.m.log.Error("the session failed", "err", err, "stack", string(debug.Stack()))
 		}
 	}()
 	if s.m.opts.RedirectStderr && !s.script {
@@ -304,7 +304,7 @@ func (s *Session) serve() (err error) {
 // note puts a command line into the history and the log.
 func (c *core) note(text string) {
 	text = plaintext.Line(text)
-	c.m.log.info("command", "line", plaintext.Clip(text, 200), "pid", c.cred.PID, "uid", c.cred.UID)
+	c.m.log.Info("command", "line", plaintext.Clip(text, 200), "pid", c.cred.PID, "uid", c.cred.UID)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.history) == maxHistory {

@@ -232,17 +232,17 @@ func (g *guard) pass(p post) {
 		}
 		raise = now == subscriberNone
 		if now == subscriberUnknown {
-			m.log.warn("cannot tell whether the program handles the signal; if it does not, send the signal again",
+			m.log.Warn("cannot tell whether the program handles the signal; if it does not, send the signal again",
 				"signal", sigset.Name(p.sig))
 		}
 	}
 	if !raise || !m.home.Load().proc.isThis() {
 		return
 	}
-	m.log.flush(flushTime)
+	m.log.Flush(flushTime)
 	// Unhandled, the runtime lets the process die of it (dieFromSignal).
 	if err := sigset.Raise(p.sig); err != nil {
-		m.log.error("could not raise the signal again", "signal", sigset.Name(p.sig), "err", err)
+		m.log.Error("could not raise the signal again", "signal", sigset.Name(p.sig), "err", err)
 	}
 }
 

@@ -219,7 +219,7 @@ func (t *trigger) look(written, moved bool, dead []int) {
 				_, _ = unix.InotifyRmWatch(t.fd, uint32(t.file)) // it may be gone with its file
 			}
 			if err := t.watchFile(); err != nil {
-				t.m.log.warn("the trigger file is not watched any more", "path", t.path, "err", err)
+				t.m.log.Warn("the trigger file is not watched any more", "path", t.path, "err", err)
 				return
 			}
 			fresh = t.file >= 0
@@ -245,13 +245,13 @@ func (t *trigger) fire(except int64) (when int64) {
 		return 0
 	}
 	if err != nil {
-		t.m.log.warn("the trigger file is ignored", "err", err)
+		t.m.log.Warn("the trigger file is ignored", "err", err)
 		return 0
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, 64))
 	if err != nil {
-		t.m.log.warn("the trigger file is ignored", "err", err)
+		t.m.log.Warn("the trigger file is ignored", "err", err)
 		return 0
 	}
 	if info, err := f.Stat(); err == nil {
@@ -266,18 +266,18 @@ func (t *trigger) fire(except int64) (when int64) {
 	}
 	pid, err := strconv.ParseUint(word, 10, 31)
 	if err != nil {
-		t.m.log.warn("the trigger file is ignored: it does not hold one pid", "path", t.path, "content", plaintext.Line(plaintext.Clip(word, 40)))
+		t.m.log.Warn("the trigger file is ignored: it does not hold one pid", "path", t.path, "content", plaintext.Line(plaintext.Clip(word, 40)))
 		return 0
 	}
 	if proc := t.m.home.Load().proc; int(pid) != proc.pid || !proc.isThis() {
-		t.m.log.info("the trigger file names another process", "path", t.path, "pid", pid)
+		t.m.log.Info("the trigger file names another process", "path", t.path, "pid", pid)
 		return when
 	}
 	if when != 0 && when == t.done {
 		return when // the kernel tells of each write, but this look may have seen the next one
 	}
 	t.done = when
-	t.m.log.info("the trigger file names this process", "path", t.path)
+	t.m.log.Info("the trigger file names this process", "path", t.path)
 	t.m.open()
 	return when
 }

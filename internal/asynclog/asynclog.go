@@ -1,4 +1,6 @@
-package oneshot
+// Package asynclog hands log records to the program's logger without ever waiting
+// for it. It knows nothing of what is logged.
+package asynclog
 
 import (
 	"context"
@@ -11,7 +13,6 @@ import (
 	"time"
 
 	"github.com/gomanhole/oneshot/internal/ours"
-
 	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
@@ -19,11 +20,12 @@ import (
 // comes then is counted and dropped.
 const maxQueued = 256
 
-// asyncLog hands records to a slog.Logger without ever waiting for it: the
-// logger may write to a pipe that nobody reads, or need a lock that the program
-// never gives back. There is a goroutine only while there are records.
-type asyncLog struct {
-	logger *slog.Logger // nil: slog.Default() at the time of the record
+// Log hands records to a slog.Logger without ever waiting for it: the logger may
+// write to a pipe that nobody reads, or need a lock that the program never
+// releases. A goroutine exists only while there are records. The methods may be
+// called from any goroutine.
+type Log struct {
+	Logger *slog.Logger // nil: slog.Default() at the time of the record
 
 	mu      sync.Mutex // guards what follows
 	queue   []entry
@@ -36,22 +38,27 @@ type entry struct {
 	record slog.Record
 }
 
-func (l *asyncLog) info(msg string, args ...any)  { l.add(slog.LevelInfo, msg, args) }
-func (l *asyncLog) warn(msg string, args ...any)  { l.add(slog.LevelWarn, msg, args) }
-func (l *asyncLog) error(msg string, args ...any) { l.add(slog.LevelError, msg, args) }
+// Info logs at slog.LevelInfo. The arguments are those of slog.Logger.Info.
+func (l *Log) Info(msg string, args ...any)  { l.add(slog.LevelInfo, msg, args) }
 
-func (l *asyncLog) add(level slog.Level, msg string, args []any) {
-	l.later(time.Now(), level, msg, args...)
-	l.start()
+// Warn logs at slog.LevelWarn.
+func (l *Log) Warn(msg string, args ...any)  { l.add(slog.LevelWarn, msg, args) }
+
+// Error logs at slog.LevelError.
+func (l *Log) Error(msg string, args ...any) { l.add(slog.LevelError, msg, args) }
+
+func (l *Log) add(level slog.Level, msg string, args []any) {
+	l.Later(time.Now(), level, msg, args...)
+	l.Start()
 }
 
-// later queues a record without writing it, for moments in which another
-// goroutine would be in the way; start must follow. The time of a record is when
-// the thing happened, not when the logger had room for it.
-func (l *asyncLog) later(when time.Time, level slog.Level, msg string, args ...any) {
+// Later queues a record without writing it, for moments in which another
+// goroutine would delay something else. A call of Start must follow. The time of
+// the record is when the event happened, not when it is written.
+func (l *Log) Later(when time.Time, level slog.Level, msg string, args ...any) {
 	r := slog.NewRecord(when, level, "oneshot: "+msg, 0)
 	r.Add(args...)
-	logger := l.logger
+	logger := l.Logger
 	if logger == nil {
 		logger = slog.Default()
 	}
@@ -65,8 +72,8 @@ func (l *asyncLog) later(when time.Time, level slog.Level, msg string, args ...a
 	l.queue = append(l.queue, entry{logger, r})
 }
 
-// start has the queue written.
-func (l *asyncLog) start() {
+// Start starts a goroutine that writes the queue, if there is none.
+func (l *Log) Start() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.queue) > 0 && l.idle == nil {
@@ -75,13 +82,13 @@ func (l *asyncLog) start() {
 	}
 }
 
-func (l *asyncLog) drain() {
+func (l *Log) drain() {
 	defer func() {
 		l.mu.Lock()
 		close(l.idle)
 		l.idle = nil
 		l.mu.Unlock()
-		l.start() // for what came meanwhile, or after a handler that has ended this goroutine
+		l.Start() // for what came meanwhile, or after a handler that has ended this goroutine
 	}()
 	for {
 		l.mu.Lock()
@@ -102,8 +109,8 @@ func (l *asyncLog) drain() {
 	}
 }
 
-// write calls the program's handler, whose panic must not end the program: it
-// would not have happened without us.
+// write calls the program's handler. A panic of the handler must not end the
+// program: without the manhole it would not have been called.
 func (e entry) write() {
 	defer func() { _ = recover() }()
 	ctx := context.Background()
@@ -114,10 +121,11 @@ func (e entry) write() {
 }
 
 // surviveSIGPIPE keeps a record from ending the program, until the returned
-// function is called. os.File has the runtime do that if the standard output or
-// error is a pipe that nobody reads any more, unless somebody is notified of
-// SIGPIPE (os/signal). A program that never writes there would live on but for us;
-// what it writes there at the same moment does not end it either.
+// function is called. If nobody reads the pipe at the standard output or error
+// any more, os.File raises SIGPIPE, which ends a program that is not notified of
+// it (os/signal). A program that never writes there would die because of the
+// manhole's log. What the program itself writes there at the same moment does not
+// end it either.
 func surviveSIGPIPE(h slog.Handler) (done func()) {
 	broken := unixsock.HungUp(2)
 	if fmt.Sprintf("%T", h) != "*slog.defaultHandler" { // that has nothing to do with the standard output
@@ -131,8 +139,8 @@ func surviveSIGPIPE(h slog.Handler) (done func()) {
 	return func() { signal.Stop(c) }
 }
 
-// flush waits until all that was logged has been written, at most for d.
-func (l *asyncLog) flush(d time.Duration) {
+// Flush waits until all records have been written, but not longer than d.
+func (l *Log) Flush(d time.Duration) {
 	l.mu.Lock()
 	idle := l.idle
 	l.mu.Unlock()

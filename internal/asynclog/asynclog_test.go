@@ -1,6 +1,6 @@
 //go:build linux || darwin || freebsd
 
-package oneshot
+package asynclog
 
 import (
 	"context"
@@ -30,23 +30,23 @@ func (h stuckHandler) Handle(ctx context.Context, r slog.Record) error {
 
 func TestAStuckLoggerLosesRecordsAndNothingElse(t *testing.T) {
 	var out testwait.Buffer
-	release, letGo := gate(t)
+	release, letGo := testwait.Gate(t)
 	h := stuckHandler{slog.NewTextHandler(&out, nil), make(chan struct{}, 2*maxQueued), release}
-	l := &asyncLog{logger: slog.New(h)}
-	l.info("first")
+	l := &Log{Logger: slog.New(h)}
+	l.Info("first")
 	testwait.Receive(t, h.entered, "the log to write its first record")
 	const lost = 10
 	for range maxQueued + lost {
-		l.warn("more")
+		l.Warn("more")
 	}
 	gaveUp := make(chan struct{})
 	go func() {
-		l.flush(time.Millisecond)
+		l.Flush(time.Millisecond)
 		close(gaveUp)
 	}()
 	testwait.Receive(t, gaveUp, "flush to give up")
 	letGo()
-	l.flush(testwait.Patience)
+	l.Flush(testwait.Patience)
 	require.Equal(t, maxQueued, strings.Count(out.String(), "oneshot: more"))
 	require.Contains(t, out.String(), "records=10")
 }
@@ -56,14 +56,14 @@ type panickingHandler struct{ slog.Handler }
 func (panickingHandler) Handle(context.Context, slog.Record) error { panic("the program's own fault") }
 
 func TestAPanickingLoggerDoesNotEndTheProgram(t *testing.T) {
-	l := &asyncLog{logger: slog.New(panickingHandler{slog.DiscardHandler.WithGroup("x")})}
-	l.error("one")
-	l.error("two")
-	eventually(t, l.written, "the log does not go on")
+	l := &Log{Logger: slog.New(panickingHandler{slog.DiscardHandler.WithGroup("x")})}
+	l.Error("one")
+	l.Error("two")
+	testwait.Eventually(t, l.written, "the log does not go on")
 }
 
 // written reports whether nothing is queued and nobody writes.
-func (l *asyncLog) written() bool {
+func (l *Log) written() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.queue) == 0 && l.idle == nil
@@ -71,13 +71,13 @@ func (l *asyncLog) written() bool {
 
 func TestARecordHasTheTimeOfItsEvent(t *testing.T) {
 	var out testwait.Buffer
-	l := &asyncLog{logger: slog.New(slog.NewJSONHandler(&out, nil))}
+	l := &Log{Logger: slog.New(slog.NewJSONHandler(&out, nil))}
 	queued := time.Now()
-	l.later(queued, slog.LevelInfo, "window open")
+	l.Later(queued, slog.LevelInfo, "window open")
 	for !time.Now().After(queued.Add(time.Millisecond)) { // the clock is to go on, which ends it
 	}
-	l.start()
-	l.flush(testwait.Patience)
+	l.Start()
+	l.Flush(testwait.Patience)
 	_, rest, _ := strings.Cut(out.String(), `"time":"`)
 	stamp, _, _ := strings.Cut(rest, `"`)
 	logged, err := time.Parse(time.RFC3339Nano, stamp)
@@ -89,10 +89,10 @@ func TestTheDefaultLoggerIsTheOneOfTheMoment(t *testing.T) {
 	var out testwait.Buffer
 	before := slog.Default()
 	defer slog.SetDefault(before)
-	l := &asyncLog{}
+	l := &Log{}
 	slog.SetDefault(slog.New(slog.NewTextHandler(&out, nil)))
-	l.info("hello")
-	l.flush(testwait.Patience)
+	l.Info("hello")
+	l.Flush(testwait.Patience)
 	require.Contains(t, out.String(), "oneshot: hello")
 }
 
@@ -102,11 +102,11 @@ func (exitingHandler) Handle(context.Context, slog.Record) error { runtime.Goexi
 
 func TestALoggerThatEndsItsGoroutine(t *testing.T) {
 	var out testwait.Buffer
-	l := &asyncLog{logger: slog.New(exitingHandler{slog.NewTextHandler(&out, nil)})}
-	l.info("one")
-	l.info("two")
-	l.flush(testwait.Patience)
-	l.logger = slog.New(slog.NewTextHandler(&out, nil))
-	l.info("three")
-	eventually(t, func() bool { return strings.Contains(out.String(), "oneshot: three") }, "the log has ended")
+	l := &Log{Logger: slog.New(exitingHandler{slog.NewTextHandler(&out, nil)})}
+	l.Info("one")
+	l.Info("two")
+	l.Flush(testwait.Patience)
+	l.Logger = slog.New(slog.NewTextHandler(&out, nil))
+	l.Info("three")
+	testwait.Eventually(t, func() bool { return strings.Contains(out.String(), "oneshot: three") }, "the log has ended")
 }
