@@ -39,10 +39,10 @@ type entry struct {
 }
 
 // Info logs at slog.LevelInfo. The arguments are those of slog.Logger.Info.
-func (l *Log) Info(msg string, args ...any)  { l.add(slog.LevelInfo, msg, args) }
+func (l *Log) Info(msg string, args ...any) { l.add(slog.LevelInfo, msg, args) }
 
 // Warn logs at slog.LevelWarn.
-func (l *Log) Warn(msg string, args ...any)  { l.add(slog.LevelWarn, msg, args) }
+func (l *Log) Warn(msg string, args ...any) { l.add(slog.LevelWarn, msg, args) }
 
 // Error logs at slog.LevelError.
 func (l *Log) Error(msg string, args ...any) { l.add(slog.LevelError, msg, args) }
