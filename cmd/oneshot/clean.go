@@ -92,7 +92,7 @@ func (c *cleaner) clean() error {
 
 // cleanFile removes a file if it may, and prints what it has done.
 func (c *cleaner) cleanFile(name string) error {
-	path := display.Escape(filepath.Join(c.dir, name))
+	path := display.EscapeLine(filepath.Join(c.dir, name))
 	kept, err := c.remove(name)
 	switch {
 	case errors.Is(err, unix.ENOENT): // somebody else has removed it

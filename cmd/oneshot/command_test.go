@@ -136,7 +136,7 @@ func TestManyClientsAtOnce(t *testing.T) {
 
 // After Uninstall the signal may mean something else, so the client must not send it
 // again.
-func TestNoSignalAfterUninstall(t *testing.T) {
+func TestAProgramThatUninstallsMeanwhile(t *testing.T) {
 	cmd := testwait.Command(t, os.Args[0])
 	cmd.Env = append(os.Environ(), programEnv+"=uninstalls")
 	out, err := cmd.StdoutPipe()

@@ -81,11 +81,7 @@ func inNamespaces(t *testing.T, flags ...string) int {
 	require.NoError(t, err)
 	defer self.Close()
 	cmd.ExtraFiles = []*os.File{self}
-	out, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	clienttest.Start(t, cmd)
-	clienttest.ReadReady(t, out)
-	pid := cmd.Process.Pid
+	pid := clienttest.StartReady(t, cmd)
 	if below := children(t, pid); len(below) > 0 { // unshare --fork
 		pid = below[0]
 		t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
@@ -141,10 +137,7 @@ func TestAPlantedSocket(t *testing.T) {
 	}
 	victim := as(alice, binary)
 	victim.Env = append(os.Environ(), programEnv+"=installed")
-	out, err := victim.StdoutPipe()
-	require.NoError(t, err)
-	clienttest.Start(t, victim)
-	clienttest.ReadReady(t, out)
+	clienttest.StartReady(t, victim)
 	path := fmt.Sprintf("/tmp/manhole-%d", victim.Process.Pid)
 
 	trap := as(mallory, binary)

@@ -68,6 +68,8 @@ func (d *dialog) add(p []byte) (unfinished bool) {
 	for len(p) > 0 {
 		var full bool
 		p, full = d.text.add(p)
+		// Remove prompts that a line typed ahead has answered already. Without such a
+		// line, remove those that another prompt follows.
 		for d.text.cutPrompt(len(d.ahead) == 0) {
 			shown = d.appendAhead(shown)
 		}

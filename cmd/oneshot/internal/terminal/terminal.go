@@ -187,7 +187,7 @@ func (d *dialog) watch(signals <-chan os.Signal) {
 			case d.continued <- struct{}{}:
 			default:
 			}
-			d.tty.makeRaw() // if the stop was not ours, nobody else does it
+			d.tty.makeRaw() // after a stop by another signal, suspend does not do it
 			d.keyboard.redraw()
 		}
 		d.tty.batched(func() { _ = d.editor.SetSize(d.tty.size()) })

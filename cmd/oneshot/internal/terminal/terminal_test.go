@@ -247,7 +247,7 @@ func socketPair(t *testing.T) *os.File {
 	return one
 }
 
-func TestProgramCannotControlTheTerminal(t *testing.T) {
+func TestTheProgramCannotTouchTheTerminal(t *testing.T) {
 	p, s := startFake(t)
 	s.says("a\x1b]0;title\x07b\x1b[2Jc\rd\xc2\x9be\xff\tf\u202eg ü\n>>> ")
 	p.sees("\n>>> ")
