@@ -1,6 +1,6 @@
-//go:build unix
+//go:build linux
 
-package main
+package terminal
 
 import (
 	"errors"
@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// read reads the keys.
-func (d *dialog) read() {
+// readKeys reads the keyboard until the dialog ends.
+func (d *dialog) readKeys() {
 	var filter keyFilter
 	buf := make([]byte, 1<<10)
 	for {
@@ -18,7 +18,7 @@ func (d *dialog) read() {
 		switch {
 		case errors.Is(err, errStopped):
 			return
-		case errors.Is(err, io.EOF): // as Ctrl-D
+		case errors.Is(err, io.EOF): // the same as Ctrl-D
 			d.leave()
 			return
 		case err != nil:
@@ -51,14 +51,15 @@ func (d *dialog) read() {
 	}
 }
 
-// interrupt stops what runs in the session, and throws the line away.
+// interrupt stops the running command of the session and drops the line.
 func (d *dialog) interrupt() {
 	d.interrupted.Store(true)
-	d.send.interrupt()
+	d.sender.interrupt()
 	d.keyboard.dropLine()
 }
 
-// leave sends the end of the input. The rest of what the session says is shown.
+// leave sends the end of the input. The session may still send output, which is
+// shown.
 func (d *dialog) leave() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -67,16 +68,16 @@ func (d *dialog) leave() {
 		d.show([]byte(sessionPrompt + "\n"))
 	}
 	d.leaving.Store(true)
-	d.send.end()
+	d.sender.end()
 }
 
-// edit is the line editor.
+// edit runs the line editor.
 func (d *dialog) edit() {
 	for {
-		line, err := d.term.ReadLine()
+		line, err := d.editor.ReadLine()
 		switch {
 		case errors.Is(err, errRedraw):
-			d.tty.together(func() { _, _ = d.term.Write(nil) })
+			d.tty.batched(func() { _, _ = d.editor.Write(nil) })
 		case errors.Is(err, io.EOF): // Ctrl-D in an empty line
 			d.typed.Store(false)
 			d.leave()
@@ -94,9 +95,9 @@ func (d *dialog) enter(line string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.typed.Store(false)
-	d.text.begun = false // the cursor is at the start of a line
-	if !d.send.line(line, d.keyboard.since()) {
-		d.show([]byte("not sent: the program has too many lines waiting\n"))
+	d.text.begun = false // Enter has moved the cursor to the start of a line
+	if !d.sender.line(line, d.keyboard.dropsSeen()) {
+		d.show([]byte("not sent: too many lines wait for the program already\n"))
 		return
 	}
 	if words := strings.Fields(line); len(words) > 0 && (words[0] == "exit" || words[0] == "quit") {
@@ -110,46 +111,50 @@ func (d *dialog) enter(line string) {
 	}
 }
 
-// key acts on the keys that the line editor does not know. It implements
-// term.Terminal.AutoCompleteCallback.
+// key handles the keys that the line editor does not know. It is the editor's
+// AutoCompleteCallback.
 func (d *dialog) key(line string, pos int, key rune) (newLine string, newPos int, ok bool) {
-	defer d.caught() // the editor does not have its lock now, and would unlock it once more
+	// The editor unlocks its mutex around this call and would unlock it a second
+	// time if a panic passed through it.
+	defer d.recoverPanic()
 	switch key {
 	case keyDropLine:
-		d.drop(line)
+		d.dropLine(line)
 		return "", 0, true
 	case '\t':
-		newLine, newPos, several := d.complete(line, pos)
-		if newLine == line && len(several) > 0 {
-			if d.tabbed == line[:pos] {
-				width, _ := d.tty.size()
-				d.mu.Lock()
-				d.show([]byte(inLines(several, width-1)))
-				d.mu.Unlock()
-			}
-			d.tabbed = line[:pos]
-		} else {
-			d.tabbed = newLine[:newPos]
-		}
+		newLine, newPos = d.completeLine(line, pos)
 		return newLine, newPos, true
 	}
 	return "", 0, false
 }
 
-// drop leaves the line on the screen, with the sign that it was not sent. The
-// session gives another prompt.
-func (d *dialog) drop(line string) {
+// completeLine completes the line. A second Tab in the same place lists the
+// candidates.
+func (d *dialog) completeLine(line string, pos int) (newLine string, newPos int) {
+	newLine, newPos, candidates := d.complete(line, pos)
+	if newLine == line && len(candidates) > 0 && d.tabbed == line[:pos] {
+		width, _ := d.tty.size()
+		d.mu.Lock()
+		d.show([]byte(wrapWords(candidates, width-1)))
+		d.mu.Unlock()
+	}
+	d.tabbed = newLine[:newPos]
+	return newLine, newPos
+}
+
+// dropLine shows that the line was not sent. The session sends another prompt.
+func (d *dialog) dropLine(line string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.typed.Store(false)
-	shown := line + "^C\n"
+	dropped := line + "^C\n"
 	if d.prompted {
-		shown = d.promptText() + shown
+		dropped = d.promptText() + dropped
 	}
-	if d.interrupted.Swap(false) { // no prompt has come since
+	if d.interrupted.Swap(false) { // no prompt has come since Ctrl-C
 		d.setPrompt(false)
 		d.ahead, d.exiting = nil, false
 	}
-	d.show([]byte(shown))
+	d.show([]byte(dropped))
 	d.text.begun = false
 }

@@ -1,6 +1,6 @@
-//go:build linux || darwin || freebsd
+//go:build linux
 
-package main
+package terminal
 
 import (
 	"bytes"
@@ -25,11 +25,13 @@ import (
 	"golang.org/x/term"
 
 	"github.com/gomanhole/oneshot"
+	"github.com/gomanhole/oneshot/cmd/oneshot/internal/clienttest"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
-// terminalEnv makes the test binary a person's client of the socket behind it,
-// or with "program" a program that a signal opens.
+// terminalEnv makes the test binary another program. "client PATH" is a client that
+// connects to the socket at PATH; "program PATH" is a program with a manhole, which
+// SIGUSR2 opens at PATH.
 const terminalEnv = "ONESHOT_TERMINAL_TEST_PROGRAM"
 
 func init() {
@@ -45,14 +47,14 @@ func init() {
 	case "client":
 		conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
 		if err == nil {
-			err = interact(conn, os.Stdin, os.Stdout)
+			err = Interact(conn, os.Stdin, os.Stdout)
 		}
 		fmt.Printf("client: %v\n", err)
 		os.Exit(0)
 	}
 }
 
-// person is somebody at a terminal, with a client.
+// person is a person at a terminal, with a client.
 type person struct {
 	t     *testing.T
 	tty   *os.File // the master
@@ -60,14 +62,14 @@ type person struct {
 	cmd   *exec.Cmd
 	width int
 
-	before *term.State // of the terminal, when the client was not there yet
+	before *term.State // of the terminal, before the client started
 
-	mu  sync.Mutex // guards what follows
+	mu  sync.Mutex // guards raw
 	raw []byte
 }
 
-// startPerson starts a client of the socket; the rest of its command line may be
-// another program that starts it.
+// startPerson starts a client that connects to the socket at path. argv, if there
+// is one, is the command line of another program, which starts the client later.
 func startPerson(t *testing.T, path string, env []string, argv ...string) *person {
 	t.Helper()
 	if len(argv) == 0 {
@@ -107,7 +109,8 @@ func startPerson(t *testing.T, path string, env []string, argv ...string) *perso
 	return p
 }
 
-// types presses keys. A terminal whose program does not read takes only so many.
+// types presses keys. It fails if the terminal does not accept them, because the
+// client does not read.
 func (p *person) types(keys string) {
 	p.t.Helper()
 	wrote := make(chan error, 1)
@@ -115,7 +118,7 @@ func (p *person) types(keys string) {
 		_, err := p.tty.WriteString(keys)
 		wrote <- err
 	}()
-	require.NoError(p.t, testwait.Receive(p.t, wrote, "the terminal takes %q", keys))
+	require.NoError(p.t, testwait.Receive(p.t, wrote, "the terminal accepts %q", keys))
 }
 
 func (p *person) output() string {
@@ -124,7 +127,7 @@ func (p *person) output() string {
 	return string(p.raw)
 }
 
-// screen is what the person sees and has seen.
+// screen returns everything that the person has seen, as lines of text.
 func (p *person) screen() string { return render(p.output(), p.width) }
 
 // sees waits until the screen ends with text.
@@ -141,7 +144,7 @@ func (p *person) saw(text string) {
 
 func (p *person) waits(ok func(screen string) bool, text string) {
 	p.t.Helper()
-	poll(p.t, fmt.Sprintf("%q on the screen", text), func() (string, bool) {
+	clienttest.Poll(p.t, fmt.Sprintf("%q on the screen", text), func() (string, bool) {
 		screen := p.screen()
 		if ok(screen) {
 			return "", true
@@ -150,7 +153,7 @@ func (p *person) waits(ok func(screen string) bool, text string) {
 	})
 }
 
-// ended waits for the end of the client, and says what interact returned.
+// ended waits until the client has ended, and returns the error of Interact as text.
 func (p *person) ended() string {
 	p.t.Helper()
 	p.saw("client: ")
@@ -160,7 +163,7 @@ func (p *person) ended() string {
 	return strings.TrimSpace(result)
 }
 
-// state is the terminal's.
+// state returns the state of the terminal.
 func (p *person) state() *term.State {
 	state, err := term.GetState(int(p.slave.Fd()))
 	require.NoError(p.t, err)
@@ -169,8 +172,8 @@ func (p *person) state() *term.State {
 
 var escapes = regexp.MustCompile("^\x1b\\[([0-9;]*)([A-Za-z])")
 
-// render is what a terminal of that width makes of what it is sent. Blanks at the
-// ends of lines are left out, but where the cursor is.
+// render returns what a terminal of that width shows for the output s. It leaves
+// out spaces at the ends of lines, except in the line of the cursor.
 func render(s string, width int) string {
 	rows, x, y, wrap := [][]rune{nil}, 0, 0, false
 	row := func() []rune {
@@ -241,13 +244,13 @@ func render(s string, width int) string {
 	return b.String()
 }
 
-// fakeSession is the program's side of a session, played by the test.
+// fakeSession is the program's end of a session. The test plays the program.
 type fakeSession struct {
 	t    *testing.T
 	conn *net.UnixConn
 }
 
-// startFake starts a client with a session that the test plays.
+// startFake starts a client whose session is played by the test.
 func startFake(t *testing.T, env ...string) (*person, fakeSession) {
 	t.Helper()
 	path := filepath.Join(testwait.TempDir(t), "s")
@@ -256,14 +259,14 @@ func startFake(t *testing.T, env ...string) (*person, fakeSession) {
 	defer l.Close()
 	p := startPerson(t, path, env)
 	s := p.accept(l)
-	// Until the terminal is raw, Ctrl-C is a signal.
-	poll(t, "a raw terminal", func() (string, bool) {
+	// Until the terminal is raw, Ctrl-C sends a signal.
+	clienttest.Poll(t, "a raw terminal", func() (string, bool) {
 		return fmt.Sprintf("it is as before; on it: %q", p.output()), !reflect.DeepEqual(p.before, p.state())
 	})
 	return p, s
 }
 
-// accept waits until the client of a person connects.
+// accept waits until the person's client connects.
 func (p *person) accept(l *net.UnixListener) fakeSession {
 	p.t.Helper()
 	require.NoError(p.t, l.SetDeadline(time.Now().Add(testwait.Patience)))
@@ -280,7 +283,7 @@ func (s fakeSession) says(text string) {
 	require.NoError(s.t, err)
 }
 
-// gets requires that the client sends exactly this next.
+// gets requires that the client sends exactly this text next.
 func (s fakeSession) gets(text string) {
 	s.t.Helper()
 	require.NoError(s.t, s.conn.SetReadDeadline(time.Now().Add(testwait.Patience)))
@@ -290,7 +293,7 @@ func (s fakeSession) gets(text string) {
 	require.NoError(s.t, err)
 }
 
-// getsEnd requires that the client sends no more.
+// getsEnd requires that the client sends nothing more and closes its writing side.
 func (s fakeSession) getsEnd() {
 	s.t.Helper()
 	require.NoError(s.t, s.conn.SetReadDeadline(time.Now().Add(testwait.Patience)))

@@ -1,6 +1,6 @@
-//go:build unix
+//go:build linux
 
-package main
+package terminal
 
 import (
 	"errors"
@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// What the keys with a meaning of their own send.
+// What the keys send that readKeys handles itself.
 const (
 	ctrlC         = 0x03
 	ctrlD         = 0x04
@@ -17,14 +17,16 @@ const (
 	escape        = 0x1b
 )
 
-// keyDropLine is what the line editor gets in place of Ctrl-C, which would end
-// it. It hands keys that it does not know to its callback.
+// keyDropLine is what the line editor gets instead of Ctrl-C, which would make
+// ReadLine return io.EOF (readLine in x/term's terminal.go). The editor passes keys
+// that it does not know to its AutoCompleteCallback.
 const keyDropLine = ctrlBackslash
 
-// editorKeys are the escape sequences that the line editor understands, and
-// those that stand for the same on other terminals. What is not here never
-// reaches it: an unfinished sequence would make it wait, and the marks of a
-// paste would have it insert control bytes.
+// editorKeys maps escape sequences to those that the line editor understands
+// (bytesToKey in x/term's terminal.go): other terminals send other sequences for the
+// same key. Sequences that are not listed never reach the editor. An unfinished one
+// would make it wait for more, and after the mark of a paste it would insert control
+// characters into the line.
 var editorKeys = map[string]string{
 	"[A": "\x1b[A", "OA": "\x1b[A", // up
 	"[B": "\x1b[B", "OB": "\x1b[B", // down
@@ -41,14 +43,15 @@ var editorKeys = map[string]string{
 // maxSequence is how many bytes an escape sequence may have.
 const maxSequence = 32
 
-// keyFilter turns what a terminal sends into what the line editor can bear, which
-// stops at bytes that are not UTF-8.
+// keyFilter removes from the terminal's input what the line editor cannot handle.
+// The editor stops for good at bytes that are not UTF-8: bytesToKey returns
+// utf8.RuneError for them, which also means that more input is needed.
 type keyFilter struct {
-	sequence []byte // an escape sequence that has not ended, with the escape
-	char     []byte // a character that has not ended
+	sequence []byte // an unfinished escape sequence, with the escape character
+	char     []byte // an unfinished UTF-8 character
 }
 
-// add takes one byte and returns what the editor is to get.
+// add takes one byte and returns the input for the editor.
 func (f *keyFilter) add(b byte) string {
 	switch {
 	case b == escape:
@@ -57,14 +60,14 @@ func (f *keyFilter) add(b byte) string {
 	case len(f.sequence) > 0 && (b >= ' ' || len(f.sequence) > maxSequence):
 		return f.addToSequence(b)
 	}
-	f.sequence = f.sequence[:0] // a control byte ends it
+	f.sequence = f.sequence[:0] // a control character ends it
 	f.char = append(f.char, b)
 	for len(f.char) > 0 && utf8.FullRune(f.char) {
 		r, n := utf8.DecodeRune(f.char)
 		char := string(f.char[:n])
 		f.char = f.char[:copy(f.char, f.char[n:])]
 		if r != utf8.RuneError {
-			return char // b was the last of it
+			return char // b was its last byte
 		}
 	}
 	return ""
@@ -85,23 +88,23 @@ func (f *keyFilter) addToSequence(b byte) string {
 	return keys
 }
 
-// Why the line editor's Read returns without a key.
+// The errors of keyboard.Read.
 var (
-	errRedraw   = errors.New("there is another prompt")
-	errKeysDone = errors.New("there are no more keys")
+	errRedraw         = errors.New("the prompt has changed")
+	errKeyboardClosed = errors.New("the keyboard is closed")
 )
 
 // maxKeys is how many bytes may wait for the line editor.
 const maxKeys = 64 << 10
 
-// keyboard is where the line editor reads keys from.
+// keyboard is the input of the line editor.
 type keyboard struct {
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	changed sync.Cond
 	keys    []byte
-	redraws int
-	drops   int // how often the line was dropped
-	given   int // drops when the editor was given keys last
+	redraws int // how many more calls of Read return errRedraw
+	drops   int // how many times the line was dropped
+	seen    int // the value of drops when the editor read its last keys
 	closed  bool
 }
 
@@ -111,7 +114,7 @@ func newKeyboard() *keyboard {
 	return k
 }
 
-// Read implements io.Reader, for the line editor.
+// Read implements io.Reader for the line editor.
 func (k *keyboard) Read(p []byte) (int, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -120,19 +123,19 @@ func (k *keyboard) Read(p []byte) (int, error) {
 	}
 	switch {
 	case k.closed:
-		return 0, errKeysDone
+		return 0, errKeyboardClosed
 	case k.redraws > 0:
 		k.redraws--
 		return 0, errRedraw
 	}
 	n := copy(p, k.keys)
 	k.keys = k.keys[n:]
-	k.given = k.drops
+	k.seen = k.drops
 	k.changed.Broadcast()
 	return n, nil
 }
 
-// put hands keys to the editor, and waits while it has too many.
+// put passes keys to the editor. It waits while too many are unread.
 func (k *keyboard) put(keys []byte) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -143,7 +146,7 @@ func (k *keyboard) put(keys []byte) {
 	k.changed.Broadcast()
 }
 
-// dropLine throws away the line, and the keys that the editor has not seen.
+// dropLine discards the line, and the keys that the editor has not read.
 func (k *keyboard) dropLine() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -152,16 +155,17 @@ func (k *keyboard) dropLine() {
 	k.changed.Broadcast()
 }
 
-// since returns how often the line had been dropped when the editor was given
+// dropsSeen returns how many times the line had been dropped when the editor read
 // its last keys.
-func (k *keyboard) since() int {
+func (k *keyboard) dropsSeen() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.given
+	return k.seen
 }
 
-// redraw has the editor return, twice: it draws a new prompt where nothing is
-// drawn when it is called again, and over what is drawn already only in a Write.
+// redraw makes ReadLine return errRedraw twice. x/term draws a changed prompt at the
+// start of ReadLine if nothing is drawn yet, and otherwise only in Write (both in its
+// terminal.go). Two rounds cover both.
 func (k *keyboard) redraw() {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -1,25 +1,25 @@
-//go:build unix
+//go:build linux
 
-package main
+package terminal
 
 import (
 	"net"
 	"sync"
 )
 
-// maxUnsent is how many bytes may wait for a session that does not read.
+// maxUnsent is how many bytes may wait while the session does not read.
 const maxUnsent = 64 << 10
 
-// sender writes to the session on a goroutine of its own, so that a person can
-// leave one that does not read.
+// sender writes to the session on its own goroutine. A session that does not read
+// blocks only that goroutine, and the person can still leave.
 type sender struct {
 	conn *net.UnixConn
 
-	mu         sync.Mutex // guards what follows
+	mu         sync.Mutex // guards the fields below
 	changed    sync.Cond
 	unsent     []byte
 	interrupts int
-	last       bool // nothing comes after unsent
+	last       bool // the writing side is closed after unsent
 	closed     bool
 }
 
@@ -29,9 +29,10 @@ func newSender(conn *net.UnixConn) *sender {
 	return s
 }
 
-// line sends a line; false if too many wait. One that was typed before the
-// latest interrupt, when there had been fewer, is thrown away as the session does
-// it with those that it has.
+// line sends a line. It returns false if too many bytes wait already. interrupts is
+// how many interrupts had been sent when the line was typed. If there have been
+// more since, the line is discarded: the session also discards the lines that it
+// got before an interrupt.
 func (s *sender) line(text string, interrupts int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -46,7 +47,8 @@ func (s *sender) line(text string, interrupts int) bool {
 	return true
 }
 
-// interrupt stops what the session runs, ahead of the lines that wait.
+// interrupt stops the running command of the session. The lines that wait are
+// discarded.
 func (s *sender) interrupt() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -55,7 +57,7 @@ func (s *sender) interrupt() {
 	s.changed.Broadcast()
 }
 
-// end closes the writing side when everything is sent.
+// end closes the writing side after everything has been sent.
 func (s *sender) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -63,7 +65,8 @@ func (s *sender) end() {
 	s.changed.Broadcast()
 }
 
-// close ends run, but for a write that the connection still has to fail.
+// close makes run return. A write that is in progress must be ended by closing the
+// connection.
 func (s *sender) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -71,7 +74,8 @@ func (s *sender) close() {
 	s.changed.Broadcast()
 }
 
-// run sends until it is ended or the session is gone, which the reader notices.
+// run sends until close or end is called, or a write fails. It does not report the
+// failure: the reader notices it too.
 func (s *sender) run() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,6 +1,6 @@
-//go:build unix
+//go:build linux
 
-package main
+package terminal
 
 import (
 	"fmt"
@@ -25,7 +25,7 @@ func historyFile(t *testing.T) string {
 	return filepath.Join(state, "oneshot", "history")
 }
 
-func TestHistoryIsKept(t *testing.T) {
+func TestHistoryIsSaved(t *testing.T) {
 	file := historyFile(t)
 	h := openHistory()
 	require.NoError(t, h.failed)
@@ -64,7 +64,7 @@ func TestHistoryIsShortened(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, left, 1)
 
-	// A huge one is not read whole.
+	// A huge file is not read completely.
 	require.NoError(t, os.WriteFile(file, []byte(strings.Repeat(strings.Repeat("y", 999)+"\n", 3000)), 0o600))
 	require.NoError(t, openHistory().failed)
 	info, err := os.Stat(file)
@@ -89,7 +89,7 @@ func TestHistoryOfTwoClients(t *testing.T) {
 	require.Equal(t, 200, strings.Count(string(text), "\n"))
 }
 
-func TestHistoryIsNoLinkAndNoPipe(t *testing.T) {
+func TestHistoryMustBeRegularFile(t *testing.T) {
 	file := historyFile(t)
 	require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o700))
 	other := filepath.Join(t.TempDir(), "other")
@@ -106,7 +106,7 @@ func TestHistoryIsNoLinkAndNoPipe(t *testing.T) {
 	require.NoError(t, os.Remove(file))
 	require.NoError(t, syscall.Mkfifo(file, 0o600))
 	opened := make(chan error, 1)
-	go func() { // nobody has the other end of the pipe: a mistake would wait for it
+	go func() { // opening the pipe in blocking mode would wait for ever
 		h := openHistory()
 		h.Add("mine")
 		opened <- h.failed
@@ -114,8 +114,8 @@ func TestHistoryIsNoLinkAndNoPipe(t *testing.T) {
 	require.Error(t, testwait.Receive(t, opened, "an error instead of the history"))
 }
 
-// With sudo, HOME may still be that of another user.
-func TestHistoryInAnothersHome(t *testing.T) {
+// With sudo, HOME may be another user's directory.
+func TestNoHistoryInAnotherUsersHome(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give a directory away; run the tests as root")
 	}

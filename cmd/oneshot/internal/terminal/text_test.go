@@ -1,6 +1,6 @@
-//go:build unix
+//go:build linux
 
-package main
+package terminal
 
 import (
 	"strings"
@@ -9,22 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestTextIsMadeVisible(t *testing.T) {
-	for in, want := range map[string]string{
-		"plain\tü\n":         "plain\tü\n",
-		"\x1b[31m\a\b\r\x7f": `\x1b[31m\x07\x08\x0d\x7f`,
-		"\u009b1m":           `\u009b1m`,
-		"\xc2\xff":           `\xc2\xff`,
-		"a\u202eb\ufeff":     `a\u202eb\ufeff`,
-		"\U000e0041":         `\U000e0041`,
-		"\ufffd 日本":          "\ufffd 日本",
-	} {
-		require.Equal(t, want, string(appendVisible(nil, []byte(in))))
-	}
-}
-
-// A character or a prompt may come in parts, and a line may never end.
-func TestTextThatComesInParts(t *testing.T) {
+// A character or a prompt may arrive in pieces, and a line may never end.
+func TestTextInPieces(t *testing.T) {
 	var s sessionText
 	var shown []byte
 	for _, b := range []byte("日本\xff語") {
@@ -51,20 +37,20 @@ func TestTextThatComesInParts(t *testing.T) {
 	s = sessionText{}
 	s.add([]byte(">>"))
 	require.True(t, s.mayBePrompt())
-	require.False(t, s.prompted())
+	require.False(t, s.isPrompt())
 	s.add([]byte("> "))
-	require.True(t, s.prompted())
+	require.True(t, s.isPrompt())
 	s.begun = true
-	require.False(t, s.prompted(), "it stands within a line")
+	require.False(t, s.isPrompt(), "it is in the middle of a line")
 	s.begun = false
 	s.add([]byte("x"))
-	require.False(t, s.prompted())
+	require.False(t, s.isPrompt())
 	require.False(t, s.cutPrompt(true))
 	require.True(t, s.cutPrompt(false))
 	require.Equal(t, "x", string(s.line))
 }
 
-func TestKeysThatTheEditorCanBear(t *testing.T) {
+func TestKeyFilter(t *testing.T) {
 	for in, want := range map[string]string{
 		"aü\t\r":                                "aü\t\r",
 		"\x1b[A\x1bOB":                          "\x1b[A\x1b[B",
@@ -97,14 +83,5 @@ func FuzzKeyFilter(f *testing.F) {
 		}
 		require.Equal(t, strings.ToValidUTF8(out.String(), "?"), out.String())
 		require.NotContains(t, out.String(), "\ufffd")
-	})
-}
-
-func FuzzTextIsMadeVisible(f *testing.F) {
-	f.Add([]byte("a\x1b[2J\xc2\x9b\n>>> "))
-	f.Fuzz(func(t *testing.T, in []byte) {
-		for _, r := range string(appendVisible(nil, in)) {
-			require.True(t, r >= ' ' && r != 0x7f && (r < 0x80 || r > 0x9f) || r == '\n' || r == '\t')
-		}
 	})
 }

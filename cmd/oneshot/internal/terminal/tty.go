@@ -1,6 +1,6 @@
-//go:build unix
+//go:build linux
 
-package main
+package terminal
 
 import (
 	"errors"
@@ -14,23 +14,23 @@ import (
 	"golang.org/x/term"
 )
 
-// tty is a terminal in raw mode, from which keys can be read until it is given
-// back, and to which can be written in one piece.
+// tty is a terminal in raw mode. Reading from it can be stopped, and several writes
+// to it can be joined into one.
 type tty struct {
 	in, out *os.File
 	fd      int
 	before  *term.State
-	wake    [2]*os.File // a pipe; a byte in it ends read
+	wake    [2]*os.File // a pipe; a byte in it makes read return
 
-	mode sync.Mutex // guards back
-	back bool       // the terminal is as it was
+	mode     sync.Mutex // guards restored
+	restored bool       // for good
 
-	mu      sync.Mutex // guards what follows, also while the terminal takes nothing
-	batches int        // while there are any, what is written is collected
-	batch   []byte
+	mu      sync.Mutex // guards the fields below; it is held while a write to the terminal blocks
+	batches int        // the number of running calls of batched
+	batch   []byte     // what they have written
 }
 
-// takeTTY makes the terminal raw.
+// takeTTY switches the terminal to raw mode.
 func takeTTY(in, out *os.File) (*tty, error) {
 	t := &tty{in: in, out: out, fd: int(in.Fd())}
 	var err error
@@ -49,36 +49,36 @@ func (t *tty) closeWake() {
 	t.wake[1].Close()
 }
 
-// restore makes the terminal what it was before, for good or until raw.
+// restore switches the terminal back to its old mode, for good or until makeRaw is
+// called.
 func (t *tty) restore(forGood bool) {
 	t.mode.Lock()
 	defer t.mode.Unlock()
-	t.back = t.back || forGood
-	_ = term.Restore(t.fd, t.before) // there may be no terminal any more
+	t.restored = t.restored || forGood
+	_ = term.Restore(t.fd, t.before) // it fails if the terminal is gone
 }
 
-// raw makes the terminal raw again. In the background the kernel stops the
-// process for it (SIGTTOU).
-func (t *tty) raw() {
+// makeRaw switches the terminal to raw mode again. The kernel stops a process that
+// does this in the background (SIGTTOU).
+func (t *tty) makeRaw() {
 	t.mode.Lock()
 	defer t.mode.Unlock()
-	if !t.back {
+	if !t.restored {
 		_, _ = term.MakeRaw(t.fd)
 	}
 }
 
-// errStopped is the end of the reading of keys.
+// errStopped is returned by read after stopReading.
 var errStopped = errors.New("stopped")
 
-// read reads keys; errStopped after stop. The system call itself could not be
-// ended.
+// read reads keys. It returns errStopped after stopReading. A blocked read(2) could
+// not be interrupted, so select(2) waits for the keys first.
 func (t *tty) read(p []byte) (int, error) {
 	end := int(t.wake[0].Fd())
 	for {
 		var set unix.FdSet
 		set.Set(t.fd)
 		set.Set(end)
-		// select, since macOS has terminals that poll does not know.
 		_, err := unix.Select(max(t.fd, end)+1, &set, nil, nil, nil)
 		switch {
 		case err == unix.EINTR:
@@ -101,8 +101,8 @@ func (t *tty) read(p []byte) (int, error) {
 	}
 }
 
-// stop ends read.
-func (t *tty) stop() { _, _ = t.wake[1].Write([]byte{0}) }
+// stopReading makes read return.
+func (t *tty) stopReading() { _, _ = t.wake[1].Write([]byte{0}) }
 
 // Write implements io.Writer.
 func (t *tty) Write(p []byte) (int, error) {
@@ -115,9 +115,9 @@ func (t *tty) Write(p []byte) (int, error) {
 	return t.out.Write(p)
 }
 
-// together has all that f writes go out in one piece: the line editor writes
-// every line for itself.
-func (t *tty) together(f func()) {
+// batched calls f and joins everything that f writes into one write. The line editor
+// would write each line separately.
+func (t *tty) batched(f func()) {
 	t.mu.Lock()
 	t.batches++
 	t.mu.Unlock()
@@ -125,14 +125,14 @@ func (t *tty) together(f func()) {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		if t.batches--; t.batches == 0 && len(t.batch) > 0 {
-			_, _ = t.out.Write(t.batch) // the reader sees that the terminal is gone
+			_, _ = t.out.Write(t.batch) // readKeys reports an error if the terminal is gone
 			t.batch = t.batch[:0]
 		}
 	}()
 	f()
 }
 
-// size is that of the window, or a usual one.
+// size returns the size of the window, or 80 by 24 if it is not known.
 func (t *tty) size() (width, height int) {
 	width, height, err := term.GetSize(int(t.out.Fd()))
 	if err != nil || width <= 0 || height <= 0 {
@@ -141,19 +141,19 @@ func (t *tty) size() (width, height int) {
 	return width, height
 }
 
-// suspend stops the process group, as the terminal does on Ctrl-Z when it is not
-// raw, and returns when it goes on. Nothing happens to a group that no shell looks
-// after: the kernel ignores the signal then.
+// suspend stops the process group and returns when it continues. A terminal that is
+// not raw does the same on Ctrl-Z. Nothing happens if no shell can continue the
+// group: the kernel ignores SIGTSTP in an orphaned process group.
 func (t *tty) suspend(continued <-chan struct{}) {
 	t.restore(false)
 	select {
-	case <-continued: // an older one
+	case <-continued: // of an earlier stop
 	default:
 	}
 	_ = unix.Kill(0, syscall.SIGTSTP)
 	select {
 	case <-continued:
-	case <-time.After(200 * time.Millisecond): // of which being stopped is no part, or the group was not
+	case <-time.After(200 * time.Millisecond): // if the group was not stopped: a stop happens in Kill, before the timer starts
 	}
-	t.raw()
+	t.makeRaw()
 }

@@ -1,6 +1,6 @@
-//go:build unix
+//go:build linux
 
-package main
+package terminal
 
 import (
 	"bytes"
@@ -18,23 +18,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// How much is remembered.
+// The limits of the history.
 const (
 	historyLines    = 1000
-	historyFull     = 2000    // lines of the file, which is then shortened
-	historyMaxBytes = 1 << 20 // what is read of it; the same goes for a longer file
-	historyMaxLine  = 4 << 10
+	historyFull     = 2000    // a file with more lines is shortened to historyLines
+	historyMaxBytes = 1 << 20 // only this much is read, from the end; a longer file is shortened too
+	historyMaxLine  = 4 << 10 // a longer line is not kept
 )
 
-// lineHistory are the lines of this session and of those before, for
-// term.Terminal. What does not work with the file is never in the way.
+// lineHistory is the history of term.Terminal: the lines of this session and of
+// earlier ones. If the file cannot be used, the session goes on without it.
 type lineHistory struct {
 	lines  []string // the latest is the last
-	path   string   // of the file; empty: it is not written
-	failed error    // the first failure
+	path   string   // of the file; empty if it must not be written
+	failed error    // the first error
 }
 
-// openHistory reads the history that earlier sessions have left.
+// openHistory reads the history of earlier sessions.
 func openHistory() *lineHistory {
 	h := &lineHistory{}
 	path, mayWrite, err := historyPath()
@@ -51,23 +51,24 @@ func openHistory() *lineHistory {
 	return h
 }
 
-// historyPath returns where the file is, and whether it is the user's own: with
-// sudo it may be somebody else's, whom root's files would disturb.
+// historyPath returns the path of the file, and whether the file belongs to this
+// user. With sudo, HOME may be another user's directory, and a file of root's there
+// would be in that user's way.
 func historyPath() (path string, own bool, err error) {
 	home, err := os.UserHomeDir()
 	if err != nil {
 		return "", false, err
 	}
 	state := os.Getenv("XDG_STATE_HOME")
-	if !filepath.IsAbs(state) { // which the specification says to ignore
+	if !filepath.IsAbs(state) { // the XDG specification says to ignore a relative path
 		state = filepath.Join(home, ".local", "state")
 	}
 	dir := filepath.Join(state, "oneshot")
 	return filepath.Join(dir, "history"), isOwn(home, false) && isOwn(state, true) && isOwn(dir, true), nil
 }
 
-// isOwn reports whether a directory belongs to this user, or is missing if that
-// will do.
+// isOwn reports whether a directory belongs to this user. For a directory that does
+// not exist it returns orMissing.
 func isOwn(dir string, orMissing bool) bool {
 	info, err := os.Stat(dir)
 	if err != nil {
@@ -77,9 +78,9 @@ func isOwn(dir string, orMissing bool) bool {
 	return ok && int(st.Uid) == os.Geteuid()
 }
 
-// openFile opens the history. It is a regular file, or none: a link could make
-// another file of this user's grow, a pipe would block.
-func openFile(path string, flags int) (*os.File, error) {
+// openHistoryFile opens the history. It accepts regular files only: a symbolic link
+// could make another file of this user grow, and a pipe would block.
+func openHistoryFile(path string, flags int) (*os.File, error) {
 	f, err := os.OpenFile(path, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
 	if err != nil {
 		return nil, err
@@ -91,9 +92,10 @@ func openFile(path string, flags int) (*os.File, error) {
 	return f, nil
 }
 
-// read reads the last lines, and says how many there were.
+// read reads the last lines of the file. It returns how many lines the file has, or
+// a number above historyFull if the file is longer than historyMaxBytes.
 func (h *lineHistory) read(path string) (lines int, err error) {
-	f, err := openFile(path, os.O_RDONLY)
+	f, err := openHistoryFile(path, os.O_RDONLY)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
@@ -111,25 +113,27 @@ func (h *lineHistory) read(path string) (lines int, err error) {
 		return 0, err
 	}
 	lines = bytes.Count(text, []byte{'\n'})
-	if from > 0 { // the first may be the rest of one
+	if from > 0 { // the first line may be incomplete
 		_, text, _ = bytes.Cut(text, []byte{'\n'})
 		lines = historyFull + 1
 	}
 	for line := range strings.Lines(string(text)) {
-		if line = strings.TrimSuffix(line, "\n"); keepsLine(line) {
+		if line = strings.TrimSuffix(line, "\n"); mayKeep(line) {
 			h.remember(line)
 		}
 	}
 	return lines, nil
 }
 
-// keepsLine reports whether a line is one to remember, and harmless to show.
-func keepsLine(line string) bool {
+// mayKeep reports whether a line may be kept. Lines that begin with a space are
+// private, as in a shell; others could do harm on a terminal.
+func mayKeep(line string) bool {
 	return line != "" && !strings.HasPrefix(line, " ") && len(line) <= historyMaxLine && utf8.ValidString(line) &&
 		!strings.ContainsFunc(line, func(r rune) bool { return !unicode.IsGraphic(r) })
 }
 
-// remember adds a line unless it is the latest already.
+// remember adds a line, unless it equals the latest one. It reports whether it has
+// added the line.
 func (h *lineHistory) remember(line string) bool {
 	if n := len(h.lines); n > 0 && h.lines[n-1] == line {
 		return false
@@ -139,8 +143,8 @@ func (h *lineHistory) remember(line string) bool {
 	return true
 }
 
-// rewrite replaces the file by one with the lines that are remembered. What
-// another client adds at this moment may be lost.
+// rewrite replaces the file by a new one with the lines in memory. A line that
+// another client adds at the same time may be lost.
 func (h *lineHistory) rewrite(path string) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".history-") // its mode is 0600
 	if err != nil {
@@ -152,25 +156,26 @@ func (h *lineHistory) rewrite(path string) error {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
-		_ = os.Remove(f.Name()) // what has failed is told
+		_ = os.Remove(f.Name()) // the first error is the one to report
 	}
 	return err
 }
 
 // Add implements term.History.
 func (h *lineHistory) Add(line string) {
-	if !keepsLine(line) || !h.remember(line) || h.path == "" || h.failed != nil {
+	if !mayKeep(line) || !h.remember(line) || h.path == "" || h.failed != nil {
 		return
 	}
-	h.failed = h.write(line)
+	h.failed = h.appendLine(line)
 }
 
-// write appends a line in one piece: other clients may do so too.
-func (h *lineHistory) write(line string) error {
+// appendLine appends a line to the file in a single write, because other clients may
+// append at the same time.
+func (h *lineHistory) appendLine(line string) error {
 	if err := os.MkdirAll(filepath.Dir(h.path), 0o700); err != nil {
 		return err
 	}
-	f, err := openFile(h.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE)
+	f, err := openHistoryFile(h.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE)
 	if err != nil {
 		return err
 	}
@@ -181,5 +186,5 @@ func (h *lineHistory) write(line string) error {
 // Len implements term.History.
 func (h *lineHistory) Len() int { return len(h.lines) }
 
-// At implements term.History; 0 is the latest.
+// At implements term.History. Line 0 is the latest.
 func (h *lineHistory) At(i int) string { return h.lines[len(h.lines)-1-i] }

@@ -1,6 +1,6 @@
-//go:build unix
+//go:build linux
 
-package main
+package terminal
 
 import (
 	"maps"
@@ -10,13 +10,13 @@ import (
 	"github.com/gomanhole/oneshot/internal/commandnames"
 )
 
-// commandWords are the words that a command takes as its first argument.
+// commandWords has the words that a command takes as its first argument.
 var commandWords = map[string][]string{
 	"profile": {"cpu", "heap", "allocs", "block", "mutex", "goroutine", "threadcreate"},
 	"stderr":  {"on", "off"},
 }
 
-// candidates are what the word behind before may become.
+// candidates returns the completions of word, which follows the text before.
 func candidates(before, word string) []string {
 	words := strings.Fields(before)
 	var all []string
@@ -33,11 +33,12 @@ func candidates(before, word string) []string {
 	return all
 }
 
-// complete completes the word that ends at pos, with a blank behind it if there
-// is only one it can be. Several are returned too.
-func complete(line string, pos int) (newLine string, newPos int, several []string) {
+// complete completes the word that ends at pos as far as its candidates agree. If
+// there is only one, a space follows the word. If there are several, complete
+// returns them too.
+func complete(line string, pos int) (newLine string, newPos int, words []string) {
 	before, after := line[:pos], line[pos:]
-	if after != "" && after[0] != ' ' { // within a word
+	if after != "" && after[0] != ' ' { // the cursor is inside a word
 		return line, pos, nil
 	}
 	start := strings.LastIndexByte(before, ' ') + 1
@@ -58,8 +59,8 @@ func complete(line string, pos int) (newLine string, newPos int, several []strin
 	return before[:start] + common + after, start + len(common), all
 }
 
-// inLines sets words side by side, in lines of at most width.
-func inLines(words []string, width int) string {
+// wrapWords returns the words in lines of at most width characters.
+func wrapWords(words []string, width int) string {
 	var b strings.Builder
 	used := 0
 	for _, w := range words {

@@ -1,6 +1,6 @@
-//go:build unix
+//go:build linux
 
-package main
+package terminal
 
 import (
 	"strings"
@@ -10,7 +10,7 @@ import (
 )
 
 func TestCompletion(t *testing.T) {
-	for line, want := range map[string]string{ // | is the cursor
+	for line, want := range map[string]string{ // | marks the cursor
 		"":                   "|",
 		"stac|":              "stacks |",
 		"st|":                "st|",
@@ -38,12 +38,12 @@ func TestCompletion(t *testing.T) {
 		got, pos, _ := complete(before+after, len(before))
 		require.LessOrEqual(t, pos, len(got))
 		shown := got[:pos] + "|" + got[pos:]
-		if strings.HasSuffix(want, "| 30") { // the blank is there once
+		if strings.HasSuffix(want, "| 30") { // complete does not add a second space
 			want = strings.Replace(want, "| 30", "|30", 1)
 		}
 		require.Equal(t, want, shown, line)
 	}
-	_, _, several := complete("profile ", 8)
-	require.Equal(t, []string{"allocs", "block", "cpu", "goroutine", "heap", "mutex", "threadcreate"}, several)
-	require.Equal(t, "aa  bb\ncc\n", inLines([]string{"aa", "bb", "cc"}, 7))
+	_, _, words := complete("profile ", 8)
+	require.Equal(t, []string{"allocs", "block", "cpu", "goroutine", "heap", "mutex", "threadcreate"}, words)
+	require.Equal(t, "aa  bb\ncc\n", wrapWords([]string{"aa", "bb", "cc"}, 7))
 }

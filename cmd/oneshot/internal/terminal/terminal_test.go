@@ -1,6 +1,6 @@
-//go:build linux || darwin || freebsd
+//go:build linux
 
-package main
+package terminal
 
 import (
 	"fmt"
@@ -17,10 +17,11 @@ import (
 	"github.com/creack/pty"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gomanhole/oneshot/cmd/oneshot/internal/clienttest"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
-func TestTerminalEditsALine(t *testing.T) {
+func TestEditLine(t *testing.T) {
 	p, s := startFake(t)
 	s.says("hello\n>>> ")
 	p.sees("hello\n>>> ")
@@ -31,7 +32,7 @@ func TestTerminalEditsALine(t *testing.T) {
 	s.says("output\n>>> ")
 	p.sees(">>> stacks\noutput\n>>> ")
 
-	p.types("xb\x01\x1b[3~\x1b[4~c\x1bx\x1b[200~\xff\x1b[99Z") // keys that mean nothing do no harm
+	p.types("xb\x01\x1b[3~\x1b[4~c\x1bx\x1b[200~\xff\x1b[99Z") // keys without a meaning are ignored
 	p.sees(">>> bc")
 	p.types("\x1b[1~exit #\r")
 	s.gets("exit #bc\n")
@@ -39,7 +40,7 @@ func TestTerminalEditsALine(t *testing.T) {
 	require.Equal(t, "<nil>", p.ended())
 }
 
-func TestWhatTheProgramSaysAppearsAboveTheLine(t *testing.T) {
+func TestOutputAppearsAboveTheLine(t *testing.T) {
 	p, s := startFake(t)
 	s.says(">>> ")
 	p.sees(">>> ")
@@ -56,7 +57,7 @@ func TestWhatTheProgramSaysAppearsAboveTheLine(t *testing.T) {
 	s.says("1 of 2\n")
 	p.sees("three\n>>> stacks\n1 of 2\n")
 
-	// While a command runs, what is typed stays, and is shown again in its turn.
+	// A line that is typed while a command runs stays on the screen, and is shown again when the session runs it.
 	p.types("mem")
 	p.sees("1 of 2\nmem")
 	s.says("2 of 2\n")
@@ -76,7 +77,7 @@ func TestWhatTheProgramSaysAppearsAboveTheLine(t *testing.T) {
 	p.saw(">>> gc\n>>> mem")
 }
 
-func TestOnlyAPromptIsOne(t *testing.T) {
+func TestPromptInsideOutputIsNotAPrompt(t *testing.T) {
 	p, s := startFake(t)
 	s.says("a >>> b\n>>> c\n>>")
 	p.saw("a >>> b\n>>> c\n")
@@ -118,7 +119,7 @@ func TestCtrlCDropsTheLine(t *testing.T) {
 	if string(buf[:n]) == "ahead\n" {
 		s.gets("\x03")
 	}
-	p.sees("^C\n") // 0x03 is sent before it is shown
+	p.sees("^C\n") // the client sends 0x03 before it shows ^C
 	s.says("interrupted\n>>> ")
 	p.sees("interrupted\n>>> ")
 	p.types("mem\r")
@@ -129,7 +130,7 @@ func TestCtrlDLeaves(t *testing.T) {
 	p, s := startFake(t)
 	s.says(">>> ")
 	p.sees(">>> ")
-	p.types("ab\x01\x04") // in a line it deletes
+	p.types("ab\x01\x04") // in a line with text, Ctrl-D deletes a character
 	p.sees(">>> b")
 	p.types("\x7f\x05\x15\x04")
 	s.getsEnd()
@@ -140,7 +141,7 @@ func TestCtrlDLeaves(t *testing.T) {
 	require.Equal(t, p.before, p.state())
 }
 
-func TestSenderForgetsWhatWasTypedBeforeCtrlC(t *testing.T) {
+func TestSenderDiscardsLinesTypedBeforeCtrlC(t *testing.T) {
 	s := newSender(nil)
 	require.True(t, s.line("a", 0))
 	s.interrupt()
@@ -150,8 +151,8 @@ func TestSenderForgetsWhatWasTypedBeforeCtrlC(t *testing.T) {
 	require.False(t, s.line(strings.Repeat("x", maxUnsent), 1))
 }
 
-// A session that does not end is left with Ctrl-C after Ctrl-D, or at once.
-func TestASessionThatDoesNotEndIsLeft(t *testing.T) {
+// A session that does not end can be left with Ctrl-D and then Ctrl-C, or with Ctrl-\.
+func TestLeaveSessionThatDoesNotEnd(t *testing.T) {
 	p, s := startFake(t)
 	s.says("no prompt ever")
 	p.saw("no prompt ever")
@@ -167,7 +168,7 @@ func TestASessionThatDoesNotEndIsLeft(t *testing.T) {
 	require.Equal(t, "<nil>", p.ended())
 }
 
-func TestAnEndThatNobodyAskedFor(t *testing.T) {
+func TestProgramEndsTheSession(t *testing.T) {
 	p, s := startFake(t)
 	s.says(">>> ")
 	p.sees(">>> ")
@@ -180,14 +181,14 @@ func TestAnEndThatNobodyAskedFor(t *testing.T) {
 	require.Equal(t, p.before, p.state())
 }
 
-func TestTheTerminalIsRestoredAfterASignal(t *testing.T) {
+func TestTerminalIsRestoredAfterSignal(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP} {
 		p, s := startFake(t)
 		s.says(">>> ")
 		p.sees(">>> ")
 		require.NotEqual(t, p.before, p.state())
 		require.NoError(t, p.cmd.Process.Signal(sig))
-		_ = p.cmd.Wait() // it has a deadline, and the status tells
+		_ = p.cmd.Wait() // Wait has a deadline; the status is checked below
 		status := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
 		require.True(t, status.Signaled() && status.Signal() == sig, "after %v: %v; on the screen: %s", sig, p.cmd.ProcessState, p.screen())
 		require.Equal(t, p.before, p.state())
@@ -200,11 +201,11 @@ func (faultyHistory) Add(string)    { panic("a fault") }
 func (faultyHistory) Len() int      { return 0 }
 func (faultyHistory) At(int) string { return "" }
 
-func TestAPanicRestoresTheTerminal(t *testing.T) {
+func TestTerminalIsRestoredAfterPanic(t *testing.T) {
 	t.Setenv("HOME", t.TempDir())
 	for name, fault := range map[string]func(*dialog){
 		"in a callback":  func(d *dialog) { d.complete = nil },
-		"in the history": func(d *dialog) { d.term.History = faultyHistory{} },
+		"in the history": func(d *dialog) { d.editor.History = faultyHistory{} },
 	} {
 		t.Run(name, func(t *testing.T) { panics(t, fault) })
 	}
@@ -272,19 +273,19 @@ func TestColours(t *testing.T) {
 	}
 }
 
-func TestTheWindowIsResized(t *testing.T) {
+func TestWindowIsResized(t *testing.T) {
 	p, s := startFake(t)
 	s.says(">>> ")
 	p.sees(">>> ")
 	require.NoError(t, pty.Setsize(p.tty, &pty.Winsize{Rows: 24, Cols: 30}))
 	p.width = 30
-	// The line editor has noticed when it breaks lines there.
+	// The line editor knows the new width when it wraps lines there.
 	typed := 0
-	poll(t, "a line that is broken after 30 columns", func() (string, bool) {
+	clienttest.Poll(t, "a line that is wrapped after 30 columns", func() (string, bool) {
 		var out string
 		p.types(strings.Repeat("x", 40))
 		typed += 40
-		poll(t, "the line that was typed", func() (string, bool) {
+		clienttest.Poll(t, "the line that was typed", func() (string, bool) {
 			out = p.output()
 			return fmt.Sprintf("%q", out), strings.Count(out, "x") >= typed
 		})
@@ -313,7 +314,7 @@ func TestTabCompletes(t *testing.T) {
 	s.gets("stacks -full -n 5\n")
 }
 
-func TestLinesAreRememberedInTheNextRun(t *testing.T) {
+func TestHistoryOfTheSessionBefore(t *testing.T) {
 	home := t.TempDir()
 	p, s := startFake(t, "HOME="+home)
 	s.says(">>> ")
@@ -375,7 +376,7 @@ func TestCtrlZ(t *testing.T) {
 	p.types("exit\n")
 }
 
-// Where no shell looks after the client, Ctrl-Z does nothing.
+// Without a shell that can continue the client, Ctrl-Z does nothing.
 func TestCtrlZWithoutAShell(t *testing.T) {
 	p, s := startFake(t)
 	s.says(">>> ")
@@ -384,7 +385,7 @@ func TestCtrlZWithoutAShell(t *testing.T) {
 	s.gets("sta\n")
 }
 
-func TestAFloodIsStreamed(t *testing.T) {
+func TestLargeOutputIsStreamed(t *testing.T) {
 	p, s := startFake(t)
 	sent := make(chan error, 1)
 	require.NoError(t, s.conn.SetWriteDeadline(time.Now().Add(testwait.Patience)))
@@ -400,9 +401,9 @@ func TestAFloodIsStreamed(t *testing.T) {
 	}()
 	p.types("\x03")
 	s.gets("\x03")
-	require.NoError(t, testwait.Receive(t, sent, "the client takes the flood"))
+	require.NoError(t, testwait.Receive(t, sent, "the client reads all the output"))
 	s.says("end\n>>> ")
-	poll(t, "the prompt after the flood", func() (string, bool) {
+	clienttest.Poll(t, "the prompt after the large output", func() (string, bool) {
 		out := p.output()
 		return fmt.Sprintf("%d bytes, the last %q", len(out), out[max(0, len(out)-100):]), strings.HasSuffix(out, ">>> ")
 	})
@@ -411,20 +412,14 @@ func TestAFloodIsStreamed(t *testing.T) {
 	s.getsEnd()
 }
 
-// With a real program: a profile is stopped, with a line typed meanwhile.
-func TestTerminalOfARealProgram(t *testing.T) {
+// A profile of a real program is stopped while a line is being typed.
+func TestSessionOfRealProgram(t *testing.T) {
 	path := filepath.Join(testwait.TempDir(t), "s")
 	program := exec.Command(os.Args[0])
 	program.Env = append(os.Environ(), terminalEnv+"=program "+path)
-	stdin, err := program.StdinPipe()
-	require.NoError(t, err)
-	out, err := program.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, program.Start())
-	t.Cleanup(func() { end(program, stdin) })
-	readReady(t, out)
+	clienttest.StartReady(t, program)
 	require.NoError(t, program.Process.Signal(syscall.SIGUSR2))
-	pollForFile(t, path)
+	clienttest.PollForFile(t, path)
 
 	p := startPerson(t, path, nil)
 	p.saw("help lists the commands\n")
@@ -446,53 +441,4 @@ func TestTerminalOfARealProgram(t *testing.T) {
 	p.types("\x04")
 	require.Equal(t, "<nil>", p.ended())
 	require.Equal(t, p.before, p.state())
-}
-
-func TestPipeHalfCloses(t *testing.T) {
-	path := filepath.Join(testwait.TempDir(t), "s")
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	require.NoError(t, err)
-	defer l.Close()
-	go func() {
-		conn, err := l.AcceptUnix()
-		if err != nil {
-			return
-		}
-		defer conn.Close()
-		_ = conn.SetDeadline(time.Now().Add(testwait.Patience))
-		all, _ := io.ReadAll(conn) // until the writing side is closed
-		_, _ = conn.Write(append([]byte("got "), all...))
-	}()
-	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
-	require.NoError(t, err)
-	var out strings.Builder
-	require.NoError(t, conn.SetDeadline(time.Now().Add(2*testwait.Patience))) // the other end gives up first
-	require.NoError(t, pipe(conn, strings.NewReader("stacks\nmem\n"), &out))
-	require.Equal(t, "got stacks\nmem\n", out.String())
-}
-
-// The session may end before the input does.
-func TestPipeEndsWithTheSession(t *testing.T) {
-	path := filepath.Join(testwait.TempDir(t), "s")
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	require.NoError(t, err)
-	defer l.Close()
-	go func() {
-		if conn, err := l.AcceptUnix(); err == nil {
-			_, _ = io.ReadFull(conn, make([]byte, 5))
-			_, _ = io.WriteString(conn, "bye\n")
-			conn.Close()
-		}
-	}()
-	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
-	require.NoError(t, err)
-	defer conn.Close()
-	r, w := io.Pipe()
-	defer w.Close()
-	go io.WriteString(w, "exit\n") //nolint:errcheck // the pipe is closed at the end
-	var out strings.Builder
-	piped := make(chan error, 1)
-	go func() { piped <- pipe(conn, r, &out) }()
-	require.NoError(t, testwait.Receive(t, piped, "the end of pipe, before that of its input"))
-	require.Equal(t, "bye\n", out.String())
 }
