@@ -16,9 +16,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/gomanhole/oneshot/internal/frame"
 	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/pprofdelta"
+	"github.com/gomanhole/oneshot/internal/protocol"
 )
 
 // profileCommands are those whose answer is a file for go tool pprof or go tool
@@ -133,7 +133,7 @@ func copyOut(ctx context.Context, w io.Writer, pieces [][]byte) error {
 // remind tells a client something beside the answer.
 func remind(s *Session, text string) {
 	if s.Binary() {
-		s.out.frame(frame.Error, text+"\n")
+		s.out.frame(protocol.Error, text+"\n")
 		return
 	}
 	fmt.Fprintln(s, text)

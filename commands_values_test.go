@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
@@ -95,7 +96,7 @@ func TestALocalThatBlocks(t *testing.T) {
 	c.send("locals\n")
 	testwait.Receive(t, entered, "the func to be called")
 	c.send("\x03")
-	text := c.expect(prompt)
+	text := c.expect(protocol.Prompt)
 	require.EqualValues(t, 1, m.leftBehind.Load())
 	letGo()
 	require.Regexp(t, `^a +int +1\n`, text)

@@ -12,9 +12,8 @@ import (
 	"time"
 
 	"github.com/gomanhole/oneshot/internal/plaintext"
+	"github.com/gomanhole/oneshot/internal/protocol"
 )
-
-const prompt = ">>> "
 
 // Console is the handler for people: it says who this is and what every
 // goroutine is doing, then runs the commands that are typed.
@@ -35,7 +34,7 @@ func (Console) Serve(ctx context.Context, s *Session) error {
 	}
 	s.setRunning("")
 	for {
-		_, _ = io.WriteString(s, prompt)
+		_, _ = io.WriteString(s, protocol.Prompt)
 		line, err := s.ReadLine()
 		switch {
 		case errors.Is(err, io.EOF):

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/stack"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
@@ -45,7 +46,7 @@ func TestADumpShowsNoGoroutineOfTheManhole(t *testing.T) {
 	t.Cleanup(letGo)
 	require.NoError(t, m.Activate())
 	inside := connect(t, m.Path())
-	inside.expect(prompt)
+	inside.expect(protocol.Prompt)
 	inside.do("stderr on")
 	inside.send("hold\n")
 	eventually(t, func() bool { return m.window() == nil }, "the window to be closed")

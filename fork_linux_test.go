@@ -162,7 +162,7 @@ func fork(o Options) {
 	m := mustInstall(o)
 	m.Handle(syscall.SIGUSR2)
 	w := m.window()
-	// The window is logged when its first, prompt deadline has passed. Then it
+	// The window is logged when its first, protocol.Prompt deadline has passed. Then it
 	// waits until its long one, and nothing else goes on.
 	testwait.Until(func() bool {
 		m.log.Flush(testwait.Patience)

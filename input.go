@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
@@ -22,10 +23,6 @@ const (
 	maxAheadBytes = maxLine
 	maxAheadLines = 1024
 )
-
-// interruptByte is what Ctrl-C sends where the terminal is raw, and what a
-// client sends to stop a command (ETX).
-const interruptByte = 0x03
 
 // line is one line that a client has sent.
 type line struct {
@@ -126,7 +123,7 @@ func (in *input) end() {
 // before it and not begun yet, as a terminal does.
 func (in *input) take(p []byte) {
 	for {
-		i := bytes.IndexByte(p, interruptByte)
+		i := bytes.IndexByte(p, protocol.Interrupt)
 		if i < 0 {
 			break
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
@@ -155,7 +156,7 @@ func (c client) rest() string {
 // leave goes through a whole session.
 func (c client) leave() {
 	c.t.Helper()
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	c.send("exit\n")
 	require.Empty(c.t, c.rest())
 }
@@ -164,7 +165,7 @@ func (c client) leave() {
 func (c client) do(line string) string {
 	c.t.Helper()
 	c.send(line + "\n")
-	return c.expect(prompt)
+	return c.expect(protocol.Prompt)
 }
 
 // enter opens a window with Oneshot, not by signal, and reads up to the first
@@ -178,7 +179,7 @@ func (m testManhole) enter(t *testing.T) client {
 		c.Close()
 		require.NoError(t, testwait.Receive(t, done, "Oneshot to return"))
 	})
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	return c
 }
 

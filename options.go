@@ -13,13 +13,14 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/sigset"
 	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
 // Defaults of Options.
 const (
-	DefaultSocketPath     = "/tmp/manhole-%p"
+	DefaultSocketPath     = protocol.DefaultSocketPath
 	DefaultConnectTimeout = time.Minute
 	DefaultIdleTimeout    = 15 * time.Minute
 	DefaultReinstallDelay = 500 * time.Millisecond
@@ -225,7 +226,7 @@ func socketPath(pattern string, pid int) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("oneshot: SocketPath %s: %w", pattern, err)
 	}
-	if longest := unixsock.MaxPath - len(unixsock.TempSuffix(0)); len(path) > longest {
+	if longest := unixsock.MaxPath - len(protocol.TempSuffix(0)); len(path) > longest {
 		return "", fmt.Errorf("oneshot: SocketPath %s has %d bytes; at most %d fit into a socket address with the suffix of its temporary name",
 			path, len(path), longest)
 	}

@@ -8,8 +8,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gomanhole/oneshot/internal/frame"
 	"github.com/gomanhole/oneshot/internal/plaintext"
+	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
@@ -98,9 +98,9 @@ func (o *output) frame(kind byte, payload string) {
 	w.flush()
 	w.prepare()
 	w.kind = kind
-	w.buf = append(w.buf, plaintext.Clip(payload, frame.MaxPayload-3)...)
+	w.buf = append(w.buf, plaintext.Clip(payload, protocol.MaxPayload-3)...)
 	w.send()
-	w.kind = frame.Output
+	w.kind = protocol.Output
 }
 
 // remark sends a line in between, if nothing was written since there had been
@@ -136,8 +136,8 @@ func (w *wire) prepare() {
 	switch {
 	case w.buf != nil:
 	case w.framed:
-		w.kind = frame.Output
-		w.buf = make([]byte, frame.HeaderSize, framedBuffer)
+		w.kind = protocol.Output
+		w.buf = make([]byte, protocol.HeaderSize, framedBuffer)
 	default:
 		w.buf = make([]byte, 0, wireBuffer)
 	}
@@ -145,7 +145,7 @@ func (w *wire) prepare() {
 
 func (w *wire) room() int {
 	if w.framed {
-		return frame.HeaderSize
+		return protocol.HeaderSize
 	}
 	return 0
 }
@@ -165,7 +165,7 @@ func (w *wire) send() {
 	}
 	room := w.room()
 	if w.framed {
-		frame.PutHeader(w.buf, w.kind, len(w.buf)-room)
+		protocol.PutHeader(w.buf, w.kind, len(w.buf)-room)
 	}
 	err := sendAll(w.conn, w.buf, w.timeout)
 	w.buf = w.buf[:room]

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
@@ -23,7 +24,7 @@ func (w *window) publish() (err error) {
 	if w.reason != nil {
 		return w.reason
 	}
-	tmp, path := w.home.path+unixsock.TempSuffix(rand.Uint32()), w.home.path
+	tmp, path := w.home.path+protocol.TempSuffix(rand.Uint32()), w.home.path
 	if unixsock.IsAbstract(path) { // there is no file, and nothing to move or remove
 		tmp, path = "", ""
 	}

@@ -15,8 +15,8 @@ import (
 
 	"github.com/gomanhole/oneshot/internal/ours"
 
-	"github.com/gomanhole/oneshot/internal/frame"
 	"github.com/gomanhole/oneshot/internal/plaintext"
+	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/shellwords"
 	"github.com/gomanhole/oneshot/internal/sigset"
 	"github.com/gomanhole/oneshot/internal/stack"
@@ -238,10 +238,10 @@ func (s *Session) run() {
 // sayWhy tells the client why it is not served. It is given a moment to send
 // what it has, as in dismiss.
 func (s *Session) sayWhy(err error, read <-chan struct{}) {
-	text := fmt.Sprintf("oneshot: refused: %v\n", err)
+	text := fmt.Sprintf("%s%v\n", protocol.Refused, err)
 	if s.script {
-		s.out.frame(frame.Error, text)
-		s.out.frame(frame.End, strconv.Itoa(statusFailed))
+		s.out.frame(protocol.Error, text)
+		s.out.frame(protocol.End, strconv.Itoa(statusFailed))
 	} else {
 		_, _ = s.out.WriteString(text)
 	}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
@@ -41,7 +42,7 @@ func TestEndOfInputWithoutALine(t *testing.T) {
 	kill(t, syscall.SIGUSR2)
 	c := connect(t, m.Path())
 	require.NoError(t, c.CloseWrite())
-	require.True(t, strings.HasSuffix(c.rest(), prompt))
+	require.True(t, strings.HasSuffix(c.rest(), protocol.Prompt))
 }
 
 func TestLinesOfEveryKind(t *testing.T) {
@@ -137,14 +138,14 @@ func slow(started, stopped chan struct{}) *Command {
 func TestAnInterruptStopsTheCommandAndKeepsTheSession(t *testing.T) {
 	started, stopped := make(chan struct{}), make(chan struct{})
 	_, c := startSession(t, slow(started, stopped))
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	c.send("slow\n")
 	testwait.Receive(t, started, "the command to begin")
 	c.send("typed ahead\n\x03")
-	require.Equal(t, "interrupted\n", c.expect(prompt))
+	require.Equal(t, "interrupted\n", c.expect(protocol.Prompt))
 	testwait.Receive(t, stopped, "the command to stop")
 	c.send("typed\x03")
-	require.Empty(t, c.expect(prompt), "an interrupt at the prompt forgets the line")
+	require.Empty(t, c.expect(protocol.Prompt), "an interrupt at the protocol.Prompt forgets the line")
 	require.Contains(t, c.do("help"), "stacks")
 }
 
@@ -153,7 +154,7 @@ func TestDisconnectStopsTheCommand(t *testing.T) {
 		t.Run(fmt.Sprintf("half-closed before %v", halfFirst), func(t *testing.T) {
 			started, stopped := make(chan struct{}), make(chan struct{})
 			s, c := startSession(t, slow(started, stopped))
-			c.expect(prompt)
+			c.expect(protocol.Prompt)
 			c.send("slow\n")
 			testwait.Receive(t, started, "the command to begin")
 			if halfFirst {
@@ -175,7 +176,7 @@ func TestDisconnectStopsTheCommand(t *testing.T) {
 func TestDisconnectIsSeenBehindATypedAheadFlood(t *testing.T) {
 	started, stopped := make(chan struct{}), make(chan struct{})
 	_, c := startSession(t, slow(started, stopped))
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	c.send("slow\n")
 	testwait.Receive(t, started, "the command to begin")
 	c.send(strings.Repeat("x\n", 4*maxAheadLines)) // more than is read ahead
@@ -195,11 +196,11 @@ func TestACommandThatDoesNotStopIsLeftBehind(t *testing.T) {
 		return nil
 	}}
 	_, c := startSession(t, deaf)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	c.send("deaf\n")
 	testwait.Receive(t, started, "the command to begin")
 	c.send("\x03")
-	require.Contains(t, c.expect(prompt), "deaf: interrupted, but it does not stop; it was left running")
+	require.Contains(t, c.expect(protocol.Prompt), "deaf: interrupted, but it does not stop; it was left running")
 	require.Contains(t, c.do("help"), "stacks")
 	letGo()
 	require.ErrorIs(t, testwait.Receive(t, wrote, "the late write"), errCut)
@@ -215,7 +216,7 @@ func TestACommandThatFailsKeepsTheSession(t *testing.T) {
 		&Command{Name: "exits", Run: run(func() error { runtime.Goexit(); return nil })},
 		&Command{Name: "fails", Run: run(func() error { return errors.New("no luck") })},
 	)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	out := c.do("panics")
 	require.Contains(t, out, "panics panicked: ouch")
 	require.Contains(t, out, "session_test.go", "the stack")
@@ -232,7 +233,7 @@ func TestAClientThatStopsReadingIsDropped(t *testing.T) {
 		}
 	}}
 	s, c := startSession(t, flood)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	s.out.wire.mu.Lock()
 	s.out.wire.timeout = 50 * time.Millisecond
 	s.out.wire.mu.Unlock()
@@ -245,7 +246,7 @@ func TestAClientThatLeavesInTheMiddleOfTheOutput(t *testing.T) {
 	m := install(t, Options{OneshotOn: syscall.SIGUSR2})
 	kill(t, syscall.SIGUSR2)
 	c := connect(t, m.Path())
-	whole := len(c.expect(prompt))
+	whole := len(c.expect(protocol.Prompt))
 	c.Close()
 	for n := 1; n <= whole/2; n += 97 {
 		kill(t, syscall.SIGUSR2)
@@ -259,7 +260,7 @@ func TestAClientThatLeavesInTheMiddleOfTheOutput(t *testing.T) {
 
 func TestHistoryIsBounded(t *testing.T) {
 	s, c := startSession(t)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	for i := range maxHistory + 10 {
 		s.note(fmt.Sprintf("line %d %s", i, strings.Repeat("y", 2*maxHistoryLine)))
 	}
@@ -291,13 +292,13 @@ func TestAnInterruptRightBehindALineIsNotLost(t *testing.T) {
 		return ctx.Err()
 	}}
 	_, c := startSession(t, stuck)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	for i := range 2000 {
 		c.send("stuck\n")
 		for range i % 50 * 100 { // the moment is the subject
 		}
 		c.send("\x03")
-		out := c.expect(prompt) // of the command, or in its stead
+		out := c.expect(protocol.Prompt) // of the command, or in its stead
 		require.Contains(t, []string{"", "interrupted\n"}, out)
 	}
 }
@@ -343,11 +344,11 @@ func TestACommandThatRunsAnotherCanBeInterrupted(t *testing.T) {
 		<-ctx.Done()
 		return context.Cause(ctx)
 	}})
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	c.send("macro\n")
 	testwait.Receive(t, waits, "the command to wait")
 	c.send("\x03")
-	require.Equal(t, "   1  macro\ninterrupted\n", c.expect(prompt))
+	require.Equal(t, "   1  macro\ninterrupted\n", c.expect(protocol.Prompt))
 }
 
 // A command that waits for a line does not get the one after its end.
@@ -359,11 +360,11 @@ func TestAnInterruptedCommandReadsNoMore(t *testing.T) {
 		answered <- err
 		return err
 	}})
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	c.send("ask\n")
 	testwait.Receive(t, asked, "the command to begin")
 	c.send("\x03")
-	c.expect("interrupted\n" + prompt)
+	c.expect("interrupted\n" + protocol.Prompt)
 	require.ErrorIs(t, testwait.Receive(t, answered, "ReadLine to return"), errInterrupted)
 	require.Contains(t, c.do("build"), "go1")
 }
@@ -372,7 +373,7 @@ func TestErrorsDoNoHarmToATerminal(t *testing.T) {
 	_, c := startSession(t,
 		&Command{Name: "fails", Run: func(context.Context, *Session, []string) error { return errors.New("a\x1b]0;x\a\tb\nc\u009b") }},
 		&Command{Name: "panics", Run: func(context.Context, *Session, []string) error { panic("\x1b[2J") }})
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	require.Equal(t, "a\\x1b]0;x\\x07\tb\nc\\xc2\\x9b\n", c.do("fails"))
 	require.Contains(t, c.do("panics"), `panicked: \x1b[2J`)
 }
@@ -402,7 +403,7 @@ func TestSoManyCommandsAreLeftBehind(t *testing.T) {
 			c.expect("left running\n")
 		}
 	}
-	clients[0].expect(prompt)
+	clients[0].expect(protocol.Prompt)
 	require.Contains(t, clients[0].do("build"), "16 commands that did not stop are running still")
 	require.Contains(t, clients[0].do("help"), "exit")
 	letGo()

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gomanhole/oneshot/internal/procfs"
+	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/sigset"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
@@ -81,7 +82,7 @@ func TestChildrenDoNotInheritTheMask(t *testing.T) {
 	_, c := startSession(t, &Command{Name: "child", Run: func(ctx context.Context, s *Session, _ []string) error {
 		return writeChildsMask(ctx, s.out)
 	}})
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	var mask bytes.Buffer
 	require.NoError(t, writeChildsMask(t.Context(), &mask))
 	own := mask.String()
@@ -136,7 +137,7 @@ func TestProfilesAndPreemptionInSessions(t *testing.T) {
 		spin(stop)
 		return nil
 	}})
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	var profile bytes.Buffer
 	require.NoError(t, pprof.StartCPUProfile(&profile))
 	defer pprof.StopCPUProfile()
@@ -144,7 +145,7 @@ func TestProfilesAndPreemptionInSessions(t *testing.T) {
 	testwait.Receive(t, begun, "the command to begin")
 	time.Sleep(200 * time.Millisecond) // the time is the subject: it ends, since the command is preempted
 	atomic.StoreUint32(stop, 1)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	pprof.StopCPUProfile()
 	unzipped, err := gzip.NewReader(&profile)
 	require.NoError(t, err)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/testwait"
 	"github.com/gomanhole/oneshot/internal/unixsock"
 )
@@ -81,7 +82,7 @@ func TestStandardErrorComesToTheSession(t *testing.T) {
 	p, stderr := startWithStderr(t, "stderr")
 	p.signal(t, syscall.SIGUSR2)
 	c := connect(t, p.path)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	require.Equal(t, "standard error goes where the program sends it; stderr on has it come here\n", c.do("stderr"))
 	require.Contains(t, c.do("stderr off"), "this session does not have it")
 	require.Contains(t, c.do("stderr on"), "until stderr off")
@@ -93,7 +94,7 @@ func TestStandardErrorComesToTheSession(t *testing.T) {
 
 	p.signal(t, syscall.SIGUSR2)
 	other := connect(t, p.path)
-	other.expect(prompt)
+	other.expect(protocol.Prompt)
 	require.Contains(t, other.do("stderr on"), "the session of pid")
 	require.Contains(t, other.do("stderr"), "the session of pid")
 
@@ -118,7 +119,7 @@ func TestRedirectStderrDoesSoFromTheStart(t *testing.T) {
 	p, _ := startWithStderr(t, "stderr", "REDIRECT=1")
 	p.signal(t, syscall.SIGUSR2)
 	c := connect(t, p.path)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	p.signal(t, syscall.SIGUSR1)
 	c.expect("something is wrong\n")
 }
@@ -127,7 +128,7 @@ func TestACrashIsPrintedWhereItAlwaysWas(t *testing.T) {
 	p, stderr := startWithStderr(t, "stderr", "REDIRECT=1")
 	p.signal(t, syscall.SIGUSR2)
 	c := connect(t, p.path)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	p.signal(t, syscall.SIGHUP)
 	c.rest()
 	require.Equal(t, 2, p.wait(t).ExitStatus())
@@ -141,7 +142,7 @@ func TestAChildKeepsTheStandardErrorItWasGiven(t *testing.T) {
 	p, stderr := startWithStderr(t, "stderr", "REDIRECT=1")
 	p.signal(t, syscall.SIGUSR2)
 	c := connect(t, p.path)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	p.signal(t, syscall.SIGALRM)
 	require.Equal(t, "started <nil>\n", p.line(t))
 	c.Close()
@@ -155,7 +156,7 @@ func TestAFloodOfStandardErrorWaitsForNobody(t *testing.T) {
 	p.started(t) // standard error is /dev/null
 	p.signal(t, syscall.SIGUSR2)
 	c := connect(t, p.path)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	c.send("stderr on\n")
 	c.expect("session\n")
 	c.expect(strings.Repeat("x", 1000) + "\n")
@@ -175,7 +176,7 @@ func TestARotatedLogStays(t *testing.T) {
 	p, _ := startWithStderr(t, "stderr", "REDIRECT=1", "NEWLOG="+file)
 	p.signal(t, syscall.SIGUSR2)
 	c := connect(t, p.path)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	p.signal(t, syscall.SIGWINCH)
 	require.Equal(t, "rotated <nil>\n", p.line(t))
 	c.send("exit\n")
@@ -201,9 +202,9 @@ func TestAStuckLogIsNotWaitedFor(t *testing.T) {
 	require.NoError(t, write.Close())
 	p.signal(t, syscall.SIGUSR2)
 	c := connect(t, p.path)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	c.send("stderr on\n")
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	for range 100 {
 		p.signal(t, syscall.SIGUSR1)
 		c.expect("something is wrong\n")
@@ -234,7 +235,7 @@ func put(t *testing.T, fd int) {
 
 func TestAStandardErrorThatCannotCome(t *testing.T) {
 	_, c := startSession(t)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	t.Run("it does not block", func(t *testing.T) {
 		r, w, err := os.Pipe()
 		require.NoError(t, err)
@@ -275,10 +276,10 @@ func TestTheStandardErrorIsGivenBack(t *testing.T) {
 		require.Equal(t, text+"\n", string(got))
 	}
 	_, c := startSession(t)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	for _, ends := range []string{"stderr off\n", "exit\n"} {
 		c.send("stderr on\n")
-		c.expect(prompt)
+		c.expect(protocol.Prompt)
 		now, err := unixsock.IDOf(2)
 		require.NoError(t, err)
 		require.NotEqual(t, ours, now)
@@ -286,7 +287,7 @@ func TestTheStandardErrorIsGivenBack(t *testing.T) {
 		c.expect("both have this\n")
 		c.send(ends)
 		if ends != "exit\n" {
-			c.expect(prompt)
+			c.expect(protocol.Prompt)
 		}
 		eventually(t, func() bool {
 			now, err := unixsock.IDOf(2)

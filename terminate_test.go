@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/sigset"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
@@ -107,7 +108,7 @@ func TestTerminatedAfterAWindow(t *testing.T) {
 		p := startProgram(t, "bare"+around)
 		p.signal(t, syscall.SIGUSR2)
 		c := connect(t, p.path)
-		c.expect(prompt)
+		c.expect(protocol.Prompt)
 		c.do("help")
 		p.signal(t, syscall.SIGTERM)
 		requireEnded(t, p, "bare", syscall.SIGTERM)
@@ -140,7 +141,7 @@ func TestAnIgnoredSignalStaysIgnored(t *testing.T) {
 			p.open(t)
 			p.signal(t, syscall.SIGHUP)
 			c := connect(t, p.path)
-			c.expect(prompt)
+			c.expect(protocol.Prompt)
 			require.Contains(t, c.do("signals"), "SIGHUP      ignored")
 			c.send("exit\n")
 			c.rest()
@@ -175,7 +176,7 @@ func TestAskingDoesNotKeepASignalFromTheProgram(t *testing.T) {
 		p := startProgram(t, "bare")
 		p.signal(t, syscall.SIGUSR2)
 		c := connect(t, p.path)
-		c.expect(prompt)
+		c.expect(protocol.Prompt)
 		go func() {
 			for {
 				if _, err := c.Write([]byte("signals\n")); err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gomanhole/oneshot/internal/findings"
 	"github.com/gomanhole/oneshot/internal/plaintext"
+	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/stack"
 )
 
@@ -46,7 +47,7 @@ func (t *text) findings(found []findings.Finding) {
 	if len(found) == 0 {
 		return
 	}
-	t.printf("\nWhat stands out:\n")
+	t.printf("\n%s\n", protocol.FindingsHeading)
 	for i, f := range found {
 		t.printf("%d. %s\n", i+1, f.Title)
 		for _, line := range f.Lines {

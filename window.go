@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gomanhole/oneshot/internal/ours"
+	"github.com/gomanhole/oneshot/internal/protocol"
 
 	"github.com/gomanhole/oneshot/internal/sigset"
 	"github.com/gomanhole/oneshot/internal/unixsock"
@@ -100,7 +101,7 @@ func (w *window) shutLocked(reason error) bool {
 			return true
 		}
 		w.ln.TurnAway(func(client int) {
-			w.m.dismiss(client, "oneshot: too late, the window is closed: "+reason.Error()+"\n")
+			w.m.dismiss(client, protocol.TooLate+reason.Error()+"\n")
 		})
 		if idle {
 			w.ln.Close()
@@ -269,7 +270,7 @@ func (w *window) pause(d time.Duration) {
 // refuse tells a client why it may not enter, and lets it go.
 func (m *Manhole) refuse(client int, cred Cred, why error) {
 	m.log.Warn("client refused", "path", m.Path(), "pid", cred.PID, "uid", cred.UID, "gid", cred.GID, "err", why)
-	m.dismiss(client, fmt.Sprintf("oneshot: refused: %v\n", why))
+	m.dismiss(client, fmt.Sprintf("%s%v\n", protocol.Refused, why))
 }
 
 // dismiss sends a client one line and lets it go. A client that has something

@@ -14,7 +14,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gomanhole/oneshot/internal/frame"
+	"github.com/gomanhole/oneshot/internal/protocol"
 )
 
 // client is a connection that has been let in.
@@ -114,7 +114,7 @@ var scripts atomic.Int64
 func dial(path string, script bool) (*net.UnixConn, error) {
 	var own *net.UnixAddr
 	if script {
-		own = &net.UnixAddr{Net: "unix", Name: fmt.Sprintf("@%s%d.%d", frame.SocketPrefix, os.Getpid(), scripts.Add(1))}
+		own = &net.UnixAddr{Net: "unix", Name: fmt.Sprintf("@%s%d.%d", protocol.SocketPrefix, os.Getpid(), scripts.Add(1))}
 	}
 	return net.DialUnix("unix", own, &net.UnixAddr{Net: "unix", Name: path})
 }
@@ -124,7 +124,7 @@ func (c *client) greeted(script bool) error {
 	want, size := fmt.Sprintf("stress, pid %d, ", c.p.pid()), 0
 	switch {
 	case script: // an empty frame
-		want, size = string(make([]byte, frame.HeaderSize)), frame.HeaderSize
+		want, size = string(make([]byte, protocol.HeaderSize)), protocol.HeaderSize
 		want = "\x01" + want[1:]
 	case c.p.kind.noPrompt:
 		want = "no command \"hello\"; help lists them\n"
@@ -172,7 +172,7 @@ func (c *client) read(most int) error {
 	return err
 }
 
-const prompt = ">>> "
+const prompt = protocol.Prompt
 
 // untilPrompt reads up to a prompt after which nothing comes, and returns what
 // stood before it.

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gomanhole/oneshot/internal/frame"
+	"github.com/gomanhole/oneshot/internal/protocol"
 )
 
 // session is a way in which a client behaves once it has entered.
@@ -350,13 +350,13 @@ func (c *client) frames() (text, status string, err error) {
 	if err := c.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		return "", "", err
 	}
-	in := frame.NewReader(io.MultiReader(strings.NewReader(string(c.buf)), c.conn))
+	in := protocol.NewReader(io.MultiReader(strings.NewReader(string(c.buf)), c.conn))
 	for {
 		kind, payload, err := in.Next()
 		switch {
 		case err != nil:
 			return "", "", err
-		case kind == frame.End:
+		case kind == protocol.End:
 			return text, string(payload), nil
 		}
 		text += string(payload)

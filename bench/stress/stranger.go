@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/gomanhole/oneshot/internal/protocol"
 )
 
 // Two users that need not exist: one whose programs are stressed as well, and
@@ -62,9 +64,9 @@ func (p *process) trespass(r *rand.Rand) {
 	switch {
 	case err != nil:
 		p.fail(noEnd, "the client of another user: %v, %s", err, out)
-	case strings.HasPrefix(said, "denied"), strings.HasPrefix(said, fmt.Sprintf("oneshot: refused: uid %d ", stranger)):
+	case strings.HasPrefix(said, "denied"), strings.HasPrefix(said, fmt.Sprintf(protocol.Refused+"uid %d ", stranger)):
 		p.tally.add("denied to another uid", 1)
-	case strings.HasPrefix(said, "nothing there"), strings.HasPrefix(said, "oneshot: too late"), said == "" && p.isExcused():
+	case strings.HasPrefix(said, "nothing there"), strings.HasPrefix(said, protocol.TooLate), said == "" && p.isExcused():
 	default:
 		p.fail(wrongAnswer, "another user was told %.500q", said)
 	}

@@ -18,7 +18,7 @@ import (
 
 	"github.com/gomanhole/oneshot/cmd/oneshot/internal/display"
 	"github.com/gomanhole/oneshot/cmd/oneshot/internal/terminal"
-	"github.com/gomanhole/oneshot/internal/frame"
+	"github.com/gomanhole/oneshot/internal/protocol"
 )
 
 // session runs a session, with a person if there is a terminal.
@@ -36,7 +36,7 @@ func session(t target, o connectOptions, stdin, stdout *os.File) error {
 
 // command runs one line. The error has the exit status of the command.
 func command(t target, o connectOptions, line string, stdout, stderr io.Writer) error {
-	if strings.ContainsAny(line, "\n\x03") {
+	if strings.ContainsAny(line, "\n"+string(rune(protocol.Interrupt))) {
 		return usageError{"a command must be a single line"}
 	}
 	conn, err := connect(t, o, true)
@@ -70,7 +70,7 @@ func command(t target, o connectOptions, line string, stdout, stderr io.Writer) 
 // passInterrupts stops the running command on Ctrl-C. A second Ctrl-C closes the
 // connection.
 func passInterrupts(conn *net.UnixConn, interrupts <-chan os.Signal, done <-chan struct{}) {
-	const interrupt = 0x03
+	const interrupt = protocol.Interrupt
 	for n := 0; ; n++ {
 		select {
 		case <-interrupts:
@@ -94,7 +94,7 @@ func readAnswer(r io.Reader, stdout, stderr io.Writer) (int, error) {
 		text, _ := io.ReadAll(io.LimitReader(in, 4<<10))
 		return 0, errors.New(strings.TrimPrefix(strings.TrimSpace(display.Escape(string(text))), "oneshot: "))
 	}
-	frames := frame.NewReader(in)
+	frames := protocol.NewReader(in)
 	for {
 		kind, payload, err := frames.Next()
 		switch {
@@ -102,13 +102,13 @@ func readAnswer(r io.Reader, stdout, stderr io.Writer) (int, error) {
 			return 0, errors.New("the answer is incomplete: the program or the session has ended")
 		case err != nil:
 			return 0, err
-		case kind == frame.Output:
+		case kind == protocol.Output:
 			if _, err := stdout.Write(payload); err != nil {
 				return 0, err
 			}
-		case kind == frame.Error:
+		case kind == protocol.Error:
 			_, _ = io.WriteString(stderr, display.Escape(string(payload)))
-		case kind == frame.End:
+		case kind == protocol.End:
 			status, err := strconv.ParseUint(string(payload), 10, 8)
 			if err != nil {
 				return 0, fmt.Errorf("the answer has the invalid exit status %.20q", payload)

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gomanhole/oneshot/internal/discovery"
-	"github.com/gomanhole/oneshot/internal/frame"
+	"github.com/gomanhole/oneshot/internal/protocol"
 )
 
 const (
@@ -150,9 +150,9 @@ func checkWelcome(conn *net.UnixConn, framed bool, deadline time.Time) error {
 	}
 	line, _, _ := strings.Cut(string(text[:max(n, 0)]), "\n")
 	switch {
-	case strings.HasPrefix(line, "oneshot: too late"):
+	case strings.HasPrefix(line, protocol.TooLate):
 		return errTooLate
-	case strings.HasPrefix(line, "oneshot: refused: "):
+	case strings.HasPrefix(line, protocol.Refused):
 		return errors.New(strings.TrimPrefix(line, "oneshot: "))
 	}
 	return nil
@@ -162,7 +162,7 @@ func checkWelcome(conn *net.UnixConn, framed bool, deadline time.Time) error {
 func dial(path string, framed bool) (*net.UnixConn, error) {
 	var local *net.UnixAddr
 	if framed {
-		local = &net.UnixAddr{Net: "unix", Name: fmt.Sprintf("@%s%d.%08x", frame.SocketPrefix, os.Getpid(), rand.Uint32())}
+		local = &net.UnixAddr{Net: "unix", Name: fmt.Sprintf("@%s%d.%08x", protocol.SocketPrefix, os.Getpid(), rand.Uint32())}
 	}
 	name, done, err := shorten(path)
 	if err != nil {

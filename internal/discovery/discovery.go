@@ -11,6 +11,8 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+
+	"github.com/gomanhole/oneshot/internal/protocol"
 )
 
 // Why a process could not be read.
@@ -23,7 +25,7 @@ var (
 // ModulePath is the module that a program with a manhole is linked with.
 const ModulePath = "github.com/gomanhole/oneshot"
 
-const defaultPath = "/tmp/manhole-%p" // oneshot.DefaultSocketPath
+const defaultPath = protocol.DefaultSocketPath
 
 // Process is a process as it was at one moment.
 type Process struct {

@@ -21,10 +21,6 @@ var ErrInUse = errors.New("oneshot: the socket path is in use by another socket"
 // enter is decided afterwards, as ever.
 func IsAbstract(path string) bool { return strings.HasPrefix(path, "@") }
 
-// TempSuffix tells the temporary name of a socket from its path. It is not to
-// be guessed, or another user could be there first.
-func TempSuffix(n uint32) string { return fmt.Sprintf(".%06x", n&0xffffff) }
-
 // DeadAt returns the socket at path if nobody listens on it, nil if
 // nothing is there, and an error that says what to do about anything else.
 func DeadAt(path string) (fs.FileInfo, error) {

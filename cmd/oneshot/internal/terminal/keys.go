@@ -6,11 +6,13 @@ import (
 	"errors"
 	"sync"
 	"unicode/utf8"
+
+	"github.com/gomanhole/oneshot/internal/protocol"
 )
 
 // What the keys send that readKeys handles itself.
 const (
-	ctrlC         = 0x03
+	ctrlC         = protocol.Interrupt
 	ctrlD         = 0x04
 	ctrlZ         = 0x1a
 	ctrlBackslash = 0x1c

@@ -7,17 +7,18 @@ import (
 	"unicode/utf8"
 
 	"github.com/gomanhole/oneshot/cmd/oneshot/internal/display"
+	"github.com/gomanhole/oneshot/internal/protocol"
 )
 
 // sessionPrompt is what the console writes when it waits for a line.
-const sessionPrompt = ">>> "
+const sessionPrompt = protocol.Prompt
 
 // maxHeld is the number of bytes of an unfinished line that are kept back before
 // its beginning is shown.
 const maxHeld = 4 << 10
 
 // heading is the line above the findings, which is shown in bold.
-const heading = "What stands out:"
+const heading = protocol.FindingsHeading
 
 // Escape sequences for bold text and for normal text.
 const (

@@ -1,10 +1,4 @@
-// Package frame is the answer that a manhole gives to scripts: what a command
-// writes, byte for byte, then its error, then its exit status. The package
-// writes it and the client reads it.
-//
-// A frame is one byte that says of what kind it is, three bytes of zero, the
-// length of the payload in four bytes, most significant first, and the payload.
-package frame
+package protocol
 
 import (
 	"encoding/binary"
@@ -13,6 +7,11 @@ import (
 	"io"
 )
 
+// A script gets the answer to its command in frames: what the command writes, byte
+// for byte, then its error, then its exit status. A frame is one byte for its kind,
+// three bytes of zero, the length of the payload in four bytes, most significant
+// first, and the payload.
+
 // The kinds of frames.
 const (
 	Output byte = 1 // what the command has written
@@ -20,15 +19,15 @@ const (
 	End    byte = 3 // the last frame; its payload is the exit status in decimal
 )
 
-// HeaderSize is the length of what stands before the payload.
+// HeaderSize is the number of bytes before the payload.
 const HeaderSize = 8
 
 // MaxPayload is the longest payload that a Reader takes, in bytes.
 const MaxPayload = 1 << 20
 
 // SocketPrefix is how the name of a client's own socket begins, without the
-// folder, if it wants frames (unix(7): a client may bind its socket before it
-// connects).
+// directory, if the client wants frames (unix(7): a client may bind its socket
+// before it connects).
 const SocketPrefix = "oneshot-exec."
 
 // PutHeader writes the header of a frame into b, which has at least HeaderSize
@@ -47,8 +46,8 @@ type Reader struct {
 // NewReader reads frames from r.
 func NewReader(r io.Reader) *Reader { return &Reader{r: r} }
 
-// Next returns the next frame; the payload is valid until the next call. An end
-// before the End frame, which the caller knows, is io.ErrUnexpectedEOF.
+// Next returns the next frame; the payload is valid until the next call. The error
+// is io.ErrUnexpectedEOF if the connection ends before a whole frame has come.
 func (r *Reader) Next() (kind byte, payload []byte, err error) {
 	var header [HeaderSize]byte
 	if _, err := io.ReadFull(r.r, header[:]); err != nil {
