@@ -70,7 +70,7 @@ func (t *text) groups(s *stack.Snapshot, n int, allIDs bool) {
 		selected = fmt.Sprintf(" (of %d)", s.Total)
 	}
 	t.printf("\n%s%s in %s by identical stacks, %d of the manhole left out:\n",
-		plural(count(s.Groups), "goroutine"), selected, plural(len(s.Groups), "group"), s.Own)
+		plural(count(s.Groups), "goroutine"), selected, plural(len(s.Groups), "group"), s.Excluded)
 	t.unread(s)
 	shown := s.Groups[:min(n, len(s.Groups))]
 	for i := range shown {
@@ -94,7 +94,7 @@ func (t *text) groups(s *stack.Snapshot, n int, allIDs bool) {
 func (t *text) unread(s *stack.Snapshot) {
 	switch {
 	case s.Unread == 0:
-	case s.Traced:
+	case s.HasMembers:
 		t.printf("%s could not be read: %q; stacks -go shows the runtime's own text\n", plural(s.Unread, "goroutine"), s.Unknown)
 	case s.Unknown != "":
 		t.printf("%s could not be read one by one: %q; so all are shown without ids\n", plural(s.Unread, "goroutine"), s.Unknown)

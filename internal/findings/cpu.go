@@ -15,7 +15,7 @@ import (
 func spinning(e *Evidence) []Finding {
 	busy, user := vitals.CPUs(e.Before.Usage, e.After.Usage)
 	needed := 0.6
-	if !e.first().Traced {
+	if !e.first().HasMembers {
 		needed = 0.7 // which goroutine it is, is not known; a server talks to the system more
 	}
 	// A loop has a CPU for itself, if others do not want it too.
@@ -48,7 +48,7 @@ type running struct {
 func (e *Evidence) onCPU() []running {
 	var all []running
 	var counts []map[string]int
-	if !e.first().Traced {
+	if !e.first().HasMembers {
 		for _, look := range e.Looks[1:] {
 			counts = append(counts, e.inside(look, onCPU))
 		}
@@ -65,7 +65,7 @@ func (e *Evidence) onCPU() []running {
 		if len(frames) == 0 {
 			continue
 		}
-		if !e.first().Traced {
+		if !e.first().HasMembers {
 			for k, f := range frames {
 				n := g.Count
 				for _, count := range counts {

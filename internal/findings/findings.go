@@ -102,7 +102,7 @@ func (e *Evidence) lasting(g *stack.Group) int {
 		if same == nil {
 			return 0
 		}
-		if look.Traced {
+		if look.HasMembers {
 			members = slices.DeleteFunc(slices.Clone(members), func(m stack.Goroutine) bool { return !same.Has(m.ID) })
 			n = len(members)
 		} else {

@@ -17,7 +17,7 @@ import (
 
 // trace makes a snapshot of goroutines as runtime.Stack writes them.
 func trace(goroutines ...string) *stack.Snapshot {
-	t := stack.Trace{Text: []byte(strings.Join(goroutines, "\n\n"))}
+	t := stack.Listing{Text: []byte(strings.Join(goroutines, "\n\n"))}
 	return t.Group(func(string) bool { return false })
 }
 

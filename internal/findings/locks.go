@@ -67,7 +67,7 @@ func locks(e *Evidence) []Finding {
 			if !e.moves(q) {
 				dead = append(dead, q)
 			}
-		case q.count >= manyWaiters || e.first().Traced && !e.moves(q): // else they come and go
+		case q.count >= manyWaiters || e.first().HasMembers && !e.moves(q): // else they come and go
 			found = append(found, e.convoy(q))
 		}
 	}
@@ -84,7 +84,7 @@ func (e *Evidence) moves(q *queue) bool {
 	if len(e.Looks) == 1 {
 		return false
 	}
-	if !e.first().Traced {
+	if !e.first().HasMembers {
 		return e.After.MutexWait-e.Before.MutexWait > e.span().Seconds()/2
 	}
 	n := 0

@@ -21,7 +21,7 @@ type crew struct {
 // trace, and so is this.
 func strays(e *Evidence) []Finding {
 	first := e.first()
-	if !first.Traced {
+	if !first.HasMembers {
 		return nil
 	}
 	var crews []*crew

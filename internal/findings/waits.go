@@ -142,11 +142,11 @@ func downstream(e *Evidence) []Finding {
 		at := e.site(g.Frames)
 		// An answer through net/http takes three goroutines a turn each: if there
 		// were two for each of the group, answers come.
-		if at < 0 || e.rank(g.Frames[at]) < 2 || !e.first().Traced && !e.quiet(2*3*g.Count) {
+		if at < 0 || e.rank(g.Frames[at]) < 2 || !e.first().HasMembers && !e.quiet(2*3*g.Count) {
 			continue
 		}
 		calls := slices.IndexFunc(g.Frames[:at], isClientCall)
-		if calls < 0 && (g.State != "IO wait" || !readsOrDials(g.Frames[:at]) || !e.first().Traced || e.acceptedConn(g)) {
+		if calls < 0 && (g.State != "IO wait" || !readsOrDials(g.Frames[:at]) || !e.first().HasMembers || e.acceptedConn(g)) {
 			continue
 		}
 		through := g.Frames[at-1].Function

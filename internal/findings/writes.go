@@ -27,7 +27,7 @@ func stuckWrites(e *Evidence) []Finding {
 		if e.late() {
 			break
 		}
-		if !writesToFile(g) || e.lasting(g) == 0 || !e.first().Traced && !e.quiet(g.Count) {
+		if !writesToFile(g) || e.lasting(g) == 0 || !e.first().HasMembers && !e.quiet(g.Count) {
 			continue
 		}
 		at := e.site(g.Frames)
