@@ -117,7 +117,7 @@ func (w *worker) send(at time.Time, interval time.Duration, stop <-chan struct{}
 			default:
 			}
 			pause := unix.NsecToTimespec(wait.Nanoseconds())
-			_ = unix.Nanosleep(&pause, nil) // a signal of Go's runtime interrupts it; pause then has the rest
+			_ = unix.Nanosleep(&pause, nil) // a signal of Go's runtime may interrupt it; the loop then sleeps the rest
 		}
 		_, err := io.WriteString(w.conn, "GET / HTTP/1.1\r\nHost: bench\r\n\r\n")
 		check(err)
