@@ -108,7 +108,7 @@ func (p *parsed) compile(m *meter, env map[string]any) (*vm.Program, error) {
 type patcher struct {
 	m         *meter
 	functions conf.FunctionsTable
-	sites     map[ast.Node]any // what the node of a call that was put in stands for
+	sites     map[ast.Node]any // the site of each call that was put in
 }
 
 var (

@@ -25,9 +25,10 @@ func walkCost(w *walk, args []any) uint64 {
 	return w.m.left - w.left
 }
 
-// walk reads only what the function will read whose cost it computes. The program
-// may write other data behind pointers or in unexported fields at the same time,
-// and reading a map during a write ends the process.
+// walk computes the cost of a function, and reads only the data that the function
+// itself will read. The program may write other data, behind pointers or in
+// unexported fields, at the same time, and reading a map during a write ends the
+// process.
 type walk struct {
 	m    *meter
 	left uint64

@@ -1,6 +1,6 @@
 // Package findings finds what stands out in a program: the few things that a tired
 // person should look at first. A healthy program must have no findings, so a rule
-// reports only what it is sure of. A state that may end in an instant counts only
+// that is not sure reports nothing. A state that may end in an instant counts only
 // if it is still there at the next look. A look is a snapshot of the goroutines.
 package findings
 

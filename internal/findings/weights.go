@@ -10,7 +10,7 @@ const (
 	weightSpinning    = 750 // plus the number of goroutines, up to weightOfSpinners
 	weightNetwork     = 700 // plus the number of goroutines, up to weightOfCount
 	weightLeak        = 600 // plus the group's share of all goroutines in percent
-	weightGrowth      = 100 // is added to that of a leak that grew between the looks
+	weightGrowth      = 100 // is added for a leak that grew between the looks
 	weightOldRequest  = 450
 	weightStuckWorker = 400 // plus the index of the frame in the program's code
 	weightHeap        = 300

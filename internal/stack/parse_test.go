@@ -7,6 +7,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// none excludes no goroutine.
+func none(string) bool { return false }
+
 // headers contains all forms of a header that goroutineheader prints in Go 1.26
 // and 1.27 (runtime/traceback.go).
 var headers = []struct {

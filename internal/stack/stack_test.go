@@ -37,8 +37,6 @@ func TestMain(m *testing.M) {
 	}
 }
 
-func none(string) bool { return false }
-
 // parkings contains a function for each way in which a goroutine can wait.
 var parkings = map[string]func(){
 	"chan receive": func() { <-make(chan int) },
