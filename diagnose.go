@@ -84,11 +84,11 @@ func lookAround(ctx context.Context, before vitals.Sample) (*stack.Snapshot, []f
 		case <-ctx.Done():
 			return nil, nil, context.Cause(ctx)
 		}
-		next, err := look(first.Traced)
+		next, err := look(first.HasMembers)
 		if err != nil {
 			return nil, nil, err
 		}
-		if next.Traced != first.Traced { // it has grown large meanwhile; they cannot be compared
+		if next.HasMembers != first.HasMembers { // it has grown large meanwhile; they cannot be compared
 			looks = len(e.Looks)
 			continue
 		}
@@ -103,7 +103,7 @@ func look(trace bool) (*stack.Snapshot, error) {
 	if !trace || !quicklyTraced() {
 		return stack.Profile(ours.Is)
 	}
-	t, err := stack.TakeTrace(smallRoom)
+	t, err := stack.TakeListing(smallRoom)
 	if err != nil || t.Cut {
 		if t != nil {
 			t.Release()

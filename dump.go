@@ -181,9 +181,9 @@ func (d *dump) selects(g *stack.Group) bool {
 
 // trace takes a trace of all goroutines, with one stop of the program whose
 // length it has estimated before.
-func (d *dump) trace() (*stack.Trace, error) {
+func (d *dump) trace() (*stack.Listing, error) {
 	if quicklyTraced() {
-		return stack.TakeTrace(smallRoom)
+		return stack.TakeListing(smallRoom)
 	}
 	s, err := stack.Profile(func(string) bool { return false })
 	if err != nil {
@@ -200,7 +200,7 @@ func (d *dump) trace() (*stack.Trace, error) {
 	if d.ctx.Err() != nil {
 		return nil, context.Cause(d.ctx)
 	}
-	return stack.TakeTrace(int(min(2*cost.Bytes+1<<20, math.MaxInt32)))
+	return stack.TakeListing(int(min(2*cost.Bytes+1<<20, math.MaxInt32)))
 }
 
 // writeTrace writes the runtime's own text.

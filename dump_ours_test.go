@@ -53,7 +53,7 @@ func TestADumpShowsNoGoroutineOfTheManhole(t *testing.T) {
 	kill(t, syscall.SIGUSR2)
 
 	trace := func() string {
-		tr, err := stack.TakeTrace(8 << 20)
+		tr, err := stack.TakeListing(8 << 20)
 		require.NoError(t, err)
 		defer tr.Release()
 		return string(tr.Text)

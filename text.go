@@ -72,7 +72,7 @@ func (t *text) groups(s *stack.Snapshot, n int, allIDs bool) {
 		selected = fmt.Sprintf(" (of %d)", s.Total)
 	}
 	t.printf("\n%s%s in %s by identical stacks, %d of the manhole left out:\n",
-		plaintext.Plural(count(s.Groups), "goroutine"), selected, plaintext.Plural(len(s.Groups), "group"), s.Own)
+		plaintext.Plural(count(s.Groups), "goroutine"), selected, plaintext.Plural(len(s.Groups), "group"), s.Excluded)
 	t.unread(s)
 	shown := s.Groups[:min(n, len(s.Groups))]
 	for i := range shown {
@@ -96,7 +96,7 @@ func (t *text) groups(s *stack.Snapshot, n int, allIDs bool) {
 func (t *text) unread(s *stack.Snapshot) {
 	switch {
 	case s.Unread == 0:
-	case s.Traced:
+	case s.HasMembers:
 		t.printf("%s could not be read: %q; stacks -go shows the runtime's own text\n", plaintext.Plural(s.Unread, "goroutine"), s.Unknown)
 	case s.Unknown != "":
 		t.printf("%s could not be read one by one: %q; so all are shown without ids\n", plaintext.Plural(s.Unread, "goroutine"), s.Unknown)
