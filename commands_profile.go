@@ -133,7 +133,7 @@ func copyOut(ctx context.Context, w io.Writer, pieces [][]byte) error {
 // remind tells a client something beside the answer.
 func remind(s *Session, text string) {
 	if s.Binary() {
-		s.out.frame(protocol.Error, text+"\n")
+		s.out.Frame(protocol.Error, text+"\n")
 		return
 	}
 	fmt.Fprintln(s, text)

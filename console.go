@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/clientio"
 	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/protocol"
 )
@@ -39,10 +40,10 @@ func (Console) Serve(ctx context.Context, s *Session) error {
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
-		case errors.Is(err, errTooLong):
+		case errors.Is(err, clientio.ErrTooLong):
 			fmt.Fprintf(s, "%v\n", err)
 			continue
-		case errors.Is(err, errIdle):
+		case errors.Is(err, clientio.ErrIdle):
 			fmt.Fprintf(s, "\nnothing was typed for %v; the session ends\n", s.m.opts.IdleTimeout)
 			_ = s.Flush() // the client may be gone too
 			return err

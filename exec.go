@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/gomanhole/oneshot/internal/clientio"
 	"github.com/gomanhole/oneshot/internal/plaintext"
 )
 
@@ -24,7 +25,7 @@ func (Exec) Serve(ctx context.Context, s *Session) error {
 			return nil
 		case err == nil:
 			err = s.Run(line)
-		case !errors.Is(err, errTooLong):
+		case !errors.Is(err, clientio.ErrTooLong):
 			return err
 		}
 		switch {

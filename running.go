@@ -39,7 +39,7 @@ func (s *Session) do(cmd *Command, args []string) error {
 		s.setProgress(progress)
 	}()
 
-	view := &Session{core: s.core, ctx: ctx, out: &output{wire: s.out.wire}}
+	view := &Session{core: s.core, ctx: ctx, out: s.out.View()}
 	ended := make(chan error, 1)
 	ours.Go(func() { view.perform(ctx, cmd, args, ended) })
 
@@ -58,7 +58,7 @@ func (s *Session) giveTime(ctx context.Context, cmd *Command, ended <-chan error
 	case err := <-ended:
 		return whyStopped(ctx, err)
 	case <-t.C:
-		s.out.cutOff()
+		s.out.CutOff()
 		if s.fate.CompareAndSwap(0, fateLeft) {
 			s.m.leftBehind.Add(1)
 		}
@@ -82,7 +82,7 @@ func (s *Session) await(ctx context.Context, cmd *Command, ended <-chan error) (
 	began := time.Now()
 	tick := time.NewTimer(time.Second)
 	defer tick.Stop()
-	writes := s.out.remark(0, "")
+	writes := s.out.Remark(0, "")
 	for {
 		select {
 		case err := <-ended:
@@ -93,7 +93,7 @@ func (s *Session) await(ctx context.Context, cmd *Command, ended <-chan error) (
 		}
 		so := time.Since(began).Round(time.Second)
 		if s.tells() {
-			writes = s.out.remark(writes, s.progressAfter(cmd, so))
+			writes = s.out.Remark(writes, s.progressAfter(cmd, so))
 		}
 		tick.Reset(max(time.Second, (so / 10).Round(time.Second))) // 10 s, 11 s, ... 20 s, 22 s
 	}
@@ -102,7 +102,7 @@ func (s *Session) await(ctx context.Context, cmd *Command, ended <-chan error) (
 // tells reports whether progress is of interest: there is a person who may type.
 func (s *Session) tells() bool {
 	_, console := s.handler().(Console)
-	return console && !s.in.ended()
+	return console && !s.in.Ended()
 }
 
 // progressAfter is what there is to say after such a time.
@@ -173,7 +173,7 @@ func (c *core) interrupt() bool {
 	c.stopped = true
 	c.mu.Unlock()
 	if stop == nil && !busy && c.script {
-		c.in.end() // there is no prompt to start again at
+		c.in.End() // there is no prompt to start again at
 		return true
 	}
 	if stop != nil {

@@ -31,7 +31,7 @@ func isScript(client int) bool {
 type script struct{}
 
 func (script) Serve(ctx context.Context, s *Session) error {
-	s.out.frame(protocol.Output, "") // so that the client knows that it is being served
+	s.out.Frame(protocol.Output, "") // so that the client knows that it is being served
 	err := s.runScript()
 	status := statusOK
 	switch {
@@ -45,9 +45,9 @@ func (script) Serve(ctx context.Context, s *Session) error {
 		status = statusFailed
 	}
 	if err != nil {
-		s.out.frame(protocol.Error, err.Error()+"\n")
+		s.out.Frame(protocol.Error, err.Error()+"\n")
 	}
-	s.out.frame(protocol.End, strconv.Itoa(status))
+	s.out.Frame(protocol.End, strconv.Itoa(status))
 	return s.Flush()
 }
 

@@ -142,7 +142,7 @@ func TestAnInterruptBeforeTheSessionLooksForALine(t *testing.T) {
 	for _, text := range []string{"profile cpu\n\x03", "\x03", "\x03profile cpu\n\x03"} {
 		s := m.newSession()
 		s.script = true
-		s.in.take([]byte(text))
+		s.in.Take([]byte(text))
 		require.ErrorIs(t, s.runScript(), errInterrupted, "%q", text)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/clientio"
 	"github.com/gomanhole/oneshot/internal/ours"
 
 	"github.com/gomanhole/oneshot/internal/plaintext"
@@ -51,7 +52,7 @@ type Handler interface {
 type Session struct {
 	*core
 	ctx context.Context // of the session, or of the command
-	out *output
+	out *clientio.Output
 
 	fate atomic.Int32 // of the command
 }
@@ -62,7 +63,7 @@ type core struct {
 	cred   Cred
 	start  time.Time
 	conn   *os.File
-	in     *input
+	in     *clientio.Input
 	script bool          // the client wants frames, see script
 	done   chan struct{} // closed when nothing of the session is left
 	usage  vitals.Usage  // when the window was opened
@@ -89,9 +90,8 @@ type core struct {
 func (m *Manhole) newSession() *Session {
 	c := &core{m: m, done: make(chan struct{}), commands: m.commands}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
-	c.in = newInput(c.interrupt, c.begun, func() { c.abort(errGone) })
-	w := &wire{timeout: writeTimeout, failed: c.abort}
-	return &Session{core: c, ctx: c.ctx, out: &output{wire: w}}
+	c.in = clientio.NewInput(c.interrupt, c.begun, func() { c.abort(errGone) })
+	return &Session{core: c, ctx: c.ctx, out: clientio.NewOutput(clientio.WriteTimeout, c.abort)}
 }
 
 // enter takes one of the places for a client that may enter.
@@ -113,12 +113,12 @@ func (m *Manhole) enter(s *Session, cred Cred) error {
 // only then.
 func (s *Session) begin(client int) {
 	s.script = isScript(client)
-	s.out.wire.framed = s.script
 	if _, ok := s.handler().(Console); ok {
 		_, _ = unixsock.Write(uintptr(client), s.m.home.Load().greeting) // a new socket has room for it
 	}
 	s.conn = os.NewFile(uintptr(client), "manhole client")
-	s.in.conn, s.out.wire.conn = s.conn, s.conn
+	s.in.Connect(s.conn)
+	s.out.Connect(s.conn, s.script)
 }
 
 // handler is who serves the session.
@@ -152,20 +152,20 @@ func (s *Session) ReadLine() (string, error) {
 	if err := s.Flush(); err != nil {
 		return "", err
 	}
-	l, err := s.in.next(s.m.opts.IdleTimeout, s.ctx.Done())
+	l, err := s.in.Next(s.m.opts.IdleTimeout, s.ctx.Done())
 	switch {
 	case s.ctx.Err() != nil:
 		return "", context.Cause(s.ctx)
 	case err != nil:
 		return "", err
-	case l.tooLong:
-		return "", errTooLong
+	case l.TooLong:
+		return "", clientio.ErrTooLong
 	}
-	s.out.typed()
-	if strings.TrimSpace(l.text) != "" {
-		s.note(l.text)
+	s.out.Typed()
+	if strings.TrimSpace(l.Text) != "" {
+		s.note(l.Text)
 	}
-	return l.text, nil
+	return l.Text, nil
 }
 
 // Run runs a line as the console does, and returns the error of the command,
@@ -223,7 +223,7 @@ func (s *Session) run() {
 	if cause := context.Cause(s.ctx); cause != nil {
 		err = cause
 	}
-	s.out.cutOff()
+	s.out.CutOff()
 	s.abort(err)
 	<-read
 	args := []any{"pid", s.cred.PID, "uid", s.cred.UID, "duration", time.Since(s.start).Round(time.Millisecond)}
@@ -240,8 +240,8 @@ func (s *Session) run() {
 func (s *Session) sayWhy(err error, read <-chan struct{}) {
 	text := fmt.Sprintf("%s%v\n", protocol.Refused, err)
 	if s.script {
-		s.out.frame(protocol.Error, text)
-		s.out.frame(protocol.End, strconv.Itoa(statusFailed))
+		s.out.Frame(protocol.Error, text)
+		s.out.Frame(protocol.End, strconv.Itoa(statusFailed))
 	} else {
 		_, _ = s.out.WriteString(text)
 	}
@@ -257,7 +257,7 @@ func (s *Session) sayWhy(err error, read <-chan struct{}) {
 // read is the goroutine that reads from the client.
 func (s *Session) read(ended chan<- struct{}) {
 	defer close(ended)
-	s.in.run()
+	s.in.Run()
 }
 
 // abort ends the session at once, whatever it waits for.

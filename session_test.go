@@ -3,7 +3,6 @@
 package oneshot
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gomanhole/oneshot/internal/clientio"
 	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
@@ -59,8 +59,8 @@ func TestLinesOfEveryKind(t *testing.T) {
 	require.Contains(t, c.do("help none"), "no command")
 	require.Contains(t, c.do("help a b"), "one command at a time")
 
-	require.Contains(t, c.do(strings.Repeat("x", maxLine)), "no command")
-	require.Contains(t, c.do(strings.Repeat("x", maxLine+1)), "more than 65536 bytes and was not run")
+	require.Contains(t, c.do(strings.Repeat("x", clientio.MaxLine)), "no command")
+	require.Contains(t, c.do(strings.Repeat("x", clientio.MaxLine+1)), "more than 65536 bytes and was not run")
 	require.Contains(t, c.do(strings.Repeat("x", 1<<20)), "more than 65536 bytes and was not run")
 	require.Contains(t, c.do("help"), "stacks", "the session goes on")
 }
@@ -179,7 +179,7 @@ func TestDisconnectIsSeenBehindATypedAheadFlood(t *testing.T) {
 	c.expect(protocol.Prompt)
 	c.send("slow\n")
 	testwait.Receive(t, started, "the command to begin")
-	c.send(strings.Repeat("x\n", 4*maxAheadLines)) // more than is read ahead
+	c.send(strings.Repeat("x\n", 4*clientio.MaxAheadLines)) // more than is read ahead
 	c.Close()
 	testwait.Receive(t, stopped, "the command to stop")
 }
@@ -203,7 +203,7 @@ func TestACommandThatDoesNotStopIsLeftBehind(t *testing.T) {
 	require.Contains(t, c.expect(protocol.Prompt), "deaf: interrupted, but it does not stop; it was left running")
 	require.Contains(t, c.do("help"), "stacks")
 	letGo()
-	require.ErrorIs(t, testwait.Receive(t, wrote, "the late write"), errCut)
+	require.ErrorIs(t, testwait.Receive(t, wrote, "the late write"), clientio.ErrCut)
 	require.Contains(t, c.do("history"), "deaf")
 }
 
@@ -234,9 +234,7 @@ func TestAClientThatStopsReadingIsDropped(t *testing.T) {
 	}}
 	s, c := startSession(t, flood)
 	c.expect(protocol.Prompt)
-	s.out.wire.mu.Lock()
-	s.out.wire.timeout = 50 * time.Millisecond
-	s.out.wire.mu.Unlock()
+	s.out.SetTimeout(50 * time.Millisecond)
 	c.send("flood\n")
 	testwait.Receive(t, s.done, "the session to end") // without a single read
 	require.ErrorIs(t, context.Cause(s.ctx), os.ErrDeadlineExceeded)
@@ -269,19 +267,6 @@ func TestHistoryIsBounded(t *testing.T) {
 	require.Less(t, len(out), maxHistory*(maxHistoryLine+20))
 	require.NotContains(t, out, "line 10 ")
 	require.Contains(t, out, "line 11 ")
-}
-
-func TestTypedAheadIsBounded(t *testing.T) {
-	in := newInput(func() bool { return true }, func() {}, func() {})
-	fed := 0
-	for in.wantsMore() && fed < 10*maxAheadBytes {
-		in.take(bytes.Repeat([]byte("a\n"), 1024))
-		fed += 2048
-	}
-	require.Less(t, fed, 10*maxAheadBytes)
-	in.take(bytes.Repeat([]byte("b"), 10*maxLine))
-	require.LessOrEqual(t, cap(in.partial), 20*maxLine)
-	require.Empty(t, in.partial)
 }
 
 // TestAnInterruptRightBehindALineIsNotLost: it may come between the line's

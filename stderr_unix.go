@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/clientio"
 	"github.com/gomanhole/oneshot/internal/ours"
 
 	"github.com/gomanhole/oneshot/internal/unixsock"
@@ -24,7 +25,7 @@ import (
 // reader outlives the client.
 type redirect struct {
 	owner *core
-	to    *output
+	to    *clientio.Output
 	saved *os.File      // what descriptor 2 was
 	pipe  unixsock.ID   // what it is now
 	log   chan []byte   // for saved, which may be stuck
@@ -81,7 +82,7 @@ func (s *Session) redirectStderr() error {
 	}
 	r := &redirect{
 		owner: s.core,
-		to:    &output{wire: s.out.wire},
+		to:    s.out.View(),
 		saved: os.NewFile(uintptr(saved), "standard error"),
 		log:   make(chan []byte, maxLogged),
 		ended: make(chan struct{}),

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/clientio"
 	"github.com/gomanhole/oneshot/internal/ours"
 	"github.com/gomanhole/oneshot/internal/protocol"
 
@@ -293,7 +294,7 @@ func (m *Manhole) dismiss(client int, line string) {
 	ours.Go(func() {
 		defer m.dismissing.Add(-1)
 		defer f.Close()
-		_, _ = io.CopyN(io.Discard, f, maxLine) // the deadline ends it, if not the client
+		_, _ = io.CopyN(io.Discard, f, clientio.MaxLine) // the deadline ends it, if not the client
 	})
 }
 

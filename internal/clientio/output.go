@@ -1,4 +1,7 @@
-package oneshot
+// Package clientio moves a session's bytes: lines from the client, ahead of the
+// commands, and output to it, with a deadline for every write. It knows nothing of
+// commands and handlers.
+package clientio
 
 import (
 	"cmp"
@@ -13,12 +16,12 @@ import (
 	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
-// writeTimeout is how long a client may take to make room for what it is sent.
+// WriteTimeout is how long a client may take to make room for what it is sent.
 // A person may be reading in a pager; nothing of the program's is held meanwhile.
-const writeTimeout = 30 * time.Second
+const WriteTimeout = 30 * time.Second
 
-// errCut is what a command gets that writes after the session has given it up.
-var errCut = errors.New("oneshot: the command was stopped")
+// ErrCut is what a command gets that writes after the session has given it up.
+var ErrCut = errors.New("oneshot: the command was stopped")
 
 // wire is the way to the client: buffered, with a deadline for every write.
 type wire struct {
@@ -41,19 +44,42 @@ const (
 	framedBuffer = 32 << 10
 )
 
-// output is the wire as one command sees it. The session cuts it off from a
+// Output is the wire as one command sees it. The session cuts it off from a
 // command that does not end when it is told to.
-type output struct {
+type Output struct {
 	wire *wire
 	cut  bool // guarded by wire.mu
 }
 
-func (o *output) Write(p []byte) (int, error) {
+// NewOutput returns the output of a session. A client that does not make room for
+// timeout is lost; then failed is called, once.
+func NewOutput(timeout time.Duration, failed func(error)) *Output {
+	return &Output{wire: &wire{timeout: timeout, failed: failed}}
+}
+
+// Connect sets the client, before anything is written. A script gets frames.
+func (o *Output) Connect(conn *os.File, script bool) {
+	o.wire.conn, o.wire.framed = conn, script
+}
+
+// View returns another output to the same client, which can be cut off by itself.
+func (o *Output) View() *Output { return &Output{wire: o.wire} }
+
+// SetTimeout changes the time that the client has to make room.
+func (o *Output) SetTimeout(d time.Duration) {
+	o.wire.mu.Lock()
+	defer o.wire.mu.Unlock()
+	o.wire.timeout = d
+}
+
+// Write writes into the buffer, which is sent when it is full. It returns errCut
+// after the output was cut off.
+func (o *Output) Write(p []byte) (int, error) {
 	w := o.wire
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if o.cut {
-		return 0, errCut
+		return 0, ErrCut
 	}
 	w.prepare()
 	w.writes++
@@ -73,22 +99,22 @@ func (o *output) Write(p []byte) (int, error) {
 	return written, w.err
 }
 
-func (o *output) WriteString(s string) (int, error) { return o.Write([]byte(s)) }
+func (o *Output) WriteString(s string) (int, error) { return o.Write([]byte(s)) }
 
 // Flush sends what is buffered.
-func (o *output) Flush() error {
+func (o *Output) Flush() error {
 	w := o.wire
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if o.cut {
-		return errCut
+		return ErrCut
 	}
 	w.flush()
 	return w.err
 }
 
-// frame sends what is buffered and a frame of another kind.
-func (o *output) frame(kind byte, payload string) {
+// Frame sends what is buffered and a frame of another kind.
+func (o *Output) Frame(kind byte, payload string) {
 	w := o.wire
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -103,9 +129,9 @@ func (o *output) frame(kind byte, payload string) {
 	w.kind = protocol.Output
 }
 
-// remark sends a line in between, if nothing was written since there had been
+// Remark sends a line in between, if nothing was written since there had been
 // as many writes, and not in the middle of a line. It returns how many there are.
-func (o *output) remark(writes uint64, line string) uint64 {
+func (o *Output) Remark(writes uint64, line string) uint64 {
 	w := o.wire
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -117,15 +143,15 @@ func (o *output) remark(writes uint64, line string) uint64 {
 	return w.writes
 }
 
-// typed notes that the cursor of a person who has ended a line is at the start
+// Typed notes that the cursor of a person who has ended a line is at the start
 // of one.
-func (o *output) typed() {
+func (o *Output) Typed() {
 	o.wire.mu.Lock()
 	defer o.wire.mu.Unlock()
 	o.wire.last = '\n'
 }
 
-func (o *output) cutOff() {
+func (o *Output) CutOff() {
 	o.wire.mu.Lock()
 	defer o.wire.mu.Unlock()
 	o.cut = true

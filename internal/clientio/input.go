@@ -1,4 +1,4 @@
-package oneshot
+package clientio
 
 import (
 	"bytes"
@@ -16,31 +16,31 @@ import (
 
 // Limits on what a client may send.
 const (
-	maxLine = 64 << 10 // bytes of a line, without its end
+	MaxLine = 64 << 10 // bytes of a line, without its end
 
 	// A client may type ahead so much; then it is not read any more until
 	// commands have been run.
-	maxAheadBytes = maxLine
-	maxAheadLines = 1024
+	maxAheadBytes = MaxLine
+	MaxAheadLines = 1024
 )
 
-// line is one line that a client has sent.
-type line struct {
-	text    string
-	tooLong bool // it had more than maxLine bytes, which were thrown away
+// Line is one line that a client has sent.
+type Line struct {
+	Text    string
+	TooLong bool // it had more than maxLine bytes, which were thrown away
 }
 
-// input reads lines from a client, ahead of the commands, so that an interrupt
+// Input reads lines from a client, ahead of the commands, so that an interrupt
 // or the end of the connection is seen while a command runs. One goroutine of
 // the session runs it.
-type input struct {
+type Input struct {
 	conn        *os.File
 	interrupted func() bool // called for each interrupt byte; true: it stopped a command
 	taken       func()      // called when next has found a line, before another interrupt can be
 	gone        func()      // called when the client is there no more
 
 	mu      sync.Mutex // guards what follows
-	lines   []line
+	lines   []Line
 	ahead   int    // bytes in lines
 	partial []byte // a line that has not ended
 	skip    bool   // partial became too long: forget the rest of its line
@@ -49,14 +49,17 @@ type input struct {
 	changed chan struct{} // of capacity 1: next may find something new
 }
 
-func newInput(interrupted func() bool, taken, gone func()) *input {
-	return &input{interrupted: interrupted, taken: taken, gone: gone, changed: make(chan struct{}, 1)}
+func NewInput(interrupted func() bool, taken, gone func()) *Input {
+	return &Input{interrupted: interrupted, taken: taken, gone: gone, changed: make(chan struct{}, 1)}
 }
 
-// run reads until the client is gone or the connection is closed. After the
-// end of input it waits for the client to go: to send no more is not to leave
+// Connect sets the client, before run.
+func (in *Input) Connect(conn *os.File) { in.conn = conn }
+
+// Run reads until the client is gone or the connection is closed. After the
+// End of input it waits for the client to go: to send no more is not to leave
 // (echo stacks | nc -N).
-func (in *input) run() {
+func (in *Input) Run() {
 	defer in.gone()
 	raw, err := in.conn.SyscallConn()
 	if err != nil {
@@ -83,33 +86,33 @@ func (in *input) run() {
 		case err != nil || readErr != nil || left:
 			return
 		case n == 0:
-			in.end()
+			in.End()
 		default:
-			in.take(buf[:n])
+			in.Take(buf[:n])
 		}
 	}
 }
 
 // wantsMore reports whether there is more to come and room for it.
-func (in *input) wantsMore() bool {
+func (in *Input) wantsMore() bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	return !in.eof && in.roomLocked()
 }
 
-func (in *input) roomLocked() bool {
-	return in.ahead < maxAheadBytes && len(in.lines) < maxAheadLines
+func (in *Input) roomLocked() bool {
+	return in.ahead < maxAheadBytes && len(in.lines) < MaxAheadLines
 }
 
-// ended reports whether the client sends no more.
-func (in *input) ended() bool {
+// Ended reports whether the client sends no more.
+func (in *Input) Ended() bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	return in.eof
 }
 
-// end notes that no more comes. What came without a line end is a line.
-func (in *input) end() {
+// End notes that no more comes. What came without a line end is a line.
+func (in *Input) End() {
 	in.mu.Lock()
 	in.eof = true
 	if len(in.partial) > 0 || in.skip {
@@ -119,9 +122,9 @@ func (in *input) end() {
 	in.signal()
 }
 
-// take cuts what was read into lines. An interrupt throws away what was typed
+// Take cuts what was read into lines. An interrupt throws away what was typed
 // before it and not begun yet, as a terminal does.
-func (in *input) take(p []byte) {
+func (in *Input) Take(p []byte) {
 	for {
 		i := bytes.IndexByte(p, protocol.Interrupt)
 		if i < 0 {
@@ -133,7 +136,7 @@ func (in *input) take(p []byte) {
 		in.mu.Unlock()
 		if !in.interrupted() {
 			in.mu.Lock()
-			in.lines = append(in.lines, line{}) // for a new prompt
+			in.lines = append(in.lines, Line{}) // for a new prompt
 			in.mu.Unlock()
 		}
 	}
@@ -143,7 +146,7 @@ func (in *input) take(p []byte) {
 		p = rest
 		if !in.skip {
 			in.partial = append(in.partial, text...)
-			if len(in.partial) > maxLine+1 { // a \r may follow the last byte
+			if len(in.partial) > MaxLine+1 { // a \r may follow the last byte
 				in.partial, in.skip = nil, true
 			}
 		}
@@ -156,33 +159,33 @@ func (in *input) take(p []byte) {
 }
 
 // endLine moves the partial line to the lines. The caller holds in.mu.
-func (in *input) endLine() {
+func (in *Input) endLine() {
 	text := bytes.TrimSuffix(in.partial, []byte{'\r'})
-	l := line{text: string(text), tooLong: in.skip}
-	if len(text) > maxLine {
-		l = line{tooLong: true}
+	l := Line{Text: string(text), TooLong: in.skip}
+	if len(text) > MaxLine {
+		l = Line{TooLong: true}
 	}
 	in.partial, in.skip = in.partial[:0], false
 	in.lines = append(in.lines, l)
-	in.ahead += len(l.text)
+	in.ahead += len(l.Text)
 }
 
-func (in *input) signal() {
+func (in *Input) signal() {
 	select {
 	case in.changed <- struct{}{}:
 	default:
 	}
 }
 
-// errIdle is the end of a session in which nothing was sent for too long.
-var errIdle = errors.New("idle for too long")
+// ErrIdle is the end of a session in which nothing was sent for too long.
+var ErrIdle = errors.New("idle for too long")
 
-// errTooLong is for a line that was thrown away.
-var errTooLong = fmt.Errorf("the line has more than %d bytes and was not run", maxLine)
+// ErrTooLong is for a line that was thrown away.
+var ErrTooLong = fmt.Errorf("the line has more than %d bytes and was not run", MaxLine)
 
-// next returns the next line, at most after idle. It returns io.EOF after the
+// Next returns the next line, at most after idle. It returns io.EOF after the
 // last, and the session's own error once stop is closed.
-func (in *input) next(idle time.Duration, stop <-chan struct{}) (line, error) {
+func (in *Input) Next(idle time.Duration, stop <-chan struct{}) (Line, error) {
 	var timeout <-chan time.Time
 	for {
 		in.mu.Lock()
@@ -190,7 +193,7 @@ func (in *input) next(idle time.Duration, stop <-chan struct{}) (line, error) {
 			full := !in.roomLocked()
 			l := in.lines[0]
 			in.lines = in.lines[1:]
-			in.ahead -= len(l.text)
+			in.ahead -= len(l.Text)
 			in.taken()
 			full = full && in.roomLocked()
 			in.mu.Unlock()
@@ -202,7 +205,7 @@ func (in *input) next(idle time.Duration, stop <-chan struct{}) (line, error) {
 		eof := in.eof
 		in.mu.Unlock()
 		if eof {
-			return line{}, io.EOF
+			return Line{}, io.EOF
 		}
 		if timeout == nil {
 			t := time.NewTimer(idle)
@@ -212,9 +215,9 @@ func (in *input) next(idle time.Duration, stop <-chan struct{}) (line, error) {
 		select {
 		case <-in.changed:
 		case <-timeout:
-			return line{}, errIdle
+			return Line{}, ErrIdle
 		case <-stop:
-			return line{}, os.ErrClosed
+			return Line{}, os.ErrClosed
 		}
 	}
 }
