@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/gomanhole/oneshot/internal/sigset"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
@@ -167,8 +168,8 @@ func TestActivationFromAllSides(t *testing.T) {
 		all.Go(func() {
 			for range 30 {
 				_ = m.Activate()
-				_ = raiseSignal(syscall.SIGUSR1)
-				_ = raiseSignal(syscall.SIGUSR2)
+				_ = sigset.Raise(syscall.SIGUSR1)
+				_ = sigset.Raise(syscall.SIGUSR2)
 				m.Deactivate()
 			}
 		})

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/procfs"
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
@@ -91,7 +92,7 @@ func (x setting) run(_ context.Context, s *Session, args []string) error {
 func number(value string, least, most int, others string) (int, error) {
 	n, err := strconv.Atoi(value)
 	if err != nil || n < least || n > most {
-		return 0, fmt.Errorf("%q: give a number from %d to %d%s", clip(value, 40), least, most, others)
+		return 0, fmt.Errorf("%q: give a number from %d to %d%s", plaintext.Clip(value, 40), least, most, others)
 	}
 	return n, nil
 }
@@ -183,11 +184,11 @@ func parseLimit(value string) (int64, error) {
 	whole, fraction, point := strings.Cut(value[:len(value)-len(name)], ".")
 	name = strings.TrimPrefix(name, " ")
 	if !isDigits(whole) || point && !isDigits(fraction) || strings.Trim(name, letters) != "" {
-		return 0, fmt.Errorf("%q: give a number and a unit, such as 1.5GiB, or off", clip(value, 40))
+		return 0, fmt.Errorf("%q: give a number and a unit, such as 1.5GiB, or off", plaintext.Clip(value, 40))
 	}
 	unit, known := byteUnits[strings.ToLower(name)]
 	if !known {
-		return 0, fmt.Errorf("%q: there is no unit %q; give B, KB, MB, GB, TB, KiB, MiB, GiB or TiB", clip(value, 40), clip(name, 40))
+		return 0, fmt.Errorf("%q: there is no unit %q; give B, KB, MB, GB, TB, KiB, MiB, GiB or TiB", plaintext.Clip(value, 40), plaintext.Clip(name, 40))
 	}
 	n, err := strconv.ParseUint(whole, 10, 64)
 	if err == nil && n <= mostLimit/unit { // the product cannot overflow
@@ -196,7 +197,7 @@ func parseLimit(value string) (int64, error) {
 			return int64(n), nil
 		}
 	}
-	return 0, fmt.Errorf("%q: give a limit from 1MiB to 1024TiB, or off", clip(value, 40))
+	return 0, fmt.Errorf("%q: give a limit from 1MiB to 1024TiB, or off", plaintext.Clip(value, 40))
 }
 
 func isDigits(s string) bool {

@@ -10,6 +10,8 @@ import (
 	"runtime"
 	"runtime/debug"
 	"time"
+
+	"github.com/gomanhole/oneshot/internal/plaintext"
 )
 
 const prompt = ">>> "
@@ -29,7 +31,7 @@ func (Console) Serve(ctx context.Context, s *Session) error {
 	s.begun()
 	s.setRunning(firstScreen.Name)
 	if err := s.do(&firstScreen, nil); err != nil {
-		fmt.Fprintln(s, harmless(err))
+		fmt.Fprintln(s, plaintext.Error(err))
 	}
 	s.setRunning("")
 	for {
@@ -52,7 +54,7 @@ func (Console) Serve(ctx context.Context, s *Session) error {
 		case errors.Is(err, errExit):
 			return nil
 		case err != nil:
-			fmt.Fprintln(s, harmless(err))
+			fmt.Fprintln(s, plaintext.Error(err))
 		}
 	}
 }
@@ -91,7 +93,7 @@ func moduleVersion(info *debug.BuildInfo) string {
 		settings[s.Key] = s.Value
 	}
 	if rev := settings["vcs.revision"]; rev != "" {
-		text += " (" + clip(rev, 12)
+		text += " (" + plaintext.Clip(rev, 12)
 		if settings["vcs.modified"] == "true" {
 			text += ", modified"
 		}

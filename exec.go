@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/gomanhole/oneshot/internal/plaintext"
 )
 
 // Exec is manhole's connection_handler="exec": it reads lines and runs them as
@@ -36,5 +38,5 @@ func (Exec) Serve(ctx context.Context, s *Session) error {
 
 // oneLine is the text of an error without line ends.
 func oneLine(err error) string {
-	return strings.Join(strings.FieldsFunc(harmless(err), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+	return strings.Join(strings.FieldsFunc(plaintext.Error(err), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
 }

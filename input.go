@@ -9,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
 // Limits on what a client may send.
@@ -72,10 +74,10 @@ func (in *input) run() {
 		// it returns true.
 		err := raw.Read(func(fd uintptr) bool {
 			if in.wantsMore() {
-				n, readErr = readSocket(fd, buf) // EINTR cannot be: it does not block
+				n, readErr = unixsock.Read(fd, buf) // EINTR cannot be: it does not block
 				return !errors.Is(readErr, syscall.EAGAIN)
 			}
-			left = hungUp(fd)
+			left = unixsock.HungUp(fd)
 			return left
 		})
 		switch {

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
 // maxQueued is how many log records may wait for a logger that is stuck. What
@@ -115,9 +117,9 @@ func (e entry) write() {
 // SIGPIPE (os/signal). A program that never writes there would live on but for us;
 // what it writes there at the same moment does not end it either.
 func surviveSIGPIPE(h slog.Handler) (done func()) {
-	broken := hungUp(2)
+	broken := unixsock.HungUp(2)
 	if fmt.Sprintf("%T", h) != "*slog.defaultHandler" { // that has nothing to do with the standard output
-		broken = broken || hungUp(1)
+		broken = broken || unixsock.HungUp(1)
 	}
 	if !broken || signal.Ignored(syscall.SIGPIPE) { // to be notified would end its being ignored
 		return func() {}

@@ -7,6 +7,9 @@ import (
 	"os/signal"
 	"sync"
 	"sync/atomic"
+
+	"github.com/gomanhole/oneshot/internal/sigset"
+	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
 // The errors that a caller may want to tell apart, with errors.Is.
@@ -20,7 +23,7 @@ var (
 	ErrNotInstalled = errors.New("oneshot: the manhole is not installed (any more)")
 	// ErrPathInUse says that another socket, with a process behind it, stands
 	// at the manhole's path. That socket is left alone.
-	ErrPathInUse = errors.New("oneshot: the socket path is in use by another socket")
+	ErrPathInUse = unixsock.ErrInUse
 	// ErrUnsupported is what Install returns on an operating system other
 	// than Linux, darwin and FreeBSD.
 	ErrUnsupported = errors.New("oneshot: not supported on this operating system")
@@ -42,7 +45,7 @@ type Manhole struct {
 	receiver  sync.WaitGroup // the one goroutine that has the receiver's place
 
 	asking     sync.Mutex   // held while it is asked who handles a signal; guards handles
-	handles    SignalSet    // those that somebody handled when that was asked last
+	handles    sigset.Set   // those that somebody handled when that was asked last
 	leftBehind atomic.Int32 // commands that did not stop and are running still
 	dismissing atomic.Int32 // clients that were refused and are still reading why
 
@@ -64,7 +67,7 @@ var installed struct {
 // no file and opens no descriptor that stays. On an error nothing is installed,
 // and an earlier manhole that was to be replaced is still there.
 func Install(o Options) (*Manhole, error) {
-	if !supported {
+	if !unixsock.Supported {
 		return nil, ErrUnsupported
 	}
 	m := &Manhole{

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/gomanhole/oneshot/internal/testwait"
+	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
 func TestASignalOpensOneSession(t *testing.T) {
@@ -240,7 +241,7 @@ func TestADirectoryWithoutStickyBit(t *testing.T) {
 
 func TestThePathOfExactlyTheLongestLength(t *testing.T) {
 	dir := testwait.TempDir(t)
-	longest := maxSocketPath - len(tmpSuffix(0))
+	longest := unixsock.MaxPath - len(unixsock.TempSuffix(0))
 	path := filepath.Join(dir, strings.Repeat("x", longest-len(dir)-1))
 	_, err := Install(Options{SocketPath: path + "x"})
 	require.ErrorContains(t, err, fmt.Sprint(longest))

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/gomanhole/oneshot/internal/frame"
+	"github.com/gomanhole/oneshot/internal/plaintext"
+	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
 // writeTimeout is how long a client may take to make room for what it is sent.
@@ -96,7 +98,7 @@ func (o *output) frame(kind byte, payload string) {
 	w.flush()
 	w.prepare()
 	w.kind = kind
-	w.buf = append(w.buf, clip(payload, frame.MaxPayload-3)...)
+	w.buf = append(w.buf, plaintext.Clip(payload, frame.MaxPayload-3)...)
 	w.send()
 	w.kind = frame.Output
 }
@@ -186,7 +188,7 @@ func sendAll(conn *os.File, p []byte, timeout time.Duration) error {
 	err = raw.Write(func(fd uintptr) bool {
 		for len(p) > 0 {
 			var n int
-			if n, sendErr = writeSocket(fd, p); errors.Is(sendErr, syscall.EAGAIN) {
+			if n, sendErr = unixsock.Write(fd, p); errors.Is(sendErr, syscall.EAGAIN) {
 				if !waiting {
 					waiting = true
 					sendErr = conn.SetWriteDeadline(time.Now().Add(timeout))

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/gomanhole/oneshot/internal/frame"
+	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
 // Exit statuses of a script's command.
@@ -22,7 +23,7 @@ const (
 // isScript reports whether a client wants a script's answer, which the name of
 // its own socket says.
 func isScript(client int) bool {
-	return strings.HasPrefix(strings.TrimPrefix(path.Base(peerName(client)), "@"), frame.SocketPrefix)
+	return strings.HasPrefix(strings.TrimPrefix(path.Base(unixsock.PeerName(client)), "@"), frame.SocketPrefix)
 }
 
 // script serves a client that sends one command line, and has the answer in

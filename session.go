@@ -14,7 +14,11 @@ import (
 	"time"
 
 	"github.com/gomanhole/oneshot/internal/frame"
+	"github.com/gomanhole/oneshot/internal/plaintext"
+	"github.com/gomanhole/oneshot/internal/shellwords"
+	"github.com/gomanhole/oneshot/internal/sigset"
 	"github.com/gomanhole/oneshot/internal/stack"
+	"github.com/gomanhole/oneshot/internal/unixsock"
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
@@ -108,7 +112,7 @@ func (s *Session) begin(client int) {
 	s.script = isScript(client)
 	s.out.wire.framed = s.script
 	if _, ok := s.handler().(Console); ok {
-		_, _ = writeSocket(uintptr(client), s.m.home.Load().greeting) // a new socket has room for it
+		_, _ = unixsock.Write(uintptr(client), s.m.home.Load().greeting) // a new socket has room for it
 	}
 	s.conn = os.NewFile(uintptr(client), "manhole client")
 	s.in.conn, s.out.wire.conn = s.conn, s.conn
@@ -164,13 +168,13 @@ func (s *Session) ReadLine() (string, error) {
 // Run runs a line as the console does, and returns the error of the command,
 // io.EOF if it was exit. Nothing happens on a blank line.
 func (s *Session) Run(line string) error {
-	name := firstWord(line)
+	name := shellwords.First(line)
 	if name == "" {
 		return nil
 	}
-	defer s.setRunning(s.setRunning(printable(line)))
+	defer s.setRunning(s.setRunning(plaintext.Line(line)))
 	if cmd := lookup(s.commands, name); cmd != nil {
-		words, err := splitWords(line)
+		words, err := shellwords.Split(line)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
@@ -200,7 +204,7 @@ func (s *Session) run() {
 	m.log.info("session open", "pid", s.cred.PID, "uid", s.cred.UID, "gid", s.cred.GID)
 	err := checkThreads()
 	if err == nil {
-		defer blockSignals(*m.opts.Sigmask)()
+		defer blockSignals(sigset.Set(*m.opts.Sigmask))()
 	}
 	read := make(chan struct{})
 	go func() { s.read(read) }()
@@ -296,14 +300,14 @@ func (s *Session) serve() (err error) {
 
 // note puts a command line into the history and the log.
 func (c *core) note(text string) {
-	text = printable(text)
-	c.m.log.info("command", "line", clip(text, 200), "pid", c.cred.PID, "uid", c.cred.UID)
+	text = plaintext.Line(text)
+	c.m.log.info("command", "line", plaintext.Clip(text, 200), "pid", c.cred.PID, "uid", c.cred.UID)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.history) == maxHistory {
 		c.history = c.history[1:]
 	}
-	c.history = append(c.history, clip(text, maxHistoryLine))
+	c.history = append(c.history, plaintext.Clip(text, maxHistoryLine))
 }
 
 // What a session remembers of its lines.

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gomanhole/oneshot/internal/testwait"
+	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
 func init() {
@@ -39,7 +40,7 @@ func init() {
 			case syscall.SIGWINCH: // a log that is rotated
 				f, err := os.OpenFile(os.Getenv("NEWLOG"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 				if err == nil {
-					err = dup2(int(f.Fd()), 2)
+					err = unixsock.Dup2(int(f.Fd()), 2)
 				}
 				fmt.Println("rotated", err)
 			case syscall.SIGALRM:
@@ -221,14 +222,14 @@ func put(t *testing.T, fd int) {
 	require.NoError(t, err)
 	syscall.CloseOnExec(saved)
 	t.Cleanup(func() {
-		require.NoError(t, dup2(saved, 2))
+		require.NoError(t, unixsock.Dup2(saved, 2))
 		require.NoError(t, syscall.Close(saved))
 	})
 	if fd < 0 {
 		require.NoError(t, syscall.Close(2))
 		return
 	}
-	require.NoError(t, dup2(fd, 2))
+	require.NoError(t, unixsock.Dup2(fd, 2))
 }
 
 func TestAStandardErrorThatCannotCome(t *testing.T) {
@@ -262,7 +263,7 @@ func TestTheStandardErrorIsGivenBack(t *testing.T) {
 	log := os.NewFile(uintptr(pipe[0]), "log")
 	defer log.Close()
 	testwait.Deadline(t, log)
-	ours, err := inodeOf(2)
+	ours, err := unixsock.IDOf(2)
 	require.NoError(t, err)
 	says := func(text string) {
 		t.Helper()
@@ -278,7 +279,7 @@ func TestTheStandardErrorIsGivenBack(t *testing.T) {
 	for _, ends := range []string{"stderr off\n", "exit\n"} {
 		c.send("stderr on\n")
 		c.expect(prompt)
-		now, err := inodeOf(2)
+		now, err := unixsock.IDOf(2)
 		require.NoError(t, err)
 		require.NotEqual(t, ours, now)
 		says("both have this")
@@ -288,7 +289,7 @@ func TestTheStandardErrorIsGivenBack(t *testing.T) {
 			c.expect(prompt)
 		}
 		eventually(t, func() bool {
-			now, err := inodeOf(2)
+			now, err := unixsock.IDOf(2)
 			return err == nil && now == ours
 		}, "it is not given back")
 		says("the log alone has this")

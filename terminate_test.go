@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/gomanhole/oneshot/internal/sigset"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
@@ -213,7 +214,7 @@ func TestWhoHasHadTheSignalIsNotTakenForNobody(t *testing.T) {
 		})
 		program.Go(func() {
 			time.Sleep(time.Duration(round%20) * 100 * time.Microsecond) // while it is asked
-			_ = raiseSignal(syscall.SIGTERM)
+			_ = sigset.Raise(syscall.SIGTERM)
 		})
 		answer, swallowed := m.subscribers(syscall.SIGTERM)
 		program.Wait() // each has its time
@@ -235,7 +236,7 @@ func TestTheMaskTellsWhatAProgramListensTo(t *testing.T) {
 		got, err := thread.listens()
 		stop()
 		require.NoError(t, err)
-		require.Equal(t, fmt.Sprint(signalSet(sigs...)), fmt.Sprint(got))
+		require.Equal(t, fmt.Sprint(sigset.Of(sigs...)), fmt.Sprint(got))
 	}
 	_, err := sigThread{}.listens()
 	require.Error(t, err)
@@ -263,7 +264,7 @@ func TestTheMaskTellsTheSameWhileSignalsCome(t *testing.T) {
 	for range 5000 {
 		got, err := thread.listens()
 		require.NoError(t, err)
-		require.Equal(t, signalSet(syscall.SIGUSR1), got, "%v", got)
+		require.Equal(t, sigset.Of(syscall.SIGUSR1), got, "%v", got)
 	}
 }
 

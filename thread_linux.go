@@ -1,5 +1,6 @@
 //go:build amd64 || arm64
 
+// Package threadroom finds out whether the process may have a few more threads.
 package oneshot
 
 import (
@@ -13,14 +14,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// checkThreads returns an error if the process may not have the few more
-// threads that a session can make the runtime want: the session has one to
-// itself, in whose place there must be another, which a third one makes. At the
-// limit of its user or its container the runtime would end the program (newosproc
-// in os_linux.go), which is worse than no session.
+// checkThreads returns an error if the process may not have four more threads.
+// A session locks one thread to its goroutine. The runtime starts another in its
+// place, and may need a third one to do so. If it cannot have a thread it ends the
+// program (newosproc in the runtime's os_linux.go), which is worse than no session.
 //
-// No limit can be read that is sure to be the one, so the threads are made, and
-// end at once. Each runs on the stack of its maker, which stands still meanwhile
+// It is not certain which limit applies, so checkThreads creates the threads. They
+// end at once. Each runs on the stack of its creator, which is suspended meanwhile
 // (CLONE_VFORK), with every signal blocked.
 func checkThreads() error {
 	const atOnce = 4
@@ -32,13 +32,13 @@ func checkThreads() error {
 	errno := makeThreads(atOnce)
 	syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK,
 		uintptr(unsafe.Pointer(&before)), 0, unsafe.Sizeof(before), 0, 0)
-	if !errors.Is(errno, syscall.EAGAIN) { // seccomp may have another opinion of such threads
+	if !errors.Is(errno, syscall.EAGAIN) { // seccomp may forbid this way to create one
 		return nil
 	}
 	return fmt.Errorf("the process may have no %d threads more, and a Go program that wants one and gets none ends: %w; "+
 		"raise the limit of its user (prlimit --pid %d --nproc=N) or of its cgroup (pids.max), and come again", atOnce, errno, os.Getpid())
 }
 
-// makeThreads makes n threads that exist at the same time, and returns why one
-// could not be made, when all have ended. It is in thread_linux_*.s.
+// makeThreads creates n threads that exist at the same time. When all have ended
+// it returns why one could not be created, or 0 (threadroom_linux_*.s).
 func makeThreads(n int) syscall.Errno

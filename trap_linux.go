@@ -1,5 +1,8 @@
 //go:build amd64 || arm64
 
+// Package trap removes the socket of an open window from inside the handler of a
+// signal that may end the process. It knows the path and the descriptor that it
+// is given, and nothing of windows.
 package oneshot
 
 import (
@@ -10,6 +13,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/gomanhole/oneshot/internal/unixsock"
 	"golang.org/x/sys/unix"
 )
 
@@ -44,8 +48,8 @@ type trapState struct {
 	fired atomic.Uint64 // bit n-1: signal n came
 
 	old  [int(syscall.SIGTERM) + 1]uintptr // the handlers to go on with
-	path [maxSocketPath + 1]byte           // where the socket stands, NUL at the end
-	tmp  [maxSocketPath + 1]byte           // where it stood before
+	path [unixsock.MaxPath + 1]byte        // where the socket stands, NUL at the end
+	tmp  [unixsock.MaxPath + 1]byte        // where it stood before
 }
 
 var (
@@ -101,19 +105,25 @@ func (t *trap) set() {
 	}
 }
 
-// arm prepares for a socket that will be made at tmp and moved to path.
-func (t *trap) arm(pid int, path, tmp string) {
+// arm prepares for a socket that will be made at tmp and moved to path. It
+// returns false if a handler that disarm has waited for in vain has still not
+// returned; the trap cannot be used then.
+func (t *trap) arm(pid int, path, tmp string) bool {
 	s := &theTrap
+	if !idle() {
+		return false
+	}
 	s.pid, s.ln, s.dev, s.ino = uint32(pid), -1, 0, 0
 	s.fired.Store(0)
 	setPath(&s.path, path)
 	setPath(&s.tmp, tmp)
 	s.armed.Store(1)
 	t.set()
+	return true
 }
 
-func setPath(to *[maxSocketPath + 1]byte, path string) {
-	n := copy(to[:maxSocketPath], path)
+func setPath(to *[unixsock.MaxPath + 1]byte, path string) {
+	n := copy(to[:unixsock.MaxPath], path)
 	clear(to[n:])
 }
 
@@ -150,23 +160,45 @@ func (t *trap) unhold() {
 	runtime.UnlockOSThread()
 }
 
-// own tells the trap which file is to be removed, and whom to wake.
-func (t *trap) own(id inode, ln *listener) {
+// own tells the handlers which file they may remove, and which listening socket
+// they shut down to wake the goroutine that accepts.
+func (t *trap) own(id unixsock.ID, ln int) {
 	s := &theTrap
-	atomic.StoreInt32(&s.ln, int32(ln.fd))
-	atomic.StoreUint64(&s.dev, id.dev)
-	atomic.StoreUint64(&s.ino, id.ino)
+	atomic.StoreInt32(&s.ln, int32(ln))
+	atomic.StoreUint64(&s.dev, id.Dev)
+	atomic.StoreUint64(&s.ino, id.Ino)
 }
 
-// disarm makes the handlers harmless and waits for those that are running:
-// they may be about to use the path or the descriptor.
-func (t *trap) disarm() {
-	s := &theTrap
-	s.armed.Store(0)
-	for s.busy.Load() != 0 {
+// disarm makes the handlers harmless, and waits for those that are running: they
+// may be about to use the path or the descriptor. A handler takes microseconds,
+// unless the file system of the path hangs. If one has not returned in time,
+// disarm returns false: the descriptor must stay open.
+func (t *trap) disarm() bool {
+	theTrap.armed.Store(0)
+	return idle()
+}
+
+// idle waits for the handlers that are running, and returns false if one does
+// not return in time.
+func idle() bool {
+	const most, interval = 200 * time.Millisecond, 100 * time.Microsecond
+	for range 100 { // it is nearly always idle already
+		if theTrap.busy.Load() == 0 {
+			return true
+		}
 		runtime.Gosched()
 	}
+	for deadline := time.Now().Add(most); theTrap.busy.Load() != 0; time.Sleep(interval) {
+		if time.Now().After(deadline) {
+			return false
+		}
+	}
+	return true
 }
+
+// Disable makes newTrap return nil for the rest of the process, as it does on
+// systems without a trap. It is for tests of what is used there.
+func Disable() { trapLock.Lock() }
 
 // fired returns a signal that came, 0 if none did.
 func (t *trap) fired() syscall.Signal {

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"unsafe"
 
+	"github.com/gomanhole/oneshot/internal/plaintext"
+	"github.com/gomanhole/oneshot/internal/unixsock"
 	"golang.org/x/sys/unix"
 )
 
@@ -31,12 +33,12 @@ type trigger struct {
 	reading sync.Mutex // guards what follows, and fd while it is read from
 	closed  bool       // fd may be another file by now, and nobody looks any more
 
-	mu    sync.Mutex // guards what follows
-	file  int        // the watch of the file; -1: there is none to watch
-	dir   int        // the watch of its folder, while there is no file
-	known inode      // the file that is watched
-	done  int64      // when what was last obeyed was written
-	early int64      // when what was read as the watch began was written; its writer may be about to close it
+	mu    sync.Mutex  // guards what follows
+	file  int         // the watch of the file; -1: there is none to watch
+	dir   int         // the watch of its folder, while there is no file
+	known unixsock.ID // the file that is watched
+	done  int64       // when what was last obeyed was written
+	early int64       // when what was read as the watch began was written; its writer may be about to close it
 }
 
 // triggerSignal is what the kernel sends.
@@ -135,7 +137,7 @@ func (t *trigger) watchFile() error {
 	file, err := unix.InotifyAddWatch(t.fd, t.path, fileEvents|unix.IN_DONT_FOLLOW)
 	if err == nil {
 		t.file = file
-		t.known, _, _ = inodeAt(t.path)
+		t.known, _, _ = unixsock.IDAt(t.path)
 		if t.dir >= 0 {
 			_, _ = unix.InotifyRmWatch(t.fd, uint32(t.dir))
 			t.dir = -1
@@ -210,7 +212,7 @@ func (t *trigger) look(written, moved bool, dead []int) {
 	}
 	if moved {
 		// Another file may stand there now, as after an editor's rename.
-		if now, _, err := inodeAt(t.path); err != nil || now != t.known || t.file < 0 {
+		if now, _, err := unixsock.IDAt(t.path); err != nil || now != t.known || t.file < 0 {
 			if t.file >= 0 {
 				_, _ = unix.InotifyRmWatch(t.fd, uint32(t.file)) // it may be gone with its file
 			}
@@ -262,7 +264,7 @@ func (t *trigger) fire(except int64) (when int64) {
 	}
 	pid, err := strconv.ParseUint(word, 10, 31)
 	if err != nil {
-		t.m.log.warn("the trigger file is ignored: it does not hold one pid", "path", t.path, "content", printable(clip(word, 40)))
+		t.m.log.warn("the trigger file is ignored: it does not hold one pid", "path", t.path, "content", plaintext.Line(plaintext.Clip(word, 40)))
 		return 0
 	}
 	if proc := t.m.home.Load().proc; int(pid) != proc.pid || !proc.isThis() {

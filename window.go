@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/sigset"
+	"github.com/gomanhole/oneshot/internal/unixsock"
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
@@ -23,7 +25,7 @@ var (
 // closedBy is the reason of a window that a signal closed.
 type closedBy struct{ sig os.Signal }
 
-func (c closedBy) Error() string { return "closed by " + signalName(c.sig) }
+func (c closedBy) Error() string { return "closed by " + sigset.NameOf(c.sig) }
 
 // window is one time during which the socket exists. Its goroutine (run) is
 // the only one that publishes and accepts; any other may extend or shut it.
@@ -42,9 +44,9 @@ type window struct {
 	mu       sync.Mutex    // guards what follows
 	stays    time.Duration // how long it waits for a client
 	deadline time.Time
-	ln       *listener // nil: not published yet
-	own      inode     // the socket's file
-	reason   error     // why it was shut; nil: it is not
+	ln       *unixsock.Listener // nil: not published yet
+	own      unixsock.ID        // the socket's file
+	reason   error              // why it was shut; nil: it is not
 }
 
 // newWindow makes the next window. The caller holds m.mu.
@@ -68,7 +70,7 @@ func (w *window) extend(stays time.Duration) bool {
 	w.stays = stays
 	w.deadline = time.Now().Add(w.stays)
 	if w.ln != nil {
-		w.ln.setDeadline(w.deadline)
+		w.ln.SetDeadline(w.deadline)
 	}
 	w.m.log.start()
 	return true
@@ -90,15 +92,19 @@ func (w *window) shutLocked(reason error) bool {
 	close(w.over)
 	if w.ln != nil {
 		w.unlink()
-		w.guard.disarm()           // it knows the descriptor
+		idle := w.guard.disarm()   // it knows the descriptor
 		if !w.home.proc.isThis() { // the clients are the parent's
-			w.ln.abandon()
+			w.ln.Abandon()
 			return true
 		}
-		w.ln.turnAway(func(client int) {
+		w.ln.TurnAway(func(client int) {
 			w.m.dismiss(client, "oneshot: too late, the window is closed: "+reason.Error()+"\n")
 		})
-		w.ln.close()
+		if idle {
+			w.ln.Close()
+		} else {
+			w.m.log.warn("a signal handler has not returned, since the file system of the path hangs; a descriptor stays open", "path", w.home.path)
+		}
 	}
 	return true
 }
@@ -209,18 +215,18 @@ func (w *window) accept() (int, error) {
 		w.mu.Unlock()
 		return -1, w.reason
 	}
-	if !w.ln.waiting() {
-		client, err := w.ln.acceptNow()
+	if !w.ln.Waiting() {
+		client, err := w.ln.AcceptNow()
 		if err == nil {
 			w.mu.Unlock()
 			return client, nil
 		}
 		w.logOpen()
-		w.ln.startWaiting(time.Now().Add(min(promptly, w.stays)))
+		w.ln.StartWaiting(time.Now().Add(min(promptly, w.stays)))
 	}
 	w.mu.Unlock()
 	w.stepAside()
-	return w.ln.accept()
+	return w.ln.Accept()
 }
 
 // logOpen logs the opening, once. The record has the time of that.
@@ -243,7 +249,7 @@ func (w *window) timeout() {
 	switch {
 	case w.reason != nil:
 	case time.Now().Before(w.deadline):
-		w.ln.setDeadline(w.deadline)
+		w.ln.SetDeadline(w.deadline)
 	default:
 		w.shutLocked(errNobodyCame)
 	}
@@ -268,10 +274,10 @@ func (m *Manhole) refuse(client int, cred Cred, why error) {
 // to send first (echo stacks | nc) would not read the line if its own write
 // failed, so it is given a moment for both, on a goroutine of its own.
 func (m *Manhole) dismiss(client int, line string) {
-	_, err := writeSocket(uintptr(client), []byte(line))
+	_, err := unixsock.Write(uintptr(client), []byte(line))
 	f := os.NewFile(uintptr(client), "manhole client")
 	if err == nil {
-		err = shutdownWriting(client)
+		err = unixsock.CloseWrite(client)
 	}
 	if err == nil {
 		err = f.SetReadDeadline(time.Now().Add(dismissTime))

@@ -7,6 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+func none(string) bool { return false }
+
 // headers are all forms of a header that goroutineheader in Go 1.26 and 1.27
 // prints (runtime/traceback.go).
 var headers = []struct {

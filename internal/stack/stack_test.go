@@ -36,8 +36,6 @@ func TestMain(m *testing.M) {
 	}
 }
 
-func none(string) bool { return false }
-
 // parkings are all the ways to wait that a program has.
 var parkings = map[string]func(){
 	"chan receive": func() { <-make(chan int) },

@@ -1,16 +1,16 @@
 //go:build freebsd
 
-package oneshot
+package unixsock
 
 import "golang.org/x/sys/unix"
 
 // solLocal is SOL_LOCAL of sys/socket.h, which x/sys does not have for FreeBSD.
 const solLocal = 0
 
-func peerCred(fd int) (Cred, error) {
+func Peer(fd int) (pid, uid, gid int, err error) {
 	x, err := unix.GetsockoptXucred(fd, solLocal, unix.LOCAL_PEERCRED)
 	if err != nil {
-		return Cred{}, err
+		return 0, 0, 0, err
 	}
-	return Cred{UID: int(x.Uid), GID: int(x.Groups[0])}, nil
+	return 0, int(x.Uid), int(x.Groups[0]), nil
 }

@@ -1,4 +1,4 @@
-package oneshot
+package shellwords
 
 import (
 	"strings"
@@ -28,12 +28,12 @@ func TestWordsAreSplitAsAShellDoes(t *testing.T) {
 		{"# no comment", []string{"#", "no", "comment"}},
 		{"$HOME *", []string{"$HOME", "*"}},
 	} {
-		got, err := splitWords(test.line)
+		got, err := Split(test.line)
 		require.NoError(t, err, test.line)
 		require.Equal(t, test.want, got, test.line)
 	}
 	for _, line := range []string{`'`, `"`, `a 'b`, `"a\"`, `'a" b`, `"a' b`} {
-		_, err := splitWords(line)
+		_, err := Split(line)
 		require.ErrorContains(t, err, "has no other end", line)
 	}
 }
@@ -41,7 +41,7 @@ func TestWordsAreSplitAsAShellDoes(t *testing.T) {
 func FuzzSplitWords(f *testing.F) {
 	f.Add("a 'b c' \"d\\\"\" e\\ f")
 	f.Fuzz(func(t *testing.T, line string) {
-		words, err := splitWords(line)
+		words, err := Split(line)
 		if err != nil {
 			return
 		}
@@ -50,7 +50,7 @@ func FuzzSplitWords(f *testing.F) {
 		for _, w := range words {
 			again = append(again, "'"+strings.ReplaceAll(w, "'", `'\''`)+"'")
 		}
-		got, err := splitWords(strings.Join(again, " "))
+		got, err := Split(strings.Join(again, " "))
 		require.NoError(t, err)
 		require.Equal(t, words, got)
 	})

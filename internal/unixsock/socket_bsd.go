@@ -1,6 +1,6 @@
 //go:build darwin || freebsd
 
-package oneshot
+package unixsock
 
 import (
 	"os"
@@ -42,14 +42,7 @@ func acceptFD(ln int) (int, error) {
 	return prepared(fd, err)
 }
 
-func moveSocket(tmp, path string) error { return moveAfterLook(tmp, path) }
+func Move(tmp, path string) error { return MoveAfterLook(tmp, path) }
 
-// writeSocket: the runtime catches SIGPIPE for descriptors other than 1 and 2.
-func writeSocket(fd uintptr, p []byte) (int, error) { return unix.Write(int(fd), p) }
-
-func systemNotForUse(syscall.Signal) string { return "" }
-
-func dup2(from, to int) error { return unix.Dup2(from, to) }
-
-// growPipe can do nothing here: the kernel grows pipes by itself.
-func growPipe(int, int) {}
+// Write: the runtime catches SIGPIPE for descriptors other than 1 and 2.
+func Write(fd uintptr, p []byte) (int, error) { return unix.Write(int(fd), p) }

@@ -1,4 +1,4 @@
-package oneshot
+package unixsock
 
 import (
 	"errors"
@@ -25,10 +25,10 @@ func acceptFD(ln int) (int, error) {
 	return fd, err
 }
 
-// moveSocket moves our socket from tmp to path, where nothing may stand but a
+// Move moves our socket from tmp to path, where nothing may stand but a
 // socket that nobody listens on. It never removes anything else: what appears
 // between the look and the move stays or is put back.
-func moveSocket(tmp, path string) error {
+func Move(tmp, path string) error {
 	const tries = 4 // somebody else is putting things there as well
 	for range tries {
 		switch err := unix.Renameat2(unix.AT_FDCWD, tmp, unix.AT_FDCWD, path, unix.RENAME_NOREPLACE); {
@@ -37,11 +37,11 @@ func moveSocket(tmp, path string) error {
 		case errors.Is(err, unix.EEXIST):
 		case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS):
 			// A file system without the flags, NFS for one.
-			return moveAfterLook(tmp, path)
+			return MoveAfterLook(tmp, path)
 		default:
 			return &os.LinkError{Op: "rename", Old: tmp, New: path, Err: err}
 		}
-		dead, err := deadSocketAt(path)
+		dead, err := DeadAt(path)
 		if err != nil {
 			return err
 		}
@@ -52,7 +52,7 @@ func moveSocket(tmp, path string) error {
 		case errors.Is(err, unix.ENOENT):
 			continue // and so did this
 		case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS):
-			return moveAfterLook(tmp, path) // some know one flag only
+			return MoveAfterLook(tmp, path) // some know one flag only
 		case err != nil:
 			return &os.LinkError{Op: "replace the dead socket", Old: tmp, New: path, Err: err}
 		}
@@ -67,29 +67,14 @@ func moveSocket(tmp, path string) error {
 			return &os.LinkError{Op: "put back what is not ours", Old: tmp, New: path, Err: err}
 		}
 	}
-	return fmt.Errorf("%w: %s keeps changing", ErrPathInUse, path)
+	return fmt.Errorf("%w: %s keeps changing", ErrInUse, path)
 }
 
 func exchange(a, b string) error {
 	return unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE)
 }
 
-// writeSocket writes without SIGPIPE, which a program may be notified of.
-func writeSocket(fd uintptr, p []byte) (int, error) {
+// Write writes without SIGPIPE, which a program may be notified of.
+func Write(fd uintptr, p []byte) (int, error) {
 	return unix.SendmsgN(int(fd), p, nil, nil, unix.MSG_NOSIGNAL)
 }
-
-func systemNotForUse(sig syscall.Signal) string {
-	switch {
-	case sig == unix.SIGSTKFLT:
-		return "it means that the program has crashed"
-	case sig >= 32 && sig <= 34:
-		return "the C library and the Go runtime keep it for themselves"
-	}
-	return ""
-}
-
-func dup2(from, to int) error { return unix.Dup3(from, to, 0) }
-
-// growPipe asks for a larger pipe.
-func growPipe(fd, size int) { _, _ = unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, size) }

@@ -1,6 +1,6 @@
 //go:build linux
 
-package oneshot
+package sigset
 
 import (
 	"os/exec"
@@ -21,30 +21,30 @@ func TestParseSignal(t *testing.T) {
 		"IOT": syscall.SIGABRT, "CLD": syscall.SIGCHLD, "poll": syscall.SIGIO, "IO": syscall.SIGIO,
 		"SIGRTMIN": 34, "RTMIN+0": 34, "SIGRTMIN+3": 37, "RTMIN+30": 64, "SIGRTMAX": 64, "rtmax-1": 63, "RTMAX-30": 34,
 	} {
-		sig, err := ParseSignal(text)
+		sig, err := Parse(text)
 		require.NoError(t, err, text)
 		require.Equal(t, want, sig, text)
 	}
 	for _, text := range []string{"", "0", "65", "-1", "USR3", "SIG", "SIGSIGUSR2", "RTMIN+31", "RTMAX-31", "RTMIN+-1", "RTMIN+", "RTMIN-1", "x\x00"} {
-		_, err := ParseSignal(text)
+		_, err := Parse(text)
 		require.ErrorContains(t, err, "oneshot: ", text)
 	}
 }
 
 func TestParseSignalSet(t *testing.T) {
 	// The mask of the shell in the article that this began with.
-	const shell = SignalSet(0x4b813efb)
-	for text, want := range map[string]SignalSet{
+	const shell = Set(0x4b813efb)
+	for text, want := range map[string]Set{
 		"0x4b813efb": shell, "0X4B813EFB": shell, "4b813efb": shell, "000000004b813efb": shell, "1266761467": shell,
 		"USR1,TERM": 1<<9 | 1<<14, "usr1, 15": 1<<9 | 1<<14, "0000000000000012": 0x12, "12": 12,
 		"0": 0, "none": 0, "ffffffffffffffff": 1<<64 - 1, "SIGRTMAX": 1 << 63,
 	} {
-		set, err := ParseSignalSet(text)
+		set, err := ParseSet(text)
 		require.NoError(t, err, text)
 		require.Equal(t, want, set, text)
 	}
 	for _, text := range []string{"", ",", "USR1,", "0x", "0xg", "fffffffffffffffff", "18446744073709551616", "USR1 TERM"} {
-		_, err := ParseSignalSet(text)
+		_, err := ParseSet(text)
 		require.ErrorContains(t, err, "oneshot: ", text)
 	}
 	require.Equal(t, "SIGHUP,SIGINT,SIGILL,SIGTRAP,SIGABRT,SIGBUS,SIGFPE,SIGUSR1,SIGSEGV,SIGUSR2,SIGPIPE,SIGALRM,"+
@@ -63,7 +63,7 @@ func TestNamesAreThoseOfTheShell(t *testing.T) {
 		n, err := strconv.Atoi(number)
 		require.NoError(t, err)
 		if n != 32 && n != 33 { // which it does not know
-			require.Equal(t, "SIG"+name, nameOf(syscall.Signal(n)))
+			require.Equal(t, "SIG"+name, Name(syscall.Signal(n)))
 		}
 	}
 }
@@ -73,13 +73,13 @@ func FuzzParseSignal(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		sig, err := ParseSignal(text)
+		sig, err := Parse(text)
 		if err != nil {
 			return
 		}
-		again, err := ParseSignal(nameOf(sig))
+		again, err := Parse(Name(sig))
 		if err != nil || again != sig {
-			t.Fatalf("%q is %d, whose name %q is %d: %v", text, sig, nameOf(sig), again, err)
+			t.Fatalf("%q is %d, whose name %q is %d: %v", text, sig, Name(sig), again, err)
 		}
 	})
 }
@@ -89,11 +89,11 @@ func FuzzParseSignalSet(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		set, err := ParseSignalSet(text)
+		set, err := ParseSet(text)
 		if err != nil {
 			return
 		}
-		again, err := ParseSignalSet(set.String())
+		again, err := ParseSet(set.String())
 		if err != nil || again != set {
 			t.Fatalf("%q is %#x, which prints as %q: %#x, %v", text, uint64(set), set, uint64(again), err)
 		}

@@ -1,6 +1,6 @@
 //go:build linux || darwin || freebsd
 
-package oneshot
+package unixsock
 
 import (
 	"errors"
@@ -13,21 +13,21 @@ import (
 
 // The system calls on sockets and signals that net and os do not offer.
 
-const supported = true
+const Supported = true
 
-// maxSocketPath is the longest path that fits a socket address with the NUL
+// MaxPath is the longest path that fits a socket address with the NUL
 // that ends it (unix(7)).
-const maxSocketPath = len(unix.RawSockaddrUnix{}.Path) - 1
+const MaxPath = len(unix.RawSockaddrUnix{}.Path) - 1
 
-// listener is a listening socket. It is known to the runtime's poller only
+// Listener is a listening socket. It is known to the runtime's poller only
 // once somebody has to wait for a client.
-type listener struct {
-	fd   int
+type Listener struct {
+	FD   int
 	file *os.File // owns fd once it is set
 }
 
-// listenAt makes a listening socket of mode 0600 at path.
-func listenAt(path string) (*listener, error) {
+// Listen makes a listening socket of mode 0600 at path.
+func Listen(path string) (*Listener, error) {
 	fd, err := newSocket(unix.SOCK_STREAM)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
@@ -36,7 +36,7 @@ func listenAt(path string) (*listener, error) {
 		unix.Close(fd)
 		return nil, err
 	}
-	return &listener{fd: fd}, nil
+	return &Listener{FD: fd}, nil
 }
 
 func bindAndListen(fd int, path string) error {
@@ -51,7 +51,7 @@ func bindAndListen(fd int, path string) error {
 	if err == nil {
 		err = os.NewSyscallError("listen", unix.Listen(fd, backlog))
 	}
-	if err != nil && !isAbstract(path) {
+	if err != nil && !IsAbstract(path) {
 		_ = unix.Unlink(path)
 	}
 	return err
@@ -60,26 +60,26 @@ func bindAndListen(fd int, path string) error {
 // backlog is how many clients may have connected without being accepted yet.
 const backlog = 128
 
-// acceptNow takes a client that has connected already, or returns EAGAIN.
-func (l *listener) acceptNow() (int, error) { return acceptFD(l.fd) }
+// AcceptNow takes a client that has connected already, or returns EAGAIN.
+func (l *Listener) AcceptNow() (int, error) { return acceptFD(l.FD) }
 
-func (l *listener) waiting() bool { return l.file != nil }
+func (l *Listener) Waiting() bool { return l.file != nil }
 
-// startWaiting hands the socket to the poller; accept and setDeadline work from
+// StartWaiting hands the socket to the poller; accept and setDeadline work from
 // here on.
-func (l *listener) startWaiting(deadline time.Time) {
-	l.file = os.NewFile(uintptr(l.fd), "manhole listener")
-	l.setDeadline(deadline)
+func (l *Listener) StartWaiting(deadline time.Time) {
+	l.file = os.NewFile(uintptr(l.FD), "manhole listener")
+	l.SetDeadline(deadline)
 }
 
-func (l *listener) setDeadline(t time.Time) {
+func (l *Listener) SetDeadline(t time.Time) {
 	if l.file != nil {
 		_ = l.file.SetReadDeadline(t) // it fails on a closed file only
 	}
 }
 
-// accept waits for a client, until the deadline, and returns its descriptor.
-func (l *listener) accept() (int, error) {
+// Accept waits for a client, until the deadline, and returns its descriptor.
+func (l *Listener) Accept() (int, error) {
 	raw, err := l.file.SyscallConn()
 	if err != nil {
 		return -1, err
@@ -96,10 +96,10 @@ func (l *listener) accept() (int, error) {
 	return client, os.NewSyscallError("accept", acceptErr)
 }
 
-// turnAway dismisses the clients that have connected but were not accepted.
-func (l *listener) turnAway(dismiss func(client int)) {
+// TurnAway dismisses the clients that have connected but were not accepted.
+func (l *Listener) TurnAway(dismiss func(client int)) {
 	for range backlog + 1 {
-		client, err := acceptFD(l.fd)
+		client, err := acceptFD(l.FD)
 		if err != nil {
 			return
 		}
@@ -107,60 +107,60 @@ func (l *listener) turnAway(dismiss func(client int)) {
 	}
 }
 
-func (l *listener) close() {
+func (l *Listener) Close() {
 	if l.file != nil {
 		_ = l.file.Close()
 	} else {
-		unix.Close(l.fd)
+		unix.Close(l.FD)
 	}
 }
 
-// abandon closes a listener that a fork has inherited. The two processes share
+// Abandon closes a listener that a fork has inherited. The two processes share
 // the poller's epoll instance, and to close the file as usual would take the
 // parent's registration out of it: the parent's window would be deaf. So another
 // file has the descriptor first, of which that instance knows nothing.
-func (l *listener) abandon() {
+func (l *Listener) Abandon() {
 	if fd, err := newSocket(unix.SOCK_STREAM); err == nil {
-		_ = dup2(fd, l.fd)
+		_ = Dup2(fd, l.FD)
 		unix.Close(fd)
 	}
-	l.close()
+	l.Close()
 }
 
-// inode tells a file from every other that exists.
-type inode struct{ dev, ino uint64 }
+// ID tells a file from every other that exists.
+type ID struct{ Dev, Ino uint64 }
 
-// inodeAt is that of the file at path itself, not of what a link there leads
+// IDAt is that of the file at path itself, not of what a link there leads
 // to, with its permissions.
-func inodeAt(path string) (inode, uint32, error) {
+func IDAt(path string) (ID, uint32, error) {
 	var stat unix.Stat_t
 	if err := unix.Lstat(path, &stat); err != nil {
-		return inode{}, 0, &os.PathError{Op: "lstat", Path: path, Err: err}
+		return ID{}, 0, &os.PathError{Op: "lstat", Path: path, Err: err}
 	}
-	return inode{uint64(stat.Dev), uint64(stat.Ino)}, uint32(stat.Mode) & 0o777, nil
+	return ID{uint64(stat.Dev), uint64(stat.Ino)}, uint32(stat.Mode) & 0o777, nil
 }
 
-// inodeOf is that of an open file.
-func inodeOf(fd int) (inode, error) {
+// IDOf is that of an open file.
+func IDOf(fd int) (ID, error) {
 	var stat unix.Stat_t
 	if err := unix.Fstat(fd, &stat); err != nil {
-		return inode{}, os.NewSyscallError("fstat", err)
+		return ID{}, os.NewSyscallError("fstat", err)
 	}
-	return inode{uint64(stat.Dev), uint64(stat.Ino)}, nil
+	return ID{uint64(stat.Dev), uint64(stat.Ino)}, nil
 }
 
-// ownedBy reports whether a file is the user's.
-func ownedBy(info os.FileInfo, uid int) bool {
+// OwnedBy reports whether a file is the user's.
+func OwnedBy(info os.FileInfo, uid int) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return ok && int(stat.Uid) == uid
 }
 
-// socketInUse reports whether some process still holds a socket bound to path.
+// InUse reports whether some process still holds a socket bound to path.
 // It asks with a connect from a datagram socket: the kernel looks the socket up
 // and finds none (ECONNREFUSED) or one of another type (EPROTOTYPE), and
 // nothing arrives at its owner (unix_find_bsd in net/unix/af_unix.c, unp_connectat
 // in FreeBSD's uipc_usrreq.c). A stream connect would take somebody's window.
-func socketInUse(path string) (bool, error) {
+func InUse(path string) (bool, error) {
 	fd, err := newSocket(unix.SOCK_DGRAM)
 	if err != nil {
 		return false, os.NewSyscallError("socket", err)
@@ -176,21 +176,21 @@ func socketInUse(path string) (bool, error) {
 	}
 }
 
-// checkDirWritable reports why no socket could be made in dir.
-func checkDirWritable(dir string) error {
+// CheckWritable reports why no socket could be made in dir.
+func CheckWritable(dir string) error {
 	return unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK|unix.X_OK, unix.AT_EACCESS)
 }
 
-// hungUp reports whether the client is gone: it has closed its socket, not
+// HungUp reports whether the client is gone: it has closed its socket, not
 // merely shut down its sending side.
-func hungUp(fd uintptr) bool {
+func HungUp(fd uintptr) bool {
 	fds := []unix.PollFd{{Fd: int32(fd)}} // POLLHUP and POLLERR need not be asked for
 	n, err := unix.Poll(fds, 0)
 	return err == nil && n > 0 && fds[0].Revents&(unix.POLLHUP|unix.POLLERR) != 0
 }
 
-// peerName is the name that a client has bound its socket to; empty: it has not.
-func peerName(client int) string {
+// PeerName is the name that a client has bound its socket to; empty: it has not.
+func PeerName(client int) string {
 	if addr, err := unix.Getpeername(client); err == nil {
 		if unix, ok := addr.(*unix.SockaddrUnix); ok {
 			return unix.Name
@@ -199,26 +199,6 @@ func peerName(client int) string {
 	return ""
 }
 
-func shutdownWriting(fd int) error { return unix.Shutdown(fd, unix.SHUT_WR) }
+func CloseWrite(fd int) error { return unix.Shutdown(fd, unix.SHUT_WR) }
 
-func readSocket(fd uintptr, p []byte) (int, error) { return unix.Read(int(fd), p) }
-
-func raiseSignal(sig syscall.Signal) error { return syscall.Kill(os.Getpid(), sig) }
-
-func systemSignalName(sig syscall.Signal) string { return unix.SignalName(sig) }
-
-// notForUse says why a signal cannot open windows; empty: it can.
-func notForUse(sig syscall.Signal) string {
-	switch sig {
-	case unix.SIGKILL, unix.SIGSTOP:
-		return "it cannot be caught"
-	case unix.SIGILL, unix.SIGTRAP, unix.SIGBUS, unix.SIGFPE, unix.SIGSEGV, unix.SIGSYS, unix.SIGABRT:
-		return "it means that the program has crashed"
-	case unix.SIGURG, unix.SIGPROF:
-		return "the Go runtime sends it to itself all the time"
-	}
-	if sig < 1 || sig > 64 {
-		return "there is no such signal"
-	}
-	return systemNotForUse(sig)
-}
+func Read(fd uintptr, p []byte) (int, error) { return unix.Read(int(fd), p) }

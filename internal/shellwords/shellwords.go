@@ -1,4 +1,5 @@
-package oneshot
+// Package shellwords splits a line into words as a shell does.
+package shellwords
 
 import (
 	"errors"
@@ -6,11 +7,11 @@ import (
 	"unicode"
 )
 
-// splitWords splits a line into words as a shell does: 'single quotes' take
+// Split splits a line into words as a shell does: 'single quotes' take
 // everything literally, within "double quotes" a backslash takes " and \
 // literally, outside of quotes any character. Nothing is expanded, and there are
 // no comments.
-func splitWords(line string) ([]string, error) {
+func Split(line string) ([]string, error) {
 	var words []string
 	var word strings.Builder
 	inWord := false
@@ -68,8 +69,9 @@ func cutQuoted(word *strings.Builder, s string) (rest string, ok bool) {
 
 func isBlank(c byte) bool { return c < 0x80 && unicode.IsSpace(rune(c)) }
 
-// firstWord is what decides which command a line is.
-func firstWord(line string) string {
+// First returns the first word of a line, which says what command it is. Quotes
+// and backslashes have no meaning in it.
+func First(line string) string {
 	line = strings.TrimSpace(line)
 	if i := strings.IndexFunc(line, unicode.IsSpace); i >= 0 {
 		return line[:i]
