@@ -205,7 +205,8 @@ func isDigits(s string) bool {
 }
 
 // partOf returns the part of a unit that the digits after the decimal point
-// stand for. It reads 18 digits, which is exact to the byte.
+// stand for. It reads 18 digits: more of them are less than a
+// byte of any unit.
 func partOf(unit uint64, fraction string) uint64 {
 	n, _ := strconv.ParseUint((fraction + "000000000000000000")[:18], 10, 64)
 	high, low := bits.Mul64(n, unit)

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -50,7 +51,7 @@ func (d *Descriptor) internet(typ, proto int) {
 	default:
 		d.Kind, d.Detail = "inet", "protocol "+strconv.Itoa(proto)
 	}
-	local, peer := internetAddr(unix.Getsockname(d.FD)), internetAddr(unix.Getpeername(d.FD))
+	local, peer := internetAddr(syscall.Getsockname(d.FD)), internetAddr(syscall.Getpeername(d.FD))
 	if d.State == "" {
 		d.State = connected(peer != "")
 	}
@@ -72,7 +73,7 @@ func (d *Descriptor) unix(typ int) {
 	case unix.SOCK_SEQPACKET:
 		d.Detail = "seqpacket"
 	}
-	local := unixAddr(unix.Getsockname(d.FD))
+	local := unixAddr(syscall.Getsockname(d.FD))
 	if local == "" {
 		local = "unnamed"
 	}
@@ -81,7 +82,7 @@ func (d *Descriptor) unix(typ int) {
 		d.State = "LISTEN"
 		return
 	}
-	sa, err := unix.Getpeername(d.FD)
+	sa, err := syscall.Getpeername(d.FD)
 	d.State = connected(err == nil)
 	if err != nil {
 		return
@@ -126,14 +127,14 @@ func tcpState(fd int) string {
 }
 
 // internetAddr is address and port as package net writes them, "" for none.
-func internetAddr(sa unix.Sockaddr, err error) string {
+func internetAddr(sa syscall.Sockaddr, err error) string {
 	if err != nil {
 		return ""
 	}
 	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
+	case *syscall.SockaddrInet4:
 		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)).String()
-	case *unix.SockaddrInet6:
+	case *syscall.SockaddrInet6:
 		addr := netip.AddrFrom16(sa.Addr).Unmap()
 		if sa.ZoneId != 0 {
 			addr = addr.WithZone(strconv.FormatUint(uint64(sa.ZoneId), 10))
@@ -144,8 +145,8 @@ func internetAddr(sa unix.Sockaddr, err error) string {
 }
 
 // unixAddr is the path or @name, "" for none.
-func unixAddr(sa unix.Sockaddr, err error) string {
-	if sa, ok := sa.(*unix.SockaddrUnix); ok && err == nil && sa.Name != "@" {
+func unixAddr(sa syscall.Sockaddr, err error) string {
+	if sa, ok := sa.(*syscall.SockaddrUnix); ok && err == nil && sa.Name != "@" {
 		return sa.Name
 	}
 	return ""
