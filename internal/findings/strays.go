@@ -2,7 +2,6 @@ package findings
 
 import (
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/gomanhole/oneshot/internal/stack"
@@ -109,7 +108,11 @@ func (e *Evidence) byChance(c *crew, g *stack.Group, still []stack.Goroutine) bo
 		}
 	}
 	p := float64(there) / float64(len(e.Looks)*(c.count-len(still)))
-	return float64(c.count)*math.Pow(p, float64(len(e.Looks))) > 0.02
+	expected := float64(c.count)
+	for range e.Looks {
+		expected *= p
+	}
+	return expected > 0.02
 }
 
 func waits(n int) string {

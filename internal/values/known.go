@@ -59,8 +59,20 @@ func (p *printer) wrapped(v, held reflect.Value, at place) {
 }
 
 func field(v reflect.Value, name string, kind reflect.Kind) (reflect.Value, bool) {
-	f := v.FieldByName(name)
+	f := fieldNamed(v, name)
 	return f, f.Kind() == kind
+}
+
+// fieldNamed returns the field of that name, or the zero Value. The types that are
+// looked at embed nothing, so reflect's FieldByName is not needed: it also searches
+// embedded fields, with much code.
+func fieldNamed(v reflect.Value, name string) reflect.Value {
+	for i := range v.NumField() {
+		if v.Type().Field(i).Name == name {
+			return v.Field(i)
+		}
+	}
+	return reflect.Value{}
 }
 
 // readTime reads a time, in UTC if it is in an unexported field. The fields are
@@ -108,7 +120,7 @@ func (p *printer) atomic(v reflect.Value, at place) bool {
 	case *atomic.Value:
 		held = reflect.ValueOf(x.Load())
 	default:
-		raw := v.FieldByName("v")
+		raw := fieldNamed(v, "v")
 		switch {
 		case !raw.IsValid():
 			return false
