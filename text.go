@@ -19,6 +19,9 @@ type text struct {
 	err error
 }
 
+// printf is not inlined: each of its many callers would grow.
+//
+//go:noinline
 func (t *text) printf(format string, args ...any) {
 	if t.err == nil {
 		_, t.err = fmt.Fprintf(t.w, format, args...)

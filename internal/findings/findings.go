@@ -185,7 +185,10 @@ func (e *Evidence) site(frames []stack.Frame) int {
 	return found
 }
 
-// place is how a frame is shown.
+// place is how a frame is shown. It is not inlined: each of its many callers would
+// grow.
+//
+//go:noinline
 func place(f stack.Frame) string {
 	return fmt.Sprintf("%s  %s:%d", f.Function, f.File, f.Line)
 }

@@ -17,6 +17,9 @@ const (
 
 // blocked reports whether the group waits for another goroutine, and not for
 // the network, the clock or the system.
+// It is not inlined: each of its many callers would grow.
+//
+//go:noinline
 func blocked(g *stack.Group) bool {
 	switch g.State {
 	case "chan receive", "chan send", "chan receive (nil chan)", "chan send (nil chan)", "select", "select (no cases)",
