@@ -85,7 +85,7 @@ func TestASessionKeepsSoManyNames(t *testing.T) {
 
 // A func that does not return is left behind, and what was shown before it stays.
 func TestALocalThatBlocks(t *testing.T) {
-	block, letGo := gate(t)
+	block, letGo := testwait.Gate(t)
 	entered := make(chan struct{}, 1)
 	m := install(t, Options{Locals: map[string]any{
 		"a": 1,
@@ -117,7 +117,7 @@ func TestLocalsThatCannotBeTyped(t *testing.T) {
 func TestLocalsWhileTheProgramWrites(t *testing.T) {
 	var mu sync.Mutex
 	entries := map[int]string{}
-	stop, end := gate(t)
+	stop, end := testwait.Gate(t)
 	var writer sync.WaitGroup
 	defer writer.Wait()
 	defer end()

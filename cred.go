@@ -50,7 +50,7 @@ func (w *window) authorize(client int) (Cred, error) {
 	// goroutine, the door stays shut and the program goes on.
 	w.stepAside()
 	answer := make(chan error, 1)
-	go func() {
+	go func() { // not ours.Go: if the function blocks, a dump should show it
 		err := errors.New("the Authorize function ended its goroutine")
 		defer func() {
 			if v := recover(); v != nil {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gomanhole/oneshot/internal/ours"
 	"github.com/gomanhole/oneshot/internal/stack"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
@@ -39,7 +40,7 @@ func parkMany(t *testing.T, n int, wait func(<-chan struct{})) {
 		ended.Wait()
 	})
 	eventually(t, func() bool {
-		s, err := stack.Profile(own)
+		s, err := stack.Profile(ours.Is)
 		require.NoError(t, err)
 		running := 0
 		for _, g := range s.Groups {

@@ -55,7 +55,7 @@ func (m *Manhole) moveIn() error {
 	}
 	h, err := newHome(m.opts.SocketPath, 0)
 	if err != nil {
-		m.log.error("no window in the forked process", "err", err)
+		m.log.Error("no window in the forked process", "err", err)
 		return err
 	}
 	h.wait(m.opts.ReinstallDelay)

@@ -165,7 +165,8 @@ func fork(o Options) {
 	// The window is logged when its first, prompt deadline has passed. Then it
 	// waits until its long one, and nothing else goes on.
 	testwait.Until(func() bool {
-		return strings.Contains(log.String(), "window open") && m.log.written() && inPoller("(*listener).accept(")
+		m.log.Flush(testwait.Patience)
+		return strings.Contains(log.String(), "window open") && inPoller("(*Listener).Accept(")
 	}, "the window to wait for a client")
 	debug.SetGCPercent(-1)
 	pid, _, errno := syscall.RawSyscall(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0)

@@ -11,7 +11,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -50,16 +49,6 @@ func inTime(t testing.TB) context.Context {
 	return ctx
 }
 
-// gate is a channel to wait for, and the function that closes it. The end of the
-// test closes it too.
-func gate(t testing.TB) (c chan struct{}, open func()) {
-	t.Helper()
-	c = make(chan struct{})
-	open = sync.OnceFunc(func() { close(c) })
-	t.Cleanup(open)
-	return c, open
-}
-
 // testManhole is a manhole with its log, uninstalled at the end of the test.
 type testManhole struct {
 	*Manhole
@@ -81,7 +70,7 @@ func install(t *testing.T, o Options) testManhole {
 	t.Cleanup(func() {
 		_ = m.Uninstall() // the test may have done so
 		eventually(t, func() bool { return m.sessions() == 0 }, "a session does not end")
-		m.log.flush(testwait.Patience)
+		m.log.Flush(testwait.Patience)
 	})
 	return testManhole{m, log}
 }

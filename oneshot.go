@@ -8,7 +8,11 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/gomanhole/oneshot/internal/asynclog"
+	"github.com/gomanhole/oneshot/internal/ours"
+
 	"github.com/gomanhole/oneshot/internal/sigset"
+	"github.com/gomanhole/oneshot/internal/trap"
 	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
@@ -34,10 +38,10 @@ type Manhole struct {
 	opts      Options // with the defaults filled in
 	commands  []*Command
 	home      atomic.Pointer[home]
-	log       asyncLog
+	log       asynclog.Log
 	sigThread sigThread
 	notice    notice
-	trap      *trap          // nil: windows are guarded by signal.Notify
+	trap      *trap.Trap     // nil: windows are guarded by signal.Notify
 	quit      chan struct{}  // closed by Uninstall
 	signals   chan os.Signal // OneshotOn comes here
 	activates chan os.Signal // and ActivateOn here
@@ -72,7 +76,7 @@ func Install(o Options) (*Manhole, error) {
 	}
 	m := &Manhole{
 		opts: o.withDefaults(),
-		log:  asyncLog{logger: o.Logger},
+		log:  asynclog.Log{Logger: o.Logger},
 		quit: make(chan struct{}),
 	}
 	if err := checkSignals(o); err != nil {
@@ -125,14 +129,14 @@ func Install(o Options) (*Manhole, error) {
 	}
 	installed.m = m
 	if why := replaceable(home.path); why != "" {
-		m.log.warn("another user can put a socket in place of the manhole's", "path", home.path, "reason", why)
+		m.log.Warn("another user can put a socket in place of the manhole's", "path", home.path, "reason", why)
 	}
 	return m, nil
 }
 
 func (m *Manhole) startReceiver() {
 	m.receiver.Add(1)
-	go func() { m.receive() }()
+	ours.Go(m.receive)
 }
 
 // receive is the receiver: it waits for the signal where the program does not.
@@ -212,7 +216,7 @@ func (m *Manhole) Uninstall() error {
 	}
 	installed.m = nil
 	m.undo()
-	m.log.flush(flushTime)
+	m.log.Flush(flushTime)
 	return nil
 }
 
@@ -236,7 +240,7 @@ func (m *Manhole) undo() {
 		m.trigger.close()
 	}
 	if m.trap != nil {
-		m.trap.release()
+		m.trap.Release()
 	}
 	m.notice.remove()
 }
@@ -274,7 +278,7 @@ func (m *Manhole) Handle(sig os.Signal) bool {
 func (m *Manhole) open() bool {
 	w, mine, err := m.activate()
 	if mine {
-		go func() { w.live() }()
+		ours.Go(w.live)
 	}
 	return err == nil
 }

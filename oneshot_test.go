@@ -234,7 +234,7 @@ func TestADirectoryWithoutStickyBit(t *testing.T) {
 		require.NoError(t, os.Chmod(dir, test.mode))
 		m := install(t, Options{SocketPath: filepath.Join(dir, "s")})
 		require.NoError(t, m.Uninstall())
-		m.Manhole.log.flush(testwait.Patience)
+		m.Manhole.log.Flush(testwait.Patience)
 		require.Equal(t, test.warn, strings.Contains(m.log.String(), "chmod +t "+dir), "%v: %s", test.mode, m.log)
 	}
 }

@@ -125,7 +125,7 @@ func (w *window) unlink() {
 	}
 	err := w.removeOwn(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		w.m.log.warn("the socket was not removed", "path", path, "err", err)
+		w.m.log.Warn("the socket was not removed", "path", path, "err", err)
 	}
 }
 

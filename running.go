@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"runtime/debug"
 	"time"
+
+	"github.com/gomanhole/oneshot/internal/ours"
 )
 
 // How a session runs one command, and stops it.
@@ -39,7 +41,7 @@ func (s *Session) do(cmd *Command, args []string) error {
 
 	view := &Session{core: s.core, ctx: ctx, out: &output{wire: s.out.wire}}
 	ended := make(chan error, 1)
-	go func() { view.perform(ctx, cmd, args, ended) }()
+	ours.Go(func() { view.perform(ctx, cmd, args, ended) })
 
 	if err, over := view.await(ctx, cmd, ended); over {
 		return whyStopped(ctx, err)
@@ -60,7 +62,7 @@ func (s *Session) giveTime(ctx context.Context, cmd *Command, ended <-chan error
 		if s.fate.CompareAndSwap(0, fateLeft) {
 			s.m.leftBehind.Add(1)
 		}
-		s.m.log.warn("a command does not stop and was left behind", "command", cmd.label(), "pid", s.cred.PID)
+		s.m.log.Warn("a command does not stop and was left behind", "command", cmd.label(), "pid", s.cred.PID)
 		return fmt.Errorf("%s: %w, but it does not stop; it was left running", cmd.label(), context.Cause(ctx))
 	}
 }

@@ -239,7 +239,7 @@ func (h stubborn) Serve(context.Context, *Session) error {
 }
 
 func TestAHandlerThatDoesNotReturnIsLeftBehind(t *testing.T) {
-	until, letGo := gate(t)
+	until, letGo := testwait.Gate(t)
 	h := stubborn{make(chan struct{}, maxLeftBehind+1), until}
 	m := install(t, Options{Handler: h})
 	done := make(chan error, maxLeftBehind)

@@ -13,11 +13,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/ours"
+
 	"github.com/gomanhole/oneshot/internal/frame"
 	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/shellwords"
 	"github.com/gomanhole/oneshot/internal/sigset"
 	"github.com/gomanhole/oneshot/internal/stack"
+	"github.com/gomanhole/oneshot/internal/threadroom"
 	"github.com/gomanhole/oneshot/internal/unixsock"
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
@@ -201,13 +204,13 @@ func (m *Manhole) forget(s *Session) {
 // a command that does not stop.
 func (s *Session) run() {
 	m := s.m
-	m.log.info("session open", "pid", s.cred.PID, "uid", s.cred.UID, "gid", s.cred.GID)
-	err := checkThreads()
+	m.log.Info("session open", "pid", s.cred.PID, "uid", s.cred.UID, "gid", s.cred.GID)
+	err := threadroom.Check()
 	if err == nil {
 		defer blockSignals(sigset.Set(*m.opts.Sigmask))()
 	}
 	read := make(chan struct{})
-	go func() { s.read(read) }()
+	ours.Go(func() { s.read(read) })
 	if err == nil {
 		err = s.serve()
 	} else {
@@ -227,7 +230,7 @@ func (s *Session) run() {
 	if err != nil {
 		args = append(args, "reason", err)
 	}
-	m.log.info("session closed", args...)
+	m.log.Info("session closed", args...)
 	m.forget(s)
 	close(s.done)
 }
@@ -268,7 +271,7 @@ func (s *Session) serve() (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("panic: %v", v)
-			s.m.log.error("the session failed", "err", err, "stack", string(debug.Stack()))
+			s.m.log.Error("the session failed", "err", err, "stack", string(debug.Stack()))
 		}
 	}()
 	if s.m.opts.RedirectStderr && !s.script {
@@ -289,7 +292,7 @@ func (s *Session) serve() (err error) {
 	own := &Command{Name: "the handler", Run: func(ctx context.Context, s *Session, _ []string) error {
 		return s.handler().Serve(ctx, s)
 	}}
-	go func() { s.perform(s.ctx, own, nil, ended) }()
+	ours.Go(func() { s.perform(s.ctx, own, nil, ended) })
 	select {
 	case err := <-ended:
 		return err
@@ -301,7 +304,7 @@ func (s *Session) serve() (err error) {
 // note puts a command line into the history and the log.
 func (c *core) note(text string) {
 	text = plaintext.Line(text)
-	c.m.log.info("command", "line", plaintext.Clip(text, 200), "pid", c.cred.PID, "uid", c.cred.UID)
+	c.m.log.Info("command", "line", plaintext.Clip(text, 200), "pid", c.cred.PID, "uid", c.cred.UID)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.history) == maxHistory {

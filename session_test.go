@@ -185,7 +185,7 @@ func TestDisconnectIsSeenBehindATypedAheadFlood(t *testing.T) {
 
 func TestACommandThatDoesNotStopIsLeftBehind(t *testing.T) {
 	started := make(chan struct{})
-	release, letGo := gate(t)
+	release, letGo := testwait.Gate(t)
 	wrote := make(chan error, 1)
 	deaf := &Command{Name: "deaf", Run: func(_ context.Context, s *Session, _ []string) error {
 		close(started)
@@ -379,7 +379,7 @@ func TestErrorsDoNoHarmToATerminal(t *testing.T) {
 
 // Commands that do not stop are counted, for all sessions together.
 func TestSoManyCommandsAreLeftBehind(t *testing.T) {
-	release, letGo := gate(t)
+	release, letGo := testwait.Gate(t)
 	begun := make(chan struct{}, maxLeftBehind)
 	m := install(t, Options{Commands: []Command{{Name: "stuck", Run: func(context.Context, *Session, []string) error {
 		begun <- struct{}{}

@@ -96,7 +96,7 @@ func TestThreadsDoNotInheritTheMask(t *testing.T) {
 	m := install(t, Options{})
 	before := threadsWith(t, ^sigset.NeverBlocked)
 	m.enter(t)
-	stop, end := gate(t)
+	stop, end := testwait.Gate(t)
 	blocked := make(chan struct{}, 20)
 	for range 20 { // each keeps a thread for itself
 		go func() {

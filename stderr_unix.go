@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/ours"
+
 	"github.com/gomanhole/oneshot/internal/unixsock"
 	"golang.org/x/sys/unix"
 )
@@ -107,8 +109,8 @@ func (s *Session) redirectStderr() error {
 	}
 	_ = debug.SetCrashOutput(r.saved, debug.CrashOptions{}) // best effort
 	stderrNow.r = r
-	go func() { r.forward(read) }()
-	go func() { r.writeLog() }()
+	ours.Go(func() { r.forward(read) })
+	ours.Go(r.writeLog)
 	return nil
 }
 

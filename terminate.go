@@ -8,7 +8,10 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/ours"
+
 	"github.com/gomanhole/oneshot/internal/sigset"
+	"github.com/gomanhole/oneshot/internal/trap"
 	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
@@ -62,7 +65,7 @@ const (
 // signal; else it is notified of the signal and passes it on.
 type guard struct {
 	m     *Manhole
-	trap  *trap // nil: posts are used
+	trap  *trap.Trap // nil: posts are used
 	posts []post
 
 	closed chan struct{} // ends the watcher of the posts
@@ -102,7 +105,7 @@ func (m *Manhole) setTrap() {
 				sigs = append(sigs, sig)
 			}
 		}
-		m.trap = newTrap(sigs)
+		m.trap = trap.New(sigs)
 	}
 }
 
@@ -129,7 +132,9 @@ func (g *guard) post(sigs []syscall.Signal, onSignal func(syscall.Signal)) {
 		g.posts = append(g.posts, post{sig, c, p.subscribe(c, sig, maxProbes)})
 	}
 	g.closed = make(chan struct{})
-	g.wg.Go(func() {
+	g.wg.Add(1)
+	ours.Go(func() {
+		defer g.wg.Done()
 		var sig os.Signal
 		select {
 		case sig = <-cases[0]:
@@ -145,7 +150,7 @@ func (g *guard) post(sigs []syscall.Signal, onSignal func(syscall.Signal)) {
 
 // arm is called before the socket is made at tmp, to be moved to path.
 func (g *guard) arm(pid int, path, tmp string) error {
-	if g.trap != nil && !g.trap.arm(pid, path, tmp) {
+	if g.trap != nil && !g.trap.Arm(pid, path, tmp) {
 		return errors.New("the handler of an earlier signal has not returned; the file system of the path hangs")
 	}
 	return nil
@@ -154,25 +159,25 @@ func (g *guard) arm(pid int, path, tmp string) error {
 // hold is called before the socket is made, and unhold when it has its path or
 // that has failed: a handler that runs meanwhile waits, and removes what there is
 // then. hold reports false if a signal has come already.
-func (g *guard) hold() bool { return g.trap == nil || g.trap.hold() }
+func (g *guard) hold() bool { return g.trap == nil || g.trap.Hold() }
 
 func (g *guard) unhold() {
 	if g.trap != nil {
-		g.trap.unhold()
+		g.trap.Unhold()
 	}
 }
 
 // own is called once the socket has been made, before it is moved.
 func (g *guard) own(id unixsock.ID, ln *unixsock.Listener) {
 	if g.trap != nil {
-		g.trap.own(id, ln.FD)
+		g.trap.Own(id, ln.FD)
 	}
 }
 
 // disarm is called once the socket is gone, before its descriptor is closed. If
 // it returns false the descriptor must stay open, since a signal handler that
 // hangs may still use it.
-func (g *guard) disarm() bool { return g.trap == nil || g.trap.disarm() }
+func (g *guard) disarm() bool { return g.trap == nil || g.trap.Disarm() }
 
 // fired is the signal that has sprung the trap and removed the socket, 0 if
 // none has.
@@ -180,7 +185,7 @@ func (g *guard) fired() syscall.Signal {
 	if g.trap == nil {
 		return 0
 	}
-	return g.trap.fired()
+	return g.trap.Fired()
 }
 
 func (g *guard) note(sig os.Signal) {
@@ -227,17 +232,17 @@ func (g *guard) pass(p post) {
 		}
 		raise = now == subscriberNone
 		if now == subscriberUnknown {
-			m.log.warn("cannot tell whether the program handles the signal; if it does not, send the signal again",
+			m.log.Warn("cannot tell whether the program handles the signal; if it does not, send the signal again",
 				"signal", sigset.Name(p.sig))
 		}
 	}
 	if !raise || !m.home.Load().proc.isThis() {
 		return
 	}
-	m.log.flush(flushTime)
+	m.log.Flush(flushTime)
 	// Unhandled, the runtime lets the process die of it (dieFromSignal).
 	if err := sigset.Raise(p.sig); err != nil {
-		m.log.error("could not raise the signal again", "signal", sigset.Name(p.sig), "err", err)
+		m.log.Error("could not raise the signal again", "signal", sigset.Name(p.sig), "err", err)
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/ours"
+
 	"github.com/gomanhole/oneshot/internal/sigset"
 	"github.com/gomanhole/oneshot/internal/unixsock"
 	"github.com/gomanhole/oneshot/internal/vitals"
@@ -72,7 +74,7 @@ func (w *window) extend(stays time.Duration) bool {
 	if w.ln != nil {
 		w.ln.SetDeadline(w.deadline)
 	}
-	w.m.log.start()
+	w.m.log.Start()
 	return true
 }
 
@@ -103,7 +105,7 @@ func (w *window) shutLocked(reason error) bool {
 		if idle {
 			w.ln.Close()
 		} else {
-			w.m.log.warn("a signal handler has not returned, since the file system of the path hangs; a descriptor stays open", "path", w.home.path)
+			w.m.log.Warn("a signal handler has not returned, since the file system of the path hangs; a descriptor stays open", "path", w.home.path)
 		}
 	}
 	return true
@@ -126,9 +128,9 @@ func (w *window) run() {
 	case err == nil:
 		w.admit()
 	case isA[closedBy](err), errors.Is(err, ErrNotInstalled):
-		w.m.log.info("window closed", "path", w.home.path, "reason", err)
+		w.m.log.Info("window closed", "path", w.home.path, "reason", err)
 	default:
-		w.m.log.error("no window", "path", w.home.path, "err", err)
+		w.m.log.Error("no window", "path", w.home.path, "err", err)
 	}
 	w.guard.leave()
 }
@@ -165,7 +167,7 @@ func (w *window) admit() {
 			w.shut(closedBy{sig})
 		}
 		if why := w.why(); why != nil && err != nil {
-			m.log.info("window closed", "path", m.Path(), "reason", why)
+			m.log.Info("window closed", "path", m.Path(), "reason", why)
 			return
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -179,7 +181,7 @@ func (w *window) admit() {
 				if step := nextStep(err, w.home); step != "" {
 					err = fmt.Errorf("%w; %s", err, step)
 				}
-				m.log.error("cannot accept a client, trying on", "path", m.Path(), "err", err)
+				m.log.Error("cannot accept a client, trying on", "path", m.Path(), "err", err)
 			}
 			w.pause(100 * time.Millisecond)
 			w.timeout()
@@ -232,7 +234,7 @@ func (w *window) accept() (int, error) {
 // logOpen logs the opening, once. The record has the time of that.
 func (w *window) logOpen() {
 	if !w.opened.IsZero() {
-		w.m.log.later(w.opened, slog.LevelInfo, "window open", "path", w.home.path, "timeout", w.stays)
+		w.m.log.Later(w.opened, slog.LevelInfo, "window open", "path", w.home.path, "timeout", w.stays)
 		w.opened = time.Time{}
 	}
 }
@@ -243,7 +245,7 @@ const promptly = 5 * time.Millisecond
 // timeout shuts the window if its time is over. It is not if a signal has just
 // extended it, nor after the first, prompt deadline.
 func (w *window) timeout() {
-	w.m.log.start()
+	w.m.log.Start()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
@@ -266,7 +268,7 @@ func (w *window) pause(d time.Duration) {
 
 // refuse tells a client why it may not enter, and lets it go.
 func (m *Manhole) refuse(client int, cred Cred, why error) {
-	m.log.warn("client refused", "path", m.Path(), "pid", cred.PID, "uid", cred.UID, "gid", cred.GID, "err", why)
+	m.log.Warn("client refused", "path", m.Path(), "pid", cred.PID, "uid", cred.UID, "gid", cred.GID, "err", why)
 	m.dismiss(client, fmt.Sprintf("oneshot: refused: %v\n", why))
 }
 
@@ -287,11 +289,11 @@ func (m *Manhole) dismiss(client int, line string) {
 		return
 	}
 	m.dismissing.Add(1)
-	go func() {
+	ours.Go(func() {
 		defer m.dismissing.Add(-1)
 		defer f.Close()
 		_, _ = io.CopyN(io.Discard, f, maxLine) // the deadline ends it, if not the client
-	}()
+	})
 }
 
 const (

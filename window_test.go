@@ -28,7 +28,7 @@ func TestTheSocketIsNeverWiderThan0600(t *testing.T) {
 
 	// Look at whatever appears in the directory, the temporary name too, all
 	// the time that windows open and close.
-	stop, end := gate(t)
+	stop, end := testwait.Gate(t)
 	var seen int
 	var watcher sync.WaitGroup
 	defer watcher.Wait()
@@ -220,7 +220,7 @@ func TestARefusedClientDoesNotUseTheWindowUp(t *testing.T) {
 	require.Contains(t, connect(t, m.Path()).rest(), "oops")
 	connect(t, m.Path()).expect(prompt)
 	requireGone(t, m.Path())
-	m.Manhole.log.flush(testwait.Patience)
+	m.Manhole.log.Flush(testwait.Patience)
 	require.Contains(t, m.log.String(), "client refused")
 	require.Contains(t, m.log.String(), "not today")
 }
@@ -277,7 +277,7 @@ func TestASignalDuringASessionOpensAnotherWindow(t *testing.T) {
 
 func TestWhoComesSecondIsToldSo(t *testing.T) {
 	// Both have connected before the first is accepted.
-	enter, letIn := gate(t)
+	enter, letIn := testwait.Gate(t)
 	m := install(t, Options{OneshotOn: syscall.SIGUSR2, Authorize: func(Cred) error {
 		<-enter
 		return nil

@@ -54,6 +54,12 @@ func main() {
 }
 `))
 
+// maxWeight is the most bytes that oneshot may add. The benchmark fails above it,
+// so that nobody links a large package by mistake. Often the reason is a sort of
+// package slices for one more type of struct, or fmt.Sscanf, errors.As,
+// encoding/json, math/big or text/template.
+const maxWeight = 1_600_000
+
 // BenchmarkWeight reports how many bytes a diagnostic tool adds to a stripped
 // program that uses net/http and log/slog already, with each supported release
 // of Go:
@@ -76,6 +82,9 @@ func BenchmarkWeight(b *testing.B) {
 			size := sizes[release+" "+p.name]
 			rows = append(rows, []string{release, p.name, grouped(size), grouped(size - base)})
 			b.ReportMetric(float64(size-base), release+"-"+p.name+"-B")
+			if p.name == "oneshot" && size-base > maxWeight {
+				b.Errorf("%s: oneshot adds %d bytes to a program, more than %d", release, size-base, maxWeight)
+			}
 		}
 	}
 	b.ReportMetric(0, "ns/op") // how long the builds take is not what it is about

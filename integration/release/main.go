@@ -1,3 +1,5 @@
+//go:build linux
+
 // Program release has goroutines with labels, leaks and ancestors. The test
 // TestAMainModuleOfThisRelease builds it as a main module of its own, whose
 // go.mod says for which release of Go it is written: that decides how the

@@ -17,7 +17,7 @@ const (
 
 type (
 	ID       struct{}
-	Listener struct{}
+	Listener struct{ FD int }
 )
 
 func Listen(string) (*Listener, error)        { return nil, errors.ErrUnsupported }
