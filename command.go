@@ -3,6 +3,7 @@ package oneshot
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -38,6 +39,13 @@ type Command struct {
 
 // errExit is how a command ends the session.
 var errExit = fmt.Errorf("exit: %w", io.EOF)
+
+// isA reports whether err is or wraps an error of type E. errors.As would do; it
+// needs reflection, which is linked for it alone.
+func isA[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}
 
 // errNoCommand is for a line that is no command.
 type errNoCommand struct{ name string }

@@ -5,8 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"math/big"
-	"regexp"
+	"math/bits"
 	"runtime"
 	"runtime/debug"
 	"strconv"
@@ -168,31 +167,51 @@ func noteLimit() string {
 		vitals.Bytes(m.InUse()), vitals.Bytes(m.LiveHeap))
 }
 
-var byteUnits = map[string]int64{
+var byteUnits = map[string]uint64{
 	"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12,
 	"kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40,
 }
 
-// byteCount is short enough for big.Rat to be quick with it.
-var byteCount = regexp.MustCompile(`^([0-9]{1,20}(?:\.[0-9]{1,20})?) ?([A-Za-z]*)$`)
+const (
+	digits  = "0123456789"
+	letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+)
 
-// parseLimit parses a number of bytes within the bounds of a limit.
+// parseLimit parses a number of bytes within the bounds of a limit. It computes
+// with integers: a float64 would lose the last bytes of a large limit.
 func parseLimit(value string) (int64, error) {
-	m := byteCount.FindStringSubmatch(value)
-	if m == nil {
+	name := strings.TrimLeft(value, digits+".")
+	whole, fraction, point := strings.Cut(value[:len(value)-len(name)], ".")
+	name = strings.TrimPrefix(name, " ")
+	if !isDigits(whole) || point && !isDigits(fraction) || strings.Trim(name, letters) != "" {
 		return 0, fmt.Errorf("%q: give a number and a unit, such as 1.5GiB, or off", plaintext.Clip(value, 40))
 	}
-	unit, known := byteUnits[strings.ToLower(m[2])]
+	unit, known := byteUnits[strings.ToLower(name)]
 	if !known {
-		return 0, fmt.Errorf("%q: there is no unit %q; give B, KB, MB, GB, TB, KiB, MiB, GiB or TiB", plaintext.Clip(value, 40), plaintext.Clip(m[2], 40))
+		return 0, fmt.Errorf("%q: there is no unit %q; give B, KB, MB, GB, TB, KiB, MiB, GiB or TiB", plaintext.Clip(value, 40), plaintext.Clip(name, 40))
 	}
-	r, _ := new(big.Rat).SetString(m[1])
-	r.Mul(r, new(big.Rat).SetInt64(unit))
-	n := new(big.Int).Quo(r.Num(), r.Denom())
-	if !n.IsInt64() || n.Int64() < leastLimit || n.Int64() > mostLimit {
-		return 0, fmt.Errorf("%q: give a limit from 1MiB to 1024TiB, or off", plaintext.Clip(value, 40))
+	n, err := strconv.ParseUint(whole, 10, 64)
+	if err == nil && n <= mostLimit/unit { // the product cannot overflow
+		n = n*unit + partOf(unit, fraction)
+		if n >= leastLimit && n <= mostLimit {
+			return int64(n), nil
+		}
 	}
-	return n.Int64(), nil
+	return 0, fmt.Errorf("%q: give a limit from 1MiB to 1024TiB, or off", plaintext.Clip(value, 40))
+}
+
+func isDigits(s string) bool {
+	return len(s) >= 1 && len(s) <= 20 && strings.Trim(s, digits) == ""
+}
+
+// partOf returns the part of a unit that the digits after the decimal point
+// stand for. It reads 18 digits: more of them are less than a
+// byte of any unit.
+func partOf(unit uint64, fraction string) uint64 {
+	n, _ := strconv.ParseUint((fraction + "000000000000000000")[:18], 10, 64)
+	high, low := bits.Mul64(n, unit)
+	part, _ := bits.Div64(high, low, 1e18)
+	return part
 }
 
 func readProcs() string { return fmt.Sprint(runtime.GOMAXPROCS(0)) }

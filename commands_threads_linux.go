@@ -10,7 +10,7 @@ import (
 	"io/fs"
 	"math/bits"
 	"os"
-	"slices"
+	"sort"
 	"strconv"
 	"syscall"
 
@@ -132,8 +132,9 @@ func readThreads(ctx context.Context) ([]thread, error) {
 		}
 		threads = append(threads, thread{th, tid, procfs.WaitChannel(taskDir(tid))})
 	}
-	slices.SortFunc(threads, func(a, b thread) int {
-		return cmp.Or(cmp.Compare(b.User+b.System, a.User+a.System), cmp.Compare(a.tid, b.tid))
+	sort.SliceStable(threads, func(i, j int) bool {
+		a, b := &threads[i], &threads[j]
+		return cmp.Or(cmp.Compare(b.User+b.System, a.User+a.System), cmp.Compare(a.tid, b.tid)) < 0
 	})
 	return threads, nil
 }

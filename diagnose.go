@@ -1,12 +1,12 @@
 package oneshot
 
 import (
-	"cmp"
 	"context"
 	"math"
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -175,7 +175,7 @@ func heapSites() []findings.HeapSite {
 	}
 	// Where most is, a few hundred records have it; the names of the rest are
 	// not worth looking up.
-	slices.SortFunc(records, func(a, b runtime.MemProfileRecord) int { return cmp.Compare(b.InUseBytes(), a.InUseBytes()) })
+	sort.Sort(byInUse(records))
 	var sites []findings.HeapSite
 	for _, r := range records[:min(len(records), 300)] {
 		if r.InUseBytes() <= 0 {
@@ -187,6 +187,12 @@ func heapSites() []findings.HeapSite {
 	}
 	return sites
 }
+
+type byInUse []runtime.MemProfileRecord
+
+func (s byInUse) Len() int           { return len(s) }
+func (s byInUse) Less(i, j int) bool { return s[i].InUseBytes() > s[j].InUseBytes() }
+func (s byInUse) Swap(i, j int)      { s[i], s[j] = s[j], s[i] }
 
 // unsampled is what a record of the heap profile stands for: an object of size
 // s is in it with a probability of 1-exp(-s/rate), as in scaleHeapSample of

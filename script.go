@@ -37,7 +37,7 @@ func (script) Serve(ctx context.Context, s *Session) error {
 	switch {
 	case errors.Is(err, errExit):
 		err = nil
-	case errors.As(err, new(errNoCommand)):
+	case isA[errNoCommand](err):
 		status = statusNoCommand
 	case errors.Is(err, errInterrupted):
 		status = statusInterrupted

@@ -1,11 +1,10 @@
 package oneshot
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
-	"slices"
+	"sort"
 	"time"
 
 	"github.com/gomanhole/oneshot/internal/findings"
@@ -21,6 +20,9 @@ type text struct {
 	err error
 }
 
+// printf is not inlined: each of its many callers would grow.
+//
+//go:noinline
 func (t *text) printf(format string, args ...any) {
 	if t.err == nil {
 		_, t.err = fmt.Fprintf(t.w, format, args...)
@@ -233,7 +235,7 @@ func changes(before, after *stack.Snapshot) []change {
 			all = append(all, change{group: g, was: g.Count})
 		}
 	}
-	slices.SortStableFunc(all, func(a, b change) int { return cmp.Compare(b.now-b.was, a.now-a.was) })
+	sort.SliceStable(all, func(i, j int) bool { return all[i].now-all[i].was > all[j].now-all[j].was })
 	return all
 }
 

@@ -129,7 +129,7 @@ func (w *window) run() {
 	switch err := w.publish(); {
 	case err == nil:
 		w.admit()
-	case errors.As(err, new(closedBy)), errors.Is(err, ErrNotInstalled):
+	case isA[closedBy](err), errors.Is(err, ErrNotInstalled):
 		w.m.log.Info("window closed", "path", w.home.path, "reason", err)
 	default:
 		w.m.log.Error("no window", "path", w.home.path, "err", err)

@@ -1,9 +1,9 @@
 package findings
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
+	"sort"
 
 	"github.com/gomanhole/oneshot/internal/stack"
 	"github.com/gomanhole/oneshot/internal/vitals"
@@ -92,7 +92,7 @@ func (e *Evidence) runningAtEveryLook() []running {
 		inside := e.countInside(e.first(), func(*stack.Group) bool { return true })
 		all = slices.DeleteFunc(all, func(r running) bool { return 2*r.count < inside[r.frames[0].Function] })
 	}
-	slices.SortStableFunc(all, func(a, b running) int { return cmp.Compare(b.count, a.count) })
+	sort.SliceStable(all, func(i, j int) bool { return all[i].count > all[j].count })
 	return all[:min(len(all), maxSpinningPlaces)]
 }
 

@@ -5,9 +5,9 @@
 package findings
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -65,7 +65,7 @@ func Find(e *Evidence) []Finding {
 	} {
 		all = append(all, try(rule, e)...)
 	}
-	slices.SortStableFunc(all, func(a, b Finding) int { return cmp.Compare(b.Weight, a.Weight) })
+	sort.SliceStable(all, func(i, j int) bool { return all[i].Weight > all[j].Weight })
 	return all[:min(len(all), MaxFindings)]
 }
 
@@ -195,7 +195,9 @@ func (e *Evidence) site(frames []stack.Frame) int {
 	return found
 }
 
-// place formats a frame.
+// place formats a frame. It is not inlined: each of its many callers would grow.
+//
+//go:noinline
 func place(f stack.Frame) string {
 	return fmt.Sprintf("%s  %s:%d", f.Function, f.File, f.Line)
 }
@@ -223,7 +225,7 @@ func (e *Evidence) sites(groups []*stack.Group, n int) []string {
 		}
 		counts[at].n += g.Count
 	}
-	slices.SortStableFunc(counts, func(a, b count) int { return cmp.Compare(b.n, a.n) })
+	sort.SliceStable(counts, func(i, j int) bool { return counts[i].n > counts[j].n })
 	var lines []string
 	for i, c := range counts {
 		if i == n {

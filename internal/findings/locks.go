@@ -1,9 +1,9 @@
 package findings
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/gomanhole/oneshot/internal/stack"
@@ -148,7 +148,7 @@ func (e *Evidence) findQueues() []*queue {
 	if len(queues) > 0 {
 		e.findHolders(byName, waits)
 	}
-	slices.SortStableFunc(queues, func(a, b *queue) int { return cmp.Compare(b.count, a.count) })
+	sort.SliceStable(queues, func(i, j int) bool { return queues[i].count > queues[j].count })
 	return queues
 }
 
@@ -272,7 +272,7 @@ func (e *Evidence) deadlock(queues []*queue) Finding {
 		Weight: weightDeadlock,
 	}
 	// Few goroutines cause a deadlock, and many queue behind them.
-	slices.SortStableFunc(groups, func(a, b *stack.Group) int { return cmp.Compare(a.Count, b.Count) })
+	sort.SliceStable(groups, func(i, j int) bool { return groups[i].Count < groups[j].Count })
 	shown := 0
 	for _, g := range groups {
 		at := e.site(g.Frames)

@@ -1,9 +1,9 @@
 package findings
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/gomanhole/oneshot/internal/stack"
@@ -62,7 +62,7 @@ func (e *Evidence) heapSites(only func(HeapSite) bool) (sites []HeapSite, total 
 		sites[i].Bytes += s.Bytes
 		sites[i].Objects += s.Objects
 	}
-	slices.SortStableFunc(sites, func(a, b HeapSite) int { return cmp.Compare(b.Bytes, a.Bytes) })
+	sort.SliceStable(sites, func(i, j int) bool { return sites[i].Bytes > sites[j].Bytes })
 	return sites, total
 }
 

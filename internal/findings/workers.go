@@ -2,7 +2,6 @@ package findings
 
 import (
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/gomanhole/oneshot/internal/stack"
@@ -112,7 +111,11 @@ func (e *Evidence) byChance(w *workers, g *stack.Group, stuck []stack.Goroutine)
 		}
 	}
 	p := float64(there) / float64(len(e.Looks)*(w.count-len(stuck)))
-	return float64(w.count)*math.Pow(p, float64(len(e.Looks))) > maxChance
+	expected := float64(w.count)
+	for range e.Looks {
+		expected *= p
+	}
+	return expected > maxChance
 }
 
 // staying returns the members that are in the group at every look.

@@ -36,6 +36,9 @@ type message []byte
 
 // number appends a field of any integer type, numbered below 16. Zero is what a
 // field has that is not there.
+// It is not inlined: each of its many callers would grow.
+//
+//go:noinline
 func (m *message) number(field int, v uint64) {
 	if v != 0 {
 		*m = binary.AppendUvarint(append(*m, byte(field<<3)), v)

@@ -267,9 +267,14 @@ func timerText(left, every time.Duration) string {
 
 // parseTime parses "(seconds, nanoseconds)".
 func parseTime(text string) time.Duration {
-	var sec, nsec int64
-	if _, err := fmt.Sscanf(text, "(%d, %d)", &sec, &nsec); err != nil {
+	sec, nsec, _ := strings.Cut(strings.Trim(text, "()"), ", ")
+	s, err := strconv.ParseInt(sec, 10, 64)
+	if err != nil {
 		return 0
 	}
-	return time.Duration(sec)*time.Second + time.Duration(nsec)
+	ns, err := strconv.ParseInt(nsec, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(s)*time.Second + time.Duration(ns)
 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -51,7 +52,7 @@ func (d *Descriptor) internet(typ, proto int) {
 	default:
 		d.Kind, d.Detail = "inet", "protocol "+strconv.Itoa(proto)
 	}
-	local, peer := internetAddr(unix.Getsockname(d.FD)), internetAddr(unix.Getpeername(d.FD))
+	local, peer := internetAddr(syscall.Getsockname(d.FD)), internetAddr(syscall.Getpeername(d.FD))
 	if d.State == "" {
 		d.State = connected(peer != "")
 	}
@@ -73,7 +74,7 @@ func (d *Descriptor) unix(typ int) {
 	case unix.SOCK_SEQPACKET:
 		d.Detail = "seqpacket"
 	}
-	local := unixAddr(unix.Getsockname(d.FD))
+	local := unixAddr(syscall.Getsockname(d.FD))
 	if local == "" {
 		local = "unnamed"
 	}
@@ -82,7 +83,7 @@ func (d *Descriptor) unix(typ int) {
 		d.State = "LISTEN"
 		return
 	}
-	sa, err := unix.Getpeername(d.FD)
+	sa, err := syscall.Getpeername(d.FD)
 	d.State = connected(err == nil)
 	if err != nil {
 		return
@@ -129,14 +130,14 @@ func tcpState(fd int) string {
 
 // internetAddr returns the address and port in the form of package net, or "" if
 // there is none.
-func internetAddr(sa unix.Sockaddr, err error) string {
+func internetAddr(sa syscall.Sockaddr, err error) string {
 	if err != nil {
 		return ""
 	}
 	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
+	case *syscall.SockaddrInet4:
 		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)).String()
-	case *unix.SockaddrInet6:
+	case *syscall.SockaddrInet6:
 		addr := netip.AddrFrom16(sa.Addr).Unmap()
 		if sa.ZoneId != 0 {
 			addr = addr.WithZone(strconv.FormatUint(uint64(sa.ZoneId), 10))
@@ -147,8 +148,8 @@ func internetAddr(sa unix.Sockaddr, err error) string {
 }
 
 // unixAddr returns the path or the @name, or "" if there is none.
-func unixAddr(sa unix.Sockaddr, err error) string {
-	if sa, ok := sa.(*unix.SockaddrUnix); ok && err == nil && sa.Name != "@" {
+func unixAddr(sa syscall.Sockaddr, err error) string {
+	if sa, ok := sa.(*syscall.SockaddrUnix); ok && err == nil && sa.Name != "@" {
 		return sa.Name
 	}
 	return ""

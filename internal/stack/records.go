@@ -3,9 +3,9 @@
 package stack
 
 import (
-	"cmp"
 	"maps"
 	"slices"
+	"sort"
 	_ "unsafe" // for go:linkname
 )
 
@@ -79,7 +79,8 @@ func (p *profiler) records() bool {
 		records[i].stack = nil // the collector may free it now
 	}
 	// The most frequent sets come first, since a group keeps only some of them.
-	ordered := slices.SortedFunc(maps.Keys(sets), func(a, b labeled) int { return cmp.Compare(sets[b], sets[a]) })
+	ordered := slices.Collect(maps.Keys(sets))
+	sort.SliceStable(ordered, func(i, j int) bool { return sets[ordered[i]] > sets[ordered[j]] })
 	for _, l := range ordered {
 		p.groups[l.group].addLabels(l.set.String, sets[l])
 	}

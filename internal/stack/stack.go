@@ -7,6 +7,7 @@ package stack
 import (
 	"cmp"
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -87,15 +88,40 @@ func newSnapshot(groups []Group) *Snapshot {
 		to.OtherLabels += g.OtherLabels
 	}
 	for _, g := range s.Groups {
-		slices.SortStableFunc(g.Labels, func(a, b LabelCount) int {
-			return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Labels, b.Labels))
+		sort.SliceStable(g.Labels, func(i, j int) bool {
+			a, b := g.Labels[i], g.Labels[j]
+			return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Labels, b.Labels)) < 0
 		})
-		slices.SortFunc(g.Members, func(a, b Goroutine) int { return cmp.Compare(a.ID, b.ID) })
+		sort.Sort(byID(g.Members))
 	}
-	slices.SortStableFunc(s.Groups, func(a, b Group) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), compareFrames(a.Frames, b.Frames))
-	})
+	sort.Sort(bySize(s.Groups))
 	return s
+}
+
+// There may be very many groups and goroutines. sort.Sort is at least as fast as
+// sort.Slice and slices.SortFunc, and adds less to the program than a copy of
+// slices.SortFunc for each type.
+type (
+	bySize []Group
+	byID   []Goroutine
+)
+
+func (s byID) Len() int           { return len(s) }
+func (s byID) Less(i, j int) bool { return s[i].ID < s[j].ID }
+func (s byID) Swap(i, j int)      { s[i], s[j] = s[j], s[i] }
+
+func (s bySize) Len() int      { return len(s) }
+func (s bySize) Swap(i, j int) { s[i], s[j] = s[j], s[i] }
+
+func (s bySize) Less(i, j int) bool {
+	a, b := &s[i], &s[j]
+	if a.Count != b.Count {
+		return a.Count > b.Count
+	}
+	if c := compareFrames(a.Frames, b.Frames); c != 0 {
+		return c < 0
+	}
+	return a.State < b.State
 }
 
 func compareFrames(a, b []Frame) int {

@@ -43,7 +43,9 @@ func bindAndListen(fd int, path string) error {
 	if err := restrictSocket(fd); err != nil {
 		return os.NewSyscallError("fchmod", err)
 	}
-	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+	// Addresses come from package syscall: package net uses its code already. That
+	// of x/sys/unix for all families would be linked in addition.
+	if err := syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}); err != nil {
 		return &os.PathError{Op: "bind", Path: path, Err: err}
 	}
 	// Nobody can connect before listen.
@@ -166,7 +168,7 @@ func InUse(path string) (bool, error) {
 		return false, os.NewSyscallError("socket", err)
 	}
 	defer unix.Close(fd)
-	switch err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); {
+	switch err := syscall.Connect(fd, &syscall.SockaddrUnix{Name: path}); {
 	case errors.Is(err, unix.ECONNREFUSED):
 		return false, nil
 	case err == nil, errors.Is(err, unix.EPROTOTYPE):
@@ -191,9 +193,9 @@ func HungUp(fd uintptr) bool {
 
 // PeerName is the name that a client has bound its socket to; empty: it has not.
 func PeerName(client int) string {
-	if addr, err := unix.Getpeername(client); err == nil {
-		if unix, ok := addr.(*unix.SockaddrUnix); ok {
-			return unix.Name
+	if addr, err := syscall.Getpeername(client); err == nil {
+		if addr, ok := addr.(*syscall.SockaddrUnix); ok {
+			return addr.Name
 		}
 	}
 	return ""

@@ -21,7 +21,7 @@ func restrictSocket(fd int) error { return unix.Fchmod(fd, 0o600) }
 func restrictFile(string) error { return nil }
 
 func acceptFD(ln int) (int, error) {
-	fd, _, err := unix.Accept4(ln, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
+	fd, _, err := syscall.Accept4(ln, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
 	return fd, err
 }
 
@@ -76,5 +76,5 @@ func exchange(a, b string) error {
 
 // Write writes without SIGPIPE, which a program may be notified of.
 func Write(fd uintptr, p []byte) (int, error) {
-	return unix.SendmsgN(int(fd), p, nil, nil, unix.MSG_NOSIGNAL)
+	return syscall.SendmsgN(int(fd), p, nil, nil, unix.MSG_NOSIGNAL)
 }

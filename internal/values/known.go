@@ -60,7 +60,7 @@ func (p *printer) wrapped(v, held reflect.Value, at place) {
 }
 
 func field(v reflect.Value, name string, kind reflect.Kind) (reflect.Value, bool) {
-	f := v.FieldByName(name)
+	f := fieldNamed(v, name)
 	return f, f.Kind() == kind
 }
 
@@ -110,7 +110,7 @@ func (p *printer) atomic(v reflect.Value, at place) bool {
 	case *atomic.Value:
 		held = reflect.ValueOf(x.Load())
 	default:
-		raw := v.FieldByName("v")
+		raw := fieldNamed(v, "v")
 		switch {
 		case !raw.IsValid():
 			return false
@@ -141,4 +141,16 @@ func pointedType(t reflect.Type) (reflect.Type, bool) {
 		return nil, false
 	}
 	return f.Elem().Elem(), true
+}
+
+// fieldNamed returns the field of that name, or the zero Value. The types that it
+// is for embed nothing. reflect's FieldByName also searches embedded fields, which
+// links much code.
+func fieldNamed(v reflect.Value, name string) reflect.Value {
+	for i := range v.NumField() {
+		if v.Type().Field(i).Name == name {
+			return v.Field(i)
+		}
+	}
+	return reflect.Value{}
 }

@@ -3,7 +3,7 @@ package values
 import (
 	"cmp"
 	"reflect"
-	"slices"
+	"sort"
 )
 
 type entry struct{ key, value reflect.Value }
@@ -20,7 +20,7 @@ func readMap(v reflect.Value) []entry {
 	for it := v.MapRange(); len(entries) < n && it.Next(); {
 		entries = append(entries, entry{it.Key(), it.Value()})
 	}
-	slices.SortStableFunc(entries, func(a, b entry) int { return compareKeys(a.key, b.key) })
+	sort.SliceStable(entries, func(i, j int) bool { return compareKeys(entries[i].key, entries[j].key) < 0 })
 	return entries
 }
 

@@ -2,7 +2,7 @@ package vitals
 
 import (
 	"os"
-	"slices"
+	"sort"
 	"strings"
 )
 
@@ -73,11 +73,12 @@ func ReadKinds() ([]Kind, error) {
 	for name, n := range counts {
 		kinds = append(kinds, Kind{name, n})
 	}
-	slices.SortFunc(kinds, func(a, b Kind) int {
+	sort.SliceStable(kinds, func(i, j int) bool {
+		a, b := kinds[i], kinds[j]
 		if a.Count != b.Count {
-			return b.Count - a.Count
+			return a.Count > b.Count
 		}
-		return strings.Compare(a.Name, b.Name)
+		return a.Name < b.Name
 	})
 	return kinds, nil
 }
