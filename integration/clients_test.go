@@ -77,22 +77,24 @@ func TestATerminal(t *testing.T) {
 func TestAKilledProgramLeavesAFileThatIsReplaced(t *testing.T) {
 	path := t.TempDir() + "/s"
 	for range 3 {
-		c := startProgram(t, "receiver", path)
+		c := startTerminating(t, "receiver", path)
 		c.signal(t, syscall.SIGUSR2)
 		eventually(t, func() bool { return strings.Contains(c.stderr.String(), "window open") }, "no window: %s", c.stderr)
 		c.signal(t, syscall.SIGKILL)
 		require.Equal(t, syscall.SIGKILL, c.wait(t).Signal())
 		require.FileExists(t, path)
 	}
-	c := startProgram(t, "receiver", path)
+	c := startTerminating(t, "receiver", path)
 	require.Contains(t, c.session(t, "exit\n"), ">>> ")
 	require.NoFileExists(t, path)
 }
 
-func startProgram(t *testing.T, name, path string) *child {
+// startTerminating starts ./program, which handles SIGTERM itself, with a socket
+// at path. The receiver is the argument of the condition.
+func startTerminating(t *testing.T, receiver, path string) *child {
 	t.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "INTEGRATION_PROGRAM="+name, "INTEGRATION_PATH="+path)
+	cmd := exec.Command(plain(t, "./program"), "terminating", receiver)
+	cmd.Env = append(os.Environ(), "MANHOLE_PATH="+path)
 	c := start(t, cmd, "ready")
 	c.path = path
 	return c

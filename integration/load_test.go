@@ -49,7 +49,7 @@ func TestTerminationsAtRandomMoments(t *testing.T) {
 	for i := range 100 {
 		var both []*child
 		for _, name := range []string{"receiver", "wait"} {
-			both = append(both, startProgram(t, name, filepath.Join(dir, name)))
+			both = append(both, startTerminating(t, name, filepath.Join(dir, name)))
 		}
 		for _, c := range both {
 			c.signal(t, syscall.SIGUSR2)

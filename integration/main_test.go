@@ -13,7 +13,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -23,7 +22,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gomanhole/oneshot"
 	"github.com/gomanhole/oneshot/internal/testwait"
 	"github.com/stretchr/testify/require"
 )
@@ -88,12 +86,6 @@ func startIn(t *testing.T, condition ...string) *child {
 }
 
 func TestMain(m *testing.M) {
-	if name := os.Getenv("INTEGRATION_PROGRAM"); name != "" {
-		if name == "condition" {
-			condition(os.Getenv("INTEGRATION_CONDITION"))
-		}
-		program(name)
-	}
 	// Or each of the many programs takes a second to end under the race detector.
 	_ = os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	os.Exit(run(m))
@@ -115,35 +107,6 @@ func run(m *testing.M) int {
 		return 1
 	}
 	return m.Run()
-}
-
-// program is a program with its own handling of SIGTERM, which takes a moment
-// and ends with status 3.
-func program(name string) {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	m, err := oneshot.Install(oneshot.Options{
-		OneshotOn:  syscall.SIGUSR2,
-		SocketPath: os.Getenv("INTEGRATION_PATH"),
-		NoReceiver: name == "wait",
-	})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	fmt.Println("ready")
-	if name == "wait" {
-		// By ctx, if the signal came before Wait.
-		if sig, err := m.Wait(ctx, syscall.SIGTERM); sig != syscall.SIGTERM && ctx.Err() == nil {
-			fmt.Fprintln(os.Stderr, sig, err)
-			os.Exit(1)
-		}
-	} else {
-		<-ctx.Done()
-	}
-	stop()
-	time.Sleep(2 * time.Millisecond) // the moment that it takes is the subject
-	_ = m.Uninstall()                // a window may have been opened since
-	os.Exit(3)
 }
 
 // child is a program that was started.

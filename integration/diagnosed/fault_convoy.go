@@ -1,0 +1,116 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+func init() {
+	faults["lockConvoy"] = sessionsBehindBackend
+	faults["lockConvoy2"] = routesBehindExport
+}
+
+// sessions is a cache before a backend.
+type sessions struct {
+	mu      sync.Mutex
+	byID    map[string]string
+	backend *lineClient
+}
+
+func (s *sessions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	user, err := s.user(r.URL.Path)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	fmt.Fprintln(w, user)
+}
+
+func (s *sessions) user(id string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if user, ok := s.byID[id]; ok {
+		return user, nil
+	}
+	user, err := s.backend.ask("GET " + id) // GUILTY lockConvoy
+	if err == nil {
+		s.byID[id] = user
+	}
+	return user, err
+}
+
+func sessionsBehindBackend() {
+	s := &sessions{byID: map[string]string{}, backend: dialLines(startPeer("silent"))}
+	url, _, served := serve(s)
+	startPeer("clients", url+"/", 61, 61, 0)
+	await("61 requests", func() bool { return served.Load() >= 61 })
+}
+
+// routes is a table which is read, changed and exported.
+type routes struct {
+	mu   sync.RWMutex
+	next map[string]string
+}
+
+func (t *routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case strings.HasPrefix(r.URL.Path, "/export"):
+		t.serveExport(w)
+	case strings.HasPrefix(r.URL.Path, "/update"):
+		t.update(r.URL.Path, r.RemoteAddr)
+	default:
+		fmt.Fprintln(w, t.lookup(r.URL.Path))
+	}
+}
+
+func (t *routes) lookup(to string) string {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.next[to]
+}
+
+func (t *routes) update(to, via string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.next[to] = via
+}
+
+// serveExport writes what fits into a page, and forgets that there may be more.
+func (t *routes) serveExport(w io.Writer) {
+	entries := make(chan string)
+	go func() {
+		for range 10 {
+			fmt.Fprintln(w, <-entries)
+		}
+	}()
+	t.export(entries)
+}
+
+func (t *routes) export(entries chan<- string) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for to, via := range t.next {
+		entries <- to + " " + via // GUILTY lockConvoy2
+	}
+}
+
+func routesBehindExport() {
+	t := &routes{next: map[string]string{}}
+	for i := range 100 {
+		t.next[strconv.Itoa(i)] = "127.0.0.1"
+	}
+	url, _, served := serve(t)
+	// In this order: whoever reads before a writer waits would pass.
+	for i, what := range []string{"/export/", "/update/", "/lookup/"} {
+		n := []int{1, 6, 54}[i]
+		before := served.Load()
+		startPeer("clients", url+what, n, n, 0)
+		await(what, func() bool { return served.Load() == before+int64(n) })
+	}
+}
