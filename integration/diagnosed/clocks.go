@@ -15,6 +15,8 @@ import (
 	"time"
 )
 
+// Goroutines that wait for a clock.
+
 func startMetricsReporter() {
 	go func() {
 		ticker := time.NewTicker(10 * time.Second)
@@ -181,7 +183,8 @@ func (b *rowBatcher) run() {
 
 var errUnreachable = errors.New("unreachable")
 
-// startReconnects: the standby of a replica set is down, which is nobody's concern.
+// startReconnects tries again and again to reach the standby of a replica set. The
+// standby is down, which is no fault of this service.
 func startReconnects() {
 	for range 2 {
 		go func() { _ = retry(serving, func() error { return errUnreachable }) }()
@@ -203,7 +206,8 @@ func retry(ctx context.Context, f func() error) error {
 
 type heartbeat struct{ beats atomic.Int64 }
 
-// startHeartbeat's timer arms itself anew; no goroutine stands between two beats.
+// startHeartbeat has a timer that sets itself again. Between two beats there is no
+// goroutine.
 func startHeartbeat() {
 	h := hold(&heartbeat{})
 	h.beat()
@@ -312,7 +316,7 @@ func startDebouncers() {
 	for range 2 {
 		in, out := hold(make(chan int)), hold(make(chan int, 1))
 		go func() {
-			var fire <-chan time.Time // nil until something came
+			var fire <-chan time.Time // nil until a value has come
 			var v int
 			for {
 				select {

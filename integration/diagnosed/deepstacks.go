@@ -12,7 +12,10 @@ import (
 	"time"
 )
 
-// step is one of a workflow; it runs those inside it and waits for an approval.
+// Goroutines that wait at the end of many calls.
+
+// step is a step of a workflow. It runs the steps inside it. The innermost one
+// waits for an approval.
 type step struct {
 	inside   *step
 	approved chan bool
@@ -82,7 +85,7 @@ func timed(h jobHandler) jobHandler {
 	}
 }
 
-// startDiskScan looks at one file every other second, for ever.
+// startDiskScan visits one file every two seconds, for ever.
 func startDiskScan() {
 	go func() {
 		for {
@@ -94,7 +97,7 @@ func startDiskScan() {
 	}()
 }
 
-// startReports renders rows as they come.
+// startReports writes the rows of a page as they come.
 func startReports() {
 	page := template.Must(template.New("page").Parse(`{{define "row"}}{{.}}{{end}}{{range .}}{{template "row" .}}{{end}}`))
 	rows := hold(make(chan string))

@@ -11,12 +11,15 @@ import (
 	"sync"
 )
 
+// One goroutine blocks with a lock held, and many others wait for the lock.
+
 func init() {
 	faults["lockConvoy"] = sessionsBehindBackend
 	faults["lockConvoy2"] = routesBehindExport
 }
 
-// sessions is a cache before a backend.
+// sessions caches the answers of a backend. A request that asks the backend holds
+// the lock, and all others wait for it.
 type sessions struct {
 	mu      sync.Mutex
 	byID    map[string]string
@@ -52,7 +55,7 @@ func sessionsBehindBackend() {
 	await("61 requests", func() bool { return served.Load() >= 61 })
 }
 
-// routes is a table which is read, changed and exported.
+// routes is a table that requests read, change and export.
 type routes struct {
 	mu   sync.RWMutex
 	next map[string]string
@@ -81,7 +84,8 @@ func (t *routes) update(to, via string) {
 	t.next[to] = via
 }
 
-// serveExport writes what fits into a page, and forgets that there may be more.
+// serveExport writes as many entries as fit into a page. It forgets that there may
+// be more: export then blocks for ever, with the read lock held.
 func (t *routes) serveExport(w io.Writer) {
 	entries := make(chan string)
 	go func() {
@@ -106,7 +110,7 @@ func routesBehindExport() {
 		t.next[strconv.Itoa(i)] = "127.0.0.1"
 	}
 	url, _, served := serve(t)
-	// In this order: whoever reads before a writer waits would pass.
+	// The order matters: a lookup passes as long as no update waits for the lock.
 	for i, what := range []string{"/export/", "/update/", "/lookup/"} {
 		n := []int{1, 6, 54}[i]
 		before := served.Load()

@@ -10,6 +10,8 @@ import (
 	"time"
 )
 
+// Goroutines wait for one another's locks.
+
 func init() {
 	faults["deadlock"] = transfersCross
 	faults["deadlock2"] = ordersCross
@@ -20,7 +22,8 @@ type account struct {
 	balance int
 }
 
-// bank transfers between accounts, each transfer by a goroutine of its own.
+// bank transfers money between accounts, each transfer in its own goroutine. Two
+// transfers in opposite directions wait for each other.
 type bank struct{ transfers atomic.Int64 }
 
 func (b *bank) transfer(from, to *account, amount int) {
@@ -35,7 +38,7 @@ func (b *bank) transfer(from, to *account, amount int) {
 	to.balance += amount
 }
 
-// approve takes as long as a fraud check does.
+// approve takes as long as a check for fraud.
 func (b *bank) approve(from *account, amount int) bool {
 	b.transfers.Add(1)
 	time.Sleep(100 * time.Millisecond)
@@ -50,7 +53,7 @@ func transfersCross() {
 	await("two transfers", func() bool { return b.transfers.Load() == 2 })
 }
 
-// orders and inventory each call the other with their own lock held.
+// orders and inventory call each other, each with its own lock held.
 type orders struct {
 	mu        sync.Mutex
 	open      map[string]int
@@ -77,7 +80,7 @@ func (o *orders) count() int {
 func (o *orders) cancel(id string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	time.Sleep(50 * time.Millisecond) // refunds
+	time.Sleep(50 * time.Millisecond) // pays back
 	o.inventory.release(id)           // GUILTY deadlock2
 	delete(o.open, id)
 }
@@ -95,12 +98,12 @@ func (i *inventory) release(id string) {
 	delete(i.reserved, id)
 }
 
-// audit drops what is reserved for no order.
+// audit deletes reservations that have no order.
 func (i *inventory) audit() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.audits.Add(1)
-	time.Sleep(50 * time.Millisecond) // reads the books
+	time.Sleep(50 * time.Millisecond) // reads the records
 	for id := range i.reserved {
 		if !i.orders.has(id) { // GUILTY deadlock2
 			delete(i.reserved, id)

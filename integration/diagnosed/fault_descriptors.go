@@ -10,13 +10,15 @@ import (
 	"runtime"
 )
 
+// The program uses almost all the descriptors that it may have.
+
 func init() {
 	faults["descriptors"] = exportsKeepConnections
 	faults["descriptors2"] = segmentsStayOpen
 }
 
-// exporter sends jobs to a store; the store confirms by a message to us, which
-// closes confirmed.
+// exporter sends jobs to a store and keeps each connection until the store confirms
+// the job. The confirmation, which closes the channel confirmed, never comes.
 type exporter struct{ store string }
 
 func (e *exporter) export(job int, confirmed <-chan struct{}, sent chan<- error) {
@@ -43,7 +45,7 @@ func exportsKeepConnections() {
 	}
 }
 
-// segments are the files of an index, which a merge opens and nobody closes.
+// segments are the files of an index. A merge opens them and nobody closes them.
 type segments struct{ open []*os.File }
 
 func (s *segments) merge(path string) error {

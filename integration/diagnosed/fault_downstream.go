@@ -13,12 +13,14 @@ import (
 	"sync"
 )
 
+// Another service does not answer, and all requests wait for it.
+
 func init() {
 	faults["deadDownstream"] = pricesDoNotCome
 	faults["deadDownstream2"] = stockDoesNotCome
 }
 
-// storefront shows prices, which another service has.
+// storefront shows prices that it gets from another service.
 type storefront struct{ prices priceClient }
 
 type priceClient struct {
@@ -55,7 +57,7 @@ func pricesDoNotCome() {
 	await("50 requests", func() bool { return served.Load() == 50 })
 }
 
-// warehouse has a connection for each question.
+// warehouse asks another service, with a new connection for each question.
 type warehouse struct{ address string }
 
 func (w *warehouse) pick(order int, done *sync.WaitGroup) {
@@ -77,7 +79,7 @@ func (w *warehouse) stock(item string) (string, error) {
 	return w.reply(c) // GUILTY deadDownstream2
 }
 
-// reply is a length and so many bytes.
+// reply reads a length and then that many bytes.
 func (w *warehouse) reply(r io.Reader) (string, error) {
 	var n [4]byte
 	if _, err := io.ReadFull(r, n[:]); err != nil { // GUILTY deadDownstream2

@@ -12,12 +12,14 @@ import (
 	"time"
 )
 
+// The program keeps more and more memory.
+
 func init() {
 	faults["mapGrows"] = eventsSeenGrow
 	faults["mapGrows2"] = auditTrailGrows
 }
 
-// eventsSeen drops what was seen before, and never forgets.
+// eventsSeen filters out events that have come before. It keeps every event for ever.
 type eventsSeen struct {
 	mu   sync.Mutex
 	byID map[uint64][]byte
@@ -47,11 +49,11 @@ func eventsSeenGrow() {
 	s := hold(&eventsSeen{byID: map[uint64][]byte{}})
 	s.receive(200_000, 0)
 	runtime.GC()
-	runtime.GC() // the heap profile is of the last but one
+	runtime.GC() // the heap profile describes the last collection but one
 	go s.receive(1<<30, 5*time.Millisecond)
 }
 
-// auditTrail is to be written out some day.
+// auditTrail keeps its entries until something writes them out. Nothing does.
 type auditTrail struct {
 	mu      sync.Mutex
 	entries []*bytes.Buffer

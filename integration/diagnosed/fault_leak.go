@@ -12,12 +12,15 @@ import (
 	"time"
 )
 
+// Each request leaves a goroutine that waits on a channel for ever.
+
 func init() {
 	faults["channelLeak"] = quotesLeak
 	faults["channelLeak2"] = notificationsLeak
 }
 
-// quotes asks for prices and gives up after a while.
+// quotes looks up prices with a timeout. After the timeout nobody receives the
+// answer, and its goroutine is leaked.
 type quotes struct{ source priceSource }
 
 type priceSource struct{ delay time.Duration }
@@ -57,10 +60,10 @@ func quotesLeak() {
 	await("400 quotes", func() bool { return came.Load() >= 400 })
 }
 
-// notifier tells the customer when an order is done.
+// notifier informs the customer when an order is done.
 type notifier struct {
 	mu   sync.Mutex
-	done map[string]chan struct{} // by customer: a second order replaces the first
+	done map[string]chan struct{} // by customer; a second order replaces the first, which is never done
 }
 
 func (n *notifier) ServeHTTP(w http.ResponseWriter, r *http.Request) {

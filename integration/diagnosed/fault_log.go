@@ -14,13 +14,16 @@ import (
 	"syscall"
 )
 
+// Nobody reads the log, and every goroutine that logs waits.
+
 func init() {
 	faults["stuckLog"] = logBlocks
 	faults["stuckLog2"] = slogBlocks
 }
 
-// fullPipe is the write end of a pipe that is full, of which the other end is
-// open and not read. If it blocks, so does the thread that writes.
+// fullPipe returns the write end of a full pipe. The other end is open, and nobody
+// reads it. If blocks is set, a write blocks its thread; otherwise the runtime's
+// poller waits.
 func fullPipe(blocks bool) *os.File {
 	var fds [2]int
 	if err := syscall.Pipe2(fds[:], syscall.O_CLOEXEC|syscall.O_NONBLOCK); err != nil {
@@ -35,7 +38,7 @@ func fullPipe(blocks bool) *os.File {
 	return os.NewFile(uintptr(fds[1]), "stderr")
 }
 
-// shop logs its requests.
+// shop logs its requests with package log.
 type shop struct{ carts sync.Map }
 
 func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -62,7 +65,7 @@ func logBlocks() {
 	await("40 requests", func() bool { return served.Load() == 40 })
 }
 
-// ledger logs through a logger that was handed to it.
+// ledger logs with a slog.Logger of its own.
 type ledger struct {
 	logger *slog.Logger
 	sum    atomic.Int64

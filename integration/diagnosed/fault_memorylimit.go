@@ -13,12 +13,15 @@ import (
 	"time"
 )
 
+// What the program needs fills the memory limit, and the garbage collector runs all
+// the time.
+
 func init() {
 	faults["memoryLimit"] = catalogueFillsLimit
 	faults["memoryLimit2"] = uploadsFillLimit
 }
 
-// catalogue has all items in memory, and became as large as its container.
+// catalogue keeps all items in memory. It has become as large as the memory limit.
 type catalogue struct{ items []*item }
 
 type item struct {
@@ -38,7 +41,7 @@ func (c *catalogue) load(n int) {
 	}
 }
 
-// search returns the items that are like some item.
+// search returns the items with the same prices as a random one.
 func (c *catalogue) search() (found []*item) {
 	first := rand.IntN(len(c.items) - 5000)
 	for _, it := range c.items[first : first+5000] {
@@ -49,7 +52,8 @@ func (c *catalogue) search() (found []*item) {
 	return found
 }
 
-// catalogueFillsLimit has 97 MB of items and pointers to them.
+// catalogueFillsLimit allocates 97 MB of items and pointers to them, under a limit
+// of 100 MB.
 func catalogueFillsLimit() {
 	c := hold(new(catalogue))
 	c.load(97 << 20 / (112 + 8))
@@ -66,14 +70,14 @@ func catalogueFillsLimit() {
 	collects(20)
 }
 
-// thrash sets the limit, as GOMEMLIMIT would have from the start.
+// thrash sets the memory limit. GOMEMLIMIT would set it from the start.
 func thrash(limit int64) {
 	runtime.GC()
 	runtime.GC()
 	debug.SetMemoryLimit(limit)
 }
 
-// collects returns when the collector has run so many times.
+// collects returns when the collector has run the given number of times.
 func collects(times uint32) {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
@@ -84,7 +88,7 @@ func collects(times uint32) {
 	}, strconv.Itoa(int(times))+" collections")
 }
 
-// upload has a part in memory while its body comes.
+// upload holds a part of its body in memory until the part is complete.
 type upload struct {
 	part []byte
 	body io.Reader

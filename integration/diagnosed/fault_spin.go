@@ -11,6 +11,8 @@ import (
 	"time"
 )
 
+// Goroutines compute without making progress.
+
 func init() {
 	faults["spin"] = replicatorSpins
 	faults["spin2"] = spinLockStaysLocked
@@ -18,7 +20,8 @@ func init() {
 
 var errNotLeader = errors.New("not the leader")
 
-// replicator sends what is pending to the leader, once there is one again.
+// replicator sends pending changes to the leader. While there is no leader it tries
+// again without a pause.
 type replicator struct {
 	leader   atomic.Pointer[lineClient]
 	pending  map[string]string
@@ -58,7 +61,7 @@ func replicatorSpins() {
 	computes()
 }
 
-// spinLock guards few instructions, so they say.
+// spinLock is a lock for critical sections of a few instructions.
 type spinLock struct{ locked atomic.Bool }
 
 func (l *spinLock) lock() {
@@ -68,7 +71,7 @@ func (l *spinLock) lock() {
 
 func (l *spinLock) unlock() { l.locked.Store(false) }
 
-// ring is a buffer of the last samples.
+// ring is a buffer of the latest samples.
 type ring struct {
 	lock    spinLock
 	samples []int
@@ -78,7 +81,7 @@ type ring struct {
 func (r *ring) add(sample int) {
 	r.lock.lock() // GUILTY spin2
 	if sample < 0 {
-		return // and locked it stays
+		return // without the unlock
 	}
 	r.samples[r.at%len(r.samples)] = sample
 	r.at++
@@ -98,15 +101,15 @@ func spinLockStaysLocked() {
 		go r.collect(samples)
 	}
 	samples <- 1
-	samples <- -1 // its collector goes on to the next sample
+	samples <- -1 // its goroutine leaves the lock locked and takes the next sample
 	for range runtime.GOMAXPROCS(0) {
 		samples <- 2
 	}
 	computes()
 }
 
-// computes returns when the process has had a CPU for a while: what it does then
-// is under way.
+// computes returns when the process has used 200 ms of CPU time. The fault is in full
+// effect then.
 func computes() {
 	had := func() time.Duration {
 		var use syscall.Rusage

@@ -8,6 +8,8 @@ import (
 	"time"
 )
 
+// One worker of several has missed its wakeup and waits for ever.
+
 func init() {
 	faults["missedWakeup"] = mailboxMissesPut
 	faults["missedWakeup2"] = gateReplaced
@@ -23,7 +25,7 @@ func (r request) serve() {
 	r.reply <- r.n * r.n
 }
 
-// mailbox is the queue of one tenant, with one worker.
+// mailbox is the request queue of one tenant. It has one worker.
 type mailbox struct {
 	mu    sync.Mutex
 	some  *sync.Cond
@@ -44,7 +46,8 @@ func (m *mailbox) empty() bool {
 	return len(m.queue) == 0
 }
 
-// next looks first and then waits: a put in between wakes nobody.
+// next tests whether the queue is empty and then waits, without the lock held from
+// one to the other. A put in between wakes nobody.
 func (m *mailbox) next() request {
 	if m.empty() {
 		m.reportIdle()
@@ -59,7 +62,7 @@ func (m *mailbox) next() request {
 	return r
 }
 
-// reportIdle tells the scheduler, over the network.
+// reportIdle informs the scheduler, over the network.
 func (m *mailbox) reportIdle() {
 	time.Sleep(20 * time.Millisecond)
 	m.idled.Add(1)
@@ -77,8 +80,9 @@ func (m *mailbox) ask(n int) int {
 	return <-r.reply // GUILTY missedWakeup
 }
 
-// mailboxMissesPut: the busy tenants' queues are never empty. The quiet one asks
-// again soon after an answer, just while its worker reports.
+// mailboxMissesPut starts busy tenants, whose queues are never empty, and a quiet
+// one. The quiet tenant asks again soon after an answer, while its worker is in
+// reportIdle. The worker misses that wakeup.
 func mailboxMissesPut() {
 	var asked atomic.Int64
 	ask := func(m *mailbox, pause time.Duration, count *atomic.Int64) {
@@ -93,7 +97,7 @@ func mailboxMissesPut() {
 		m.some = sync.NewCond(&m.mu)
 		if tenant == 5 {
 			go m.work()
-			await("an idle worker", func() bool { return m.idled.Load() == 1 }) // which does not miss the first
+			await("an idle worker", func() bool { return m.idled.Load() == 1 }) // so that it does not miss the first question
 			go ask(m, 8*time.Millisecond, &asked)
 			continue
 		}
@@ -104,18 +108,18 @@ func mailboxMissesPut() {
 		go m.work()
 	}
 	await("a second question", func() bool { return asked.Load() >= 2 })
-	// That it does not go on is the subject.
+	// The fault is that it makes no progress. Only time shows that.
 	if time.Sleep(time.Second); asked.Load() > 2 {
 		panic("the fault does not occur: the tenant goes on")
 	}
 }
 
-// lane is a worker with its queue, which maintenance can stop for a while.
+// lane is a worker with its queue. Maintenance can pause it.
 type lane struct {
 	requests chan request
 	mu       sync.Mutex
-	gate     chan struct{} // closed: open
-	at       chan struct{} // the gate to which the worker came last
+	gate     chan struct{} // a closed channel is an open gate
+	at       chan struct{} // the gate at which the worker arrived last
 	served   atomic.Int64
 }
 
@@ -138,7 +142,7 @@ func (l *lane) pass() {
 func (l *lane) pause() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.gate = make(chan struct{}) // if it is paused already, whoever waits at the old gate stays there
+	l.gate = make(chan struct{}) // if it is paused already, nobody opens the old gate, and who waits there stays there
 }
 
 func (l *lane) resume() {
@@ -177,11 +181,11 @@ func gateReplaced() {
 	await("an answer", func() bool { return l.served.Load() > 0 })
 	l.pause()
 	await("a worker at the gate", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.at == l.gate })
-	l.pause() // the backup, while the index is still rebuilt
+	l.pause() // for the backup, while the index is still being rebuilt
 	l.resume()
 	l.resume()
 	served := l.served.Load()
-	// That it does not go on is the subject.
+	// The fault is that it makes no progress. Only time shows that.
 	if time.Sleep(time.Second); l.served.Load() != served {
 		panic("the fault does not occur: the lane goes on")
 	}

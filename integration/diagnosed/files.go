@@ -11,6 +11,8 @@ import (
 	"time"
 )
 
+// Goroutines that read pipes, devices and files.
+
 func startLineReaders() {
 	for range 3 {
 		r, w := io.Pipe()
@@ -47,7 +49,7 @@ func startCopiers() {
 
 func startInflater() {
 	r, w := io.Pipe()
-	go func() { // the sender keeps the stream open
+	go func() { // a sender that keeps the stream open
 		z := hold(gzip.NewWriter(w))
 		_, _ = z.Write([]byte("first block"))
 		_ = z.Flush()
@@ -60,7 +62,8 @@ func startInflater() {
 	hold(w)
 }
 
-// startDeviceReader reads what the poller cannot watch: a thread sits in read(2).
+// startDeviceReader reads from a descriptor that the runtime's poller does not
+// watch. The read blocks a thread.
 func startDeviceReader() {
 	var fds [2]int
 	if err := syscall.Pipe2(fds[:], syscall.O_CLOEXEC); err != nil {

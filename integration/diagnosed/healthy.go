@@ -6,9 +6,12 @@ func init() {
 	healthy["idle"] = startIdle
 }
 
-// startIdle has a few of the ordinary kinds.
+// startIdle starts a few of the ordinary goroutines and nothing else.
 func startIdle() {
-	for _, start := range ordinary[:12] {
+	for _, start := range []func(){
+		startMailers, startThumbnails, startCondPool, startBackups, startMetricsReporter, startSessionTimers,
+		startFlagPollers, startTCPServer, startUnixServer, startHTTPServer, startLineReaders, startAuditPipe,
+	} {
 		start()
 	}
 	rest()

@@ -15,10 +15,10 @@ func init() {
 	healthy["bigCache"] = func() { startOrdinary(); startBigCache() }
 }
 
-// lru keeps so many pages, the ones used last.
+// lru is a cache that keeps the lruPages pages that were used last.
 type lru struct {
-	mu     sync.Mutex // guards what follows
-	order  *list.List // of *page, the latest first
+	mu     sync.Mutex // guards order and pages
+	order  *list.List // of *page, the last used first
 	pages  map[int]*list.Element
 	loaded atomic.Int64
 }
@@ -62,7 +62,7 @@ func startBigCache() {
 		c.get(i)
 	}
 	runtime.GC()
-	runtime.GC() // the heap profile is of the last but one
+	runtime.GC() // the heap profile describes the last collection but one
 	for range 4 {
 		go c.use(5 * time.Millisecond)
 	}

@@ -17,8 +17,8 @@ func init() {
 	healthy["keepalive"] = startKeepalive
 }
 
-// startKeepalive has 10,000 connections with both ends, or, where so many
-// descriptors are not allowed, the clients in another process.
+// startKeepalive serves 10,000 idle connections. Their clients are in this process
+// if it may have enough descriptors, and in a peer otherwise.
 func startKeepalive() {
 	const n = 10_000
 	limit := int(limitFiles(40_000))
@@ -33,7 +33,8 @@ func startKeepalive() {
 	}
 }
 
-// keepConnections opens n connections and has now and then a request on one.
+// keepConnections opens n connections, and then sends a request on one of them every
+// 10 ms.
 func keepConnections(address string, n int) {
 	conns := make([]net.Conn, n)
 	var connected atomic.Int64

@@ -21,7 +21,7 @@ func init() {
 	healthy["busyHTTP"] = func() { startOrdinary(); startBusyHTTP() }
 }
 
-// visits is a service: JSON in, a little work, JSON out.
+// visits is a service that reads JSON, works a little, and writes JSON.
 type visits struct {
 	mu    sync.Mutex // guards count
 	count map[string]int
@@ -67,7 +67,7 @@ func startBusyHTTP() {
 	await("answers", func() bool { return answers.Load() > 1000 })
 }
 
-// visitOn is one client, which thinks between two requests.
+// visitOn is one client. It pauses between two requests.
 func visitOn(client *http.Client, url string, answers *atomic.Int64) {
 	for {
 		body := fmt.Sprintf(`{"page": "/%d"}`, rand.IntN(1000))

@@ -17,7 +17,7 @@ func init() {
 	healthy["pipeline"] = func() { startOrdinary(); startPipeline() }
 }
 
-// resizer is a pool of 200 workers, which its producer keeps busy.
+// resizer is a pool of 200 workers. Its producer keeps them busy.
 type resizer struct {
 	jobs chan int
 	done atomic.Int64
@@ -31,7 +31,7 @@ func (p *resizer) produce() {
 
 func (p *resizer) work() {
 	for job := range p.jobs {
-		time.Sleep(10*time.Millisecond + rand.N(20*time.Millisecond)) // fetches
+		time.Sleep(10*time.Millisecond + rand.N(20*time.Millisecond)) // fetches an image
 		h := fnv.New64a()
 		for range 100 {
 			fmt.Fprint(h, job)
@@ -50,7 +50,7 @@ func startWorkerPool() {
 	await("jobs", func() bool { return p.done.Load() > 1000 })
 }
 
-// importer is a pipeline whose last stage is slow, so all before it wait to send
+// importer is a pipeline whose last stage is slow. The stages before it wait to send
 // most of the time.
 type importer struct {
 	lines  chan string

@@ -11,8 +11,10 @@ import (
 	"time"
 )
 
-// startHTTPServer has idle keep-alive connections, streams of events and
-// hijacked connections, with both their ends.
+// HTTP servers and their clients.
+
+// startHTTPServer starts a server and its clients: idle keep-alive connections,
+// streams of events, and hijacked connections.
 func startHTTPServer() {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/hello", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello\n") })

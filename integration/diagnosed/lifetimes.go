@@ -12,6 +12,8 @@ import (
 	"time"
 )
 
+// Goroutines that wait for a signal, a context, or the end of the service.
+
 func startReloader() {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP, syscall.SIGWINCH)
@@ -58,7 +60,8 @@ func startLeases() {
 	}
 }
 
-// startSubsystems is the top of many a main: everything runs until all ended.
+// startSubsystems does what main does in many services: it starts every part and
+// waits until all of them have ended.
 func startSubsystems() {
 	var group sync.WaitGroup
 	for _, run := range []func(context.Context){runAPI, runAdmin, runScheduler} {

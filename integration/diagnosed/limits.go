@@ -7,7 +7,8 @@ import (
 	"syscall"
 )
 
-// limitFiles sets RLIMIT_NOFILE, or what comes next to n if that is not allowed.
+// limitFiles sets RLIMIT_NOFILE to n, or as near to n as the process may, and returns
+// the limit.
 func limitFiles(n uint64) uint64 {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
@@ -24,4 +25,5 @@ func limitFiles(n uint64) uint64 {
 	return limit.Cur
 }
 
+// openFiles returns the number of open descriptors.
 func openFiles() int { return len(must(os.ReadDir("/proc/self/fd"))) }

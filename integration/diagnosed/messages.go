@@ -10,6 +10,8 @@ import (
 	"time"
 )
 
+// Goroutines that pass messages to one another.
+
 type broker struct {
 	publish     chan string
 	subscribers []chan string
@@ -41,7 +43,7 @@ func startGenerator() {
 	go generate(hold(make(chan int)))
 }
 
-// generate is the id generator: it waits for somebody who wants the next one.
+// generate produces ids. It waits until somebody takes the next one.
 func generate(ids chan<- int) {
 	for i := 0; ; i++ {
 		ids <- i
@@ -131,7 +133,8 @@ func (w *wal) syncer() {
 	}
 }
 
-// startInformers: each has a reflector and a listener in two halves.
+// startInformers starts informers as Kubernetes clients have them: each is a
+// reflector and the two halves of a listener.
 func startInformers() {
 	for range 5 {
 		events, next := hold(make(chan string)), hold(make(chan string))

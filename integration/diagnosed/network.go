@@ -15,6 +15,9 @@ import (
 	"os"
 )
 
+// Goroutines that wait for a connection, a datagram or a reply.
+
+// startTCPServer starts an echo server and six clients that wait for a reply.
 func startTCPServer() {
 	l := must(net.Listen("tcp", "127.0.0.1:0"))
 	go acceptLoop(l)
@@ -55,7 +58,7 @@ func readReplies(c net.Conn) {
 }
 
 func startUnixServer() {
-	l := must(net.Listen("unix", fmt.Sprintf("@ordinary-%d", os.Getpid()))) // @ leaves no file
+	l := must(net.Listen("unix", fmt.Sprintf("@ordinary-%d", os.Getpid()))) // the @ makes an abstract address, which leaves no file
 	go func() {
 		for {
 			c, err := l.Accept()

@@ -4,32 +4,48 @@ package main
 
 import "context"
 
-// ordinary are the kinds of goroutine that a service has while nothing is
-// wrong with it. Each function starts all goroutines of one kind, or of a few
-// that belong together.
+// ordinary are the kinds of goroutines in a service without a fault. Each function
+// starts all goroutines of one kind, or of a few kinds that belong together.
 var ordinary = []func(){
-	startMailers, startThumbnails, startCondPool, startBackups, startMetricsReporter, startSessionTimers,
-	startFlagPollers, startTCPServer, startUnixServer, startHTTPServer, startLineReaders, startAuditPipe,
-	startReloader, startShutdown, startContextWaiters, startSubsystems, startBroker, startLogFlusher,
-	startJanitors, startRateLimiter, startSingleFlight, startElection, startBatchers, startReconnects,
-	startStatsd, startChildren, startForever, startGenerator, startLockedJanitors, startLabelled,
-	startLazyClients, startHeartbeat, startStreamDecoders, startRPC, startWorkflows, startMiddleware,
-	startDiskScan, startReports, startCopiers, startInflater, startCoroutine, startVersionWatchers,
-	startFirstError, startFanIn, startWatchdogs, startReflectSelect, startThreadBound, startActors,
-	startMachines, startCron, startDatabases, startHTTP2, startLameDuck, startTick, startLeases, startShards,
-	startAckWaiters, startWAL, startTailers, startDeviceReader, startWeighted, startInformers, startWorkQueue,
-	startUntil, startStreams, startSpans, startConsumers, startConfigWatcher, startDebouncers, startSyslog,
-	startBreakers, startBulkhead, startFuture, startHedged,
+	// pools and queues, in pools.go
+	startMailers, startThumbnails, startCondPool, startBackups, startLabelled, startThreadBound,
+	startActors, startShards, startWeighted, startWorkQueue, startConsumers, startBulkhead,
+	// clocks.go
+	startMetricsReporter, startSessionTimers, startFlagPollers, startLogFlusher, startJanitors,
+	startRateLimiter, startElection, startBatchers, startReconnects, startLockedJanitors,
+	startHeartbeat, startWatchdogs, startCron, startTick, startUntil, startSpans, startConfigWatcher,
+	startDebouncers, startBreakers,
+	// lifetimes.go
+	startReloader, startShutdown, startContextWaiters, startSubsystems, startForever, startFirstError,
+	startLameDuck, startLeases,
+	// messages.go
+	startBroker, startGenerator, startCoroutine, startFanIn, startReflectSelect, startMachines,
+	startWAL, startInformers, startStreams,
+	// results.go
+	startSingleFlight, startLazyClients, startVersionWatchers, startAckWaiters, startFuture,
+	startHedged,
+	// deep stacks, in deepstacks.go
+	startWorkflows, startMiddleware, startDiskScan, startReports,
+	// the network, in network.go
+	startTCPServer, startUnixServer, startStatsd, startStreamDecoders, startRPC, startDatabases,
+	startSyslog,
+	// HTTP, in http.go
+	startHTTPServer, startHTTP2,
+	// files.go
+	startLineReaders, startAuditPipe, startCopiers, startInflater, startTailers, startDeviceReader,
+	// processes.go
+	startChildren,
 }
 
-// startOrdinary starts some hundreds of goroutines, all of which wait and are
-// as they should be. Together they wake a few times a second.
+// startOrdinary starts a few hundred goroutines. All of them wait, and should.
+// Together they wake a few times a second.
 func startOrdinary() {
 	for _, start := range ordinary {
 		start()
 	}
-	rest() // until the last of them waits
+	rest() // until all of them wait
 }
 
-// serving is what the goroutines of a service watch for its end.
+// serving is the context of the goroutines of the service. It is done when the
+// service ends.
 var serving, stopServing = context.WithCancel(context.Background())

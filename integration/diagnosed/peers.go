@@ -82,7 +82,8 @@ func silentPeer() {
 	}()
 }
 
-// clientsPeer makes n requests, so many at a time, and then a few per second.
+// clientsPeer makes n requests, atATime at once. If perSecond is not 0 it goes on
+// with that many requests a second.
 func clientsPeer(url string, n, atATime, perSecond int) {
 	fmt.Println("ready")
 	get := func() {
@@ -110,7 +111,8 @@ func clientsPeer(url string, n, atATime, perSecond int) {
 	}
 }
 
-// serve serves h and counts the requests that came and that are being served.
+// serve starts an HTTP server for h. It counts all requests in came, and those that h
+// is working on in served.
 func serve(h http.Handler) (url string, came, served *atomic.Int64) {
 	came, served = new(atomic.Int64), new(atomic.Int64)
 	l := must(net.Listen("tcp", "127.0.0.1:0"))
@@ -123,7 +125,7 @@ func serve(h http.Handler) (url string, came, served *atomic.Int64) {
 	return "http://" + l.Addr().String(), came, served
 }
 
-// lineClient speaks a protocol of a line for a line.
+// lineClient is a client of a protocol in which each line is answered with a line.
 type lineClient struct {
 	c net.Conn
 	r *bufio.Reader

@@ -11,6 +11,8 @@ import (
 	"time"
 )
 
+// Pools of workers, and queues.
+
 func startMailers() {
 	letters := hold(make(chan string))
 	for range 8 {
@@ -71,7 +73,8 @@ func (p *condPool) idle() {
 	}
 }
 
-// startBackups: two backups may run at a time, the others wait for their turn.
+// startBackups starts five backups, of which two may run at once. The others wait for
+// their turn.
 func startBackups() {
 	slots := hold(make(chan struct{}, 2))
 	for range 5 {
@@ -85,7 +88,7 @@ func startBackups() {
 
 func copySlowly(ctx context.Context) {
 	for ctx.Err() == nil {
-		time.Sleep(5 * time.Second) // it yields to the service
+		time.Sleep(5 * time.Second) // it leaves the CPU and the disk to the service
 	}
 }
 
@@ -178,13 +181,13 @@ func startShards() {
 	}
 }
 
-// weighted is a semaphore that hands its slots out in the order of the requests.
+// weighted is a semaphore that gives out its slots in the order of the requests.
 type weighted struct {
 	mu      sync.Mutex
 	waiters []chan struct{}
 }
 
-// startWeighted: two imports of low priority wait for the night.
+// startWeighted starts two imports of low priority, which wait until the night.
 func startWeighted() {
 	w := hold(&weighted{})
 	for range 2 {
@@ -226,7 +229,7 @@ func billingWorker(ctx context.Context, jobs <-chan int) {
 func startThreadBound() {
 	calls := hold(make(chan func()))
 	go func() {
-		runtime.LockOSThread() // a namespace, or a C library, wants one thread
+		runtime.LockOSThread() // a namespace or a C library belongs to one thread
 		for call := range calls {
 			call()
 		}
@@ -235,7 +238,7 @@ func startThreadBound() {
 
 func startConsumers() {
 	assigned := hold(make(chan []int))
-	go func() { // the group's coordinator
+	go func() { // the coordinator of the consumers
 		heartbeat := time.NewTicker(3 * time.Second)
 		for {
 			select {

@@ -8,11 +8,13 @@ import (
 	"syscall"
 )
 
-// startChildren waits for one program, and reads what another one prints.
+// Child processes.
+
+// startChildren waits for one program, and reads the output of another one.
 func startChildren() {
 	sleep := exec.Command("sleep", "1000")
-	// The signal comes when the thread ends that started it. Go ends no thread
-	// before the process, but those that a goroutine locked.
+	// The kernel sends the signal when the thread that started the child ends. Go ends
+	// a thread before the process only if a goroutine has locked itself to it.
 	sleep.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := sleep.Start(); err != nil {
 		panic(err)

@@ -8,12 +8,15 @@ import (
 	"time"
 )
 
+// Goroutines that wait for a result or an event.
+
 type flight struct {
 	group sync.WaitGroup
 	value string
 }
 
-// startSingleFlight: one fetches a large report, and some wait for its result.
+// startSingleFlight starts a goroutine that fetches a large report, and five that
+// wait for its result.
 func startSingleFlight() {
 	f := hold(&flight{})
 	f.group.Add(1)

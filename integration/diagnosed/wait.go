@@ -21,16 +21,17 @@ func waitUntil(condition func() bool, what string) {
 	}
 }
 
-// await returns a moment after ok, so that those counted are where they wait.
+// await returns a moment after ok returns true. The goroutines that ok counts have
+// reached the place where they wait then.
 func await(what string, ok func() bool) {
 	waitUntil(ok, what)
-	time.Sleep(200 * time.Millisecond) // the moment; nothing says when they are there
+	time.Sleep(200 * time.Millisecond) // nothing reports when they are there
 }
 
-// rest returns when all goroutines but the one that calls it have waited for a
-// while, or are in system calls.
+// rest returns when all other goroutines have waited for a while, or are in system
+// calls.
 func rest() {
-	const looks = 50 // one after another, a millisecond between
+	const looks = 50 // in a row, a millisecond apart
 	quiet := 0
 	waitUntil(func() bool {
 		states := []metrics.Sample{
