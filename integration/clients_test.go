@@ -73,8 +73,8 @@ func TestATerminal(t *testing.T) {
 	require.NoFileExists(t, c.path)
 }
 
-// TestSocketOfAKilledProgramIsReplaced: SIGKILL leaves the program no time to remove
-// its socket.
+// TestSocketOfAKilledProgramIsReplaced requires that the next window replaces the dead
+// socket. SIGKILL leaves a program no time to remove it.
 func TestSocketOfAKilledProgramIsReplaced(t *testing.T) {
 	path := t.TempDir() + "/s"
 	for range 3 {

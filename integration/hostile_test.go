@@ -218,9 +218,9 @@ func TestAClientThatLeavesAfterNBytes(t *testing.T) {
 	c.requireState(t, before)
 }
 
-// TestAClientThatReadsAByteASecond reads like that for a few seconds, while there is more
-// output than a socket holds. The program and other sessions do not wait for it, and in
-// the end no output is missing.
+// TestAClientThatReadsAByteASecond reads slowly for a few seconds, while there is more
+// output than a socket holds. The program and other sessions must not wait for it, and no
+// output may be missing in the end.
 func TestAClientThatReadsAByteASecond(t *testing.T) {
 	t.Parallel()
 	c := startEcho(t)

@@ -48,7 +48,7 @@ func plain(t *testing.T, pkg string) string {
 	return file
 }
 
-// binaries has a function for each package. The function builds the package once.
+// binaries maps a package to the function that builds it once.
 var binaries sync.Map
 
 // build builds a package, with env added to the environment.

@@ -27,7 +27,7 @@ func terminating(args []string) {
 	if args[0] == "wait" {
 		// The signal may have come before Wait. Then ctx ends it.
 		if sig, err := m.Wait(ctx, syscall.SIGTERM); sig != syscall.SIGTERM && ctx.Err() == nil {
-			fail(fmt.Errorf("Wait returned %v, %w", sig, err))
+			fail(fmt.Errorf("waited for SIGTERM; Wait returned %v, %w", sig, err))
 		}
 	} else {
 		<-ctx.Done()

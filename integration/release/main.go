@@ -1,3 +1,5 @@
+//go:build linux
+
 // Program release has goroutines with labels, leaks and ancestors. The test
 // TestModuleWithTheGoLineOfThisRelease builds it in a module of its own. The go line of
 // that module's go.mod decides how the runtime writes tracebacks.
