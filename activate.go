@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/gomanhole/oneshot/internal/ours"
 )
 
 // activate opens a window, or starts the timeout of the open one again, which
@@ -51,7 +53,7 @@ func (w *window) live() {
 		if m.undone {
 			next.shut(errUninstalled)
 		}
-		go func() { next.live() }()
+		ours.Go(next.live)
 	}
 	m.mu.Unlock()
 	close(w.done)
@@ -84,7 +86,7 @@ func (m *Manhole) Oneshot(ctx context.Context) error {
 		return err
 	}
 	if mine {
-		go func() { w.live() }()
+		ours.Go(w.live)
 	}
 	select {
 	case <-w.done:
@@ -140,7 +142,7 @@ func (m *Manhole) Activate() error {
 	}
 	a := &activation{over: make(chan struct{}), ended: make(chan struct{})}
 	m.active = a
-	go func() { m.stayActive(a) }()
+	ours.Go(func() { m.stayActive(a) })
 	return nil
 }
 
@@ -176,14 +178,14 @@ func (m *Manhole) stays() time.Duration {
 // stayActive is the goroutine of an activation.
 func (m *Manhole) stayActive(a *activation) {
 	defer close(a.ended)
-	m.log.info("activated", "path", m.Path(), "idle timeout", m.opts.IdleTimeout)
+	m.log.Info("activated", "path", m.Path(), "idle timeout", m.opts.IdleTimeout)
 	why := m.windows(a)
 	m.mu.Lock()
 	if m.active == a { // it ends by itself
 		m.active = nil
 	}
 	m.mu.Unlock()
-	m.log.info("deactivated", "path", m.Path(), "reason", why)
+	m.log.Info("deactivated", "path", m.Path(), "reason", why)
 }
 
 // windows opens window after window, until it returns why there is no other.
@@ -200,7 +202,7 @@ func (m *Manhole) windows(a *activation) error {
 			return err
 		}
 		if mine {
-			go func() { w.live() }()
+			ours.Go(w.live)
 		}
 		select {
 		case <-w.done:

@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/gomanhole/oneshot/internal/protocol"
+	"github.com/gomanhole/oneshot/internal/sigset"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
@@ -29,13 +31,13 @@ func TestASignalActivates(t *testing.T) {
 	kill(t, syscall.SIGUSR1)
 	for range 5 {
 		c := connect(t, m.Path())
-		c.expect(prompt)
+		c.expect(protocol.Prompt)
 		requireGone(t, m.Path()) // one at a time
 		c.send("exit\n")
 		require.Empty(t, c.rest())
 	}
 	c := connect(t, m.Path())
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	kill(t, syscall.SIGUSR2) // another window all the same
 	other := connect(t, m.Path())
 	other.leave()
@@ -66,7 +68,7 @@ func TestDeactivateClosesTheWindowAndLeavesTheSession(t *testing.T) {
 	m.Deactivate() // what is not active
 	require.NoError(t, m.Activate())
 	c := connect(t, m.Path())
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	m.Deactivate()
 	require.Contains(t, c.do("history"), "history")
 	c.send("exit\n")
@@ -152,7 +154,7 @@ func TestUninstallFromASessionsOwnCommand(t *testing.T) {
 	_, c := startSession(t, &Command{Name: "leave", Run: func(context.Context, *Session, []string) error {
 		return Installed().Uninstall()
 	}})
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	require.Empty(t, c.do("leave"))
 	require.Contains(t, c.do("history"), "leave")
 	require.Nil(t, Installed())
@@ -167,8 +169,8 @@ func TestActivationFromAllSides(t *testing.T) {
 		all.Go(func() {
 			for range 30 {
 				_ = m.Activate()
-				_ = raiseSignal(syscall.SIGUSR1)
-				_ = raiseSignal(syscall.SIGUSR2)
+				_ = sigset.Raise(syscall.SIGUSR1)
+				_ = sigset.Raise(syscall.SIGUSR2)
 				m.Deactivate()
 			}
 		})

@@ -39,7 +39,7 @@ func TestChildrenHaveNothingOfTheManhole(t *testing.T) {
 	m := install(t, Options{OneshotOn: syscall.SIGUSR2, SocketPath: filepath.Join(dir, "s"),
 		TriggerFile: filepath.Join(testwait.TempDir(t), "trigger")})
 
-	windowsDone, allDone := gate(t)
+	windowsDone, allDone := testwait.Gate(t)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer allDone()

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/gomanhole/oneshot/internal/plaintext"
 )
 
 // Command is a command of the console: a built-in one, or one of the program's
@@ -41,7 +43,7 @@ var errExit = fmt.Errorf("exit: %w", io.EOF)
 type errNoCommand struct{ name string }
 
 func (e errNoCommand) Error() string {
-	return fmt.Sprintf("no command %q; help lists them", clip(e.name, 40))
+	return fmt.Sprintf("no command %q; help lists them", plaintext.Clip(e.name, 40))
 }
 
 // allCommands is the built-in commands and the program's own.
@@ -81,7 +83,7 @@ func lookup(commands []*Command, name string) *Command {
 func noArgs(run func(context.Context, *Session) error) func(context.Context, *Session, []string) error {
 	return func(ctx context.Context, s *Session, args []string) error {
 		if len(args) > 0 {
-			return fmt.Errorf("it takes no arguments, not %q; help tells more", clip(strings.Join(args, " "), 40))
+			return fmt.Errorf("it takes no arguments, not %q; help tells more", plaintext.Clip(strings.Join(args, " "), 40))
 		}
 		return run(ctx, s)
 	}

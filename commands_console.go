@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/procfs"
 )
 
@@ -53,14 +53,14 @@ func runHelp(_ context.Context, s *Session, args []string) error {
 	switch len(args) {
 	case 0:
 		for _, cmd := range s.commands {
-			fmt.Fprintf(s, "  %s\n", inTwo(cmd.usage(), cmd.Summary))
+			fmt.Fprintf(s, "  %s\n", plaintext.Columns(cmd.usage(), cmd.Summary))
 		}
 		_, _ = s.out.WriteString("Ctrl-C (byte 0x03) stops a running command, where the client sends it as it is.\n")
 		return nil
 	case 1:
 		cmd := lookup(s.commands, args[0])
 		if cmd == nil {
-			return fmt.Errorf("no command %q; help without a name lists them", clip(args[0], 40))
+			return fmt.Errorf("no command %q; help without a name lists them", plaintext.Clip(args[0], 40))
 		}
 		fmt.Fprintf(s.out, "%s\n%s\n", cmd.usage(), cmd.Summary)
 		if cmd.Help != "" {
@@ -69,15 +69,6 @@ func runHelp(_ context.Context, s *Session, args []string) error {
 		return nil
 	}
 	return errors.New("help takes one command at a time: help [COMMAND]")
-}
-
-// inTwo is two columns, the second on a line of its own if the first is too wide.
-func inTwo(left, right string) string {
-	const width = 24
-	if len(left) > width {
-		left += "\n  " + strings.Repeat(" ", width)
-	}
-	return fmt.Sprintf("%-*s %s", width, left, right)
 }
 
 func runDeactivate(_ context.Context, s *Session) error {
@@ -110,11 +101,11 @@ func runSessions(_ context.Context, s *Session) error {
 		c.mu.Unlock()
 		who := fmt.Sprintf("pid %d, uid %d", c.cred.PID, c.cred.UID)
 		if name := procfs.Name(c.cred.PID); name != "" {
-			who += ", " + printable(name)
+			who += ", " + plaintext.Line(name)
 		}
-		doing := fmt.Sprintf("at the prompt for %v", rounded(time.Since(since)))
+		doing := fmt.Sprintf("at the prompt for %v", plaintext.Duration(time.Since(since)))
 		if running != "" {
-			doing = fmt.Sprintf("runs for %v: %s", rounded(time.Since(since)), clip(running, 200))
+			doing = fmt.Sprintf("runs for %v: %s", plaintext.Duration(time.Since(since)), plaintext.Clip(running, 200))
 		}
 		mark := " "
 		if c == s.core {

@@ -6,6 +6,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/gomanhole/oneshot/internal/plaintext"
 )
 
 // lookCommands are those that show what the process has at hand anyway.
@@ -30,12 +32,12 @@ func runEnv(ctx context.Context, s *Session, args []string) error {
 	case 1:
 		value, ok := os.LookupEnv(args[0])
 		if !ok {
-			return fmt.Errorf("env: %s is not set; env without a name shows what is", printable(clip(args[0], 40)))
+			return fmt.Errorf("env: %s is not set; env without a name shows what is", plaintext.Line(plaintext.Clip(args[0], 40)))
 		}
-		_, err := s.out.WriteString(printable(value) + "\n")
+		_, err := s.out.WriteString(plaintext.Line(value) + "\n")
 		return err
 	default:
-		return fmt.Errorf("env: one name at a time, not %d: env %s", len(args), printable(clip(args[0], 40)))
+		return fmt.Errorf("env: one name at a time, not %d: env %s", len(args), plaintext.Line(plaintext.Clip(args[0], 40)))
 	}
 	t := &text{ctx: ctx, w: s.out}
 	for _, entry := range slices.Sorted(slices.Values(os.Environ())) {
@@ -43,9 +45,9 @@ func runEnv(ctx context.Context, s *Session, args []string) error {
 			break
 		}
 		name, value := cutEntry(entry)
-		t.printf("%s=%s\n", printable(name), printable(clip(value, maxEnvValue)))
+		t.printf("%s=%s\n", plaintext.Line(name), plaintext.Line(plaintext.Clip(value, maxEnvValue)))
 		if len(value) > maxEnvValue {
-			t.printf("  (%d bytes; in full: env %s)\n", len(value), printable(name))
+			t.printf("  (%d bytes; in full: env %s)\n", len(value), plaintext.Line(name))
 		}
 	}
 	return t.err

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/stretchr/testify/require"
 )
 
@@ -15,7 +16,7 @@ func startLooking(t *testing.T) client {
 	t.Helper()
 	commands := slices.DeleteFunc(slices.Clone(lookCommands), func(c *Command) bool { return lookup(builtins, c.Name) != nil })
 	_, c := startSession(t, commands...)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	return c
 }
 

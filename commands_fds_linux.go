@@ -12,7 +12,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/procfs"
+	"github.com/gomanhole/oneshot/internal/sigset"
 )
 
 // descriptorCommands are those about open files.
@@ -101,7 +103,7 @@ func (s *Session) fds(ctx context.Context, numbers []int, limit uint64, match *r
 	case more > 0:
 		t.printf("%d more: fds -n 0\n", more)
 	case matched == 0:
-		t.printf("no row matches %s\n", printable(match.String()))
+		t.printf("no row matches %s\n", plaintext.Line(match.String()))
 	}
 	return t.err
 }
@@ -125,10 +127,10 @@ func descriptorRow(d *procfs.Descriptor) string {
 			parts = append(parts, part)
 		}
 	}
-	target := strings.TrimSpace(d.State + " " + printable(clip(d.Target, 4096)))
+	target := strings.TrimSpace(d.State + " " + plaintext.Line(plaintext.Clip(d.Target, 4096)))
 	add(target != "", target)
 	add(d.Detail != "", d.Detail)
-	add(d.Blocked != 0, compactSet(SignalSet(d.Blocked)))
+	add(d.Blocked != 0, compactSet(sigset.Set(d.Blocked)))
 	add(d.Flags&unix.O_APPEND != 0, "append")
 	add(d.Flags&unix.O_NONBLOCK != 0, "nonblock")
 	add(d.Flags&unix.O_DIRECT != 0, "direct")

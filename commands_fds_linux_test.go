@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
@@ -26,7 +27,7 @@ func startCommands(t *testing.T, commands []*Command) client {
 	t.Helper()
 	commands = slices.DeleteFunc(slices.Clone(commands), func(c *Command) bool { return lookup(builtins, c.Name) != nil })
 	_, c := startSession(t, commands...)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	return c
 }
 
@@ -246,7 +247,7 @@ func TestFDsWhereNoneCanBeOpened(t *testing.T) {
 
 func TestFDsStopsWhenToldTo(t *testing.T) {
 	s, c := startSession(t)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.ErrorIs(t, s.fds(ctx, []int{0, 1}, 1024, regexp.MustCompile(""), 1), context.Canceled)

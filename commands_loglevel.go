@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+
+	"github.com/gomanhole/oneshot/internal/plaintext"
 )
 
 // LevelCommand is a command for Options.Commands, loglevel [LEVEL], that shows
@@ -42,7 +44,7 @@ func parseLevel(value string) (l slog.Level, err error) {
 		return slog.Level(n), nil
 	}
 	if err := l.UnmarshalText([]byte(value)); err != nil {
-		return 0, fmt.Errorf("%q: give debug, info, warn, error, INFO+2 or a number", clip(value, 40))
+		return 0, fmt.Errorf("%q: give debug, info, warn, error, INFO+2 or a number", plaintext.Clip(value, 40))
 	}
 	return l, nil
 }

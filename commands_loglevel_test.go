@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"testing"
 
+	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/stretchr/testify/require"
 )
 
@@ -14,7 +15,7 @@ func TestTheLogLevelIsShownAndSet(t *testing.T) {
 	lv := new(slog.LevelVar)
 	cmd := LevelCommand(lv)
 	_, c := startSession(t, &cmd)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	require.Equal(t, "log level is INFO\n", c.do("loglevel"))
 	for _, test := range []struct {
 		value, was string
@@ -39,7 +40,7 @@ func TestTheLogLevelIsShownAndSet(t *testing.T) {
 func TestNoLogLevelIsAnError(t *testing.T) {
 	cmd := LevelCommand(nil)
 	_, c := startSession(t, &cmd)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	for _, line := range []string{"loglevel", "loglevel debug"} {
 		require.Equal(t, "loglevel: the program has no level to set; give LevelCommand the LevelVar of its handler\n", c.do(line))
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
@@ -30,11 +31,11 @@ func runMetrics(ctx context.Context, s *Session, args []string) error {
 	case 1:
 		part = args[0]
 	default:
-		return fmt.Errorf("metrics: one name or part of it at a time, not %q", clip(strings.Join(args, " "), 80))
+		return fmt.Errorf("metrics: one name or part of it at a time, not %q", plaintext.Clip(strings.Join(args, " "), 80))
 	}
 	chosen := chooseMetrics(metrics.All(), part)
 	if len(chosen) == 0 {
-		return fmt.Errorf("metrics: no name has %q in it; metrics alone lists them all", clip(part, 80))
+		return fmt.Errorf("metrics: no name has %q in it; metrics alone lists them all", plaintext.Clip(part, 80))
 	}
 	samples := make([]metrics.Sample, len(chosen))
 	width := 0
@@ -57,7 +58,7 @@ func runMetrics(ctx context.Context, s *Session, args []string) error {
 		t.printf("%-*s  %s\n", width, sample.Name, valueText(sample))
 	}
 	if quiet > 0 {
-		t.printf("%s at 0 left out: metrics /godebug\n", plural(quiet, "counter"))
+		t.printf("%s at 0 left out: metrics /godebug\n", plaintext.Plural(quiet, "counter"))
 	}
 	if len(chosen) == 1 {
 		t.printf("%s\n", chosen[0].Description)
@@ -170,6 +171,6 @@ func (t *text) buckets(h *metrics.Float64Histogram, unit string) {
 		}
 	}
 	if more > 0 {
-		t.printf("%s more\n", plural(more, "bucket"))
+		t.printf("%s more\n", plaintext.Plural(more, "bucket"))
 	}
 }

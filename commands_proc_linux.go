@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
@@ -33,7 +34,7 @@ const (
 
 func runProc(ctx context.Context, s *Session, args []string) error {
 	if len(args) > 1 {
-		return fmt.Errorf("proc: one file at a time, not %d: proc %s", len(args), printable(clip(args[0], 40)))
+		return fmt.Errorf("proc: one file at a time, not %d: proc %s", len(args), plaintext.Line(plaintext.Clip(args[0], 40)))
 	}
 	var path []string
 	if len(args) == 1 {
@@ -45,7 +46,7 @@ func runProc(ctx context.Context, s *Session, args []string) error {
 	name := strings.Join(path, "/")
 	at, err := openProc(path)
 	if errors.Is(err, fs.ErrNotExist) && name != "" {
-		return fmt.Errorf("proc: there is no %s; proc without a name lists what there is", printable(clip(name, 80)))
+		return fmt.Errorf("proc: there is no %s; proc without a name lists what there is", plaintext.Line(plaintext.Clip(name, 80)))
 	}
 	if err == nil {
 		defer unix.Close(at.fd)
@@ -58,10 +59,10 @@ func runProc(ctx context.Context, s *Session, args []string) error {
 		case unix.S_IFLNK:
 			var target string
 			if target, err = linkAt(at.fd, ""); err == nil {
-				t.printf("%s -> %s\n", name, printable(target))
+				t.printf("%s -> %s\n", name, plaintext.Line(target))
 			}
 		default:
-			err = fmt.Errorf("%s is neither a file nor a folder nor a link", printable(name))
+			err = fmt.Errorf("%s is neither a file nor a folder nor a link", plaintext.Line(name))
 		}
 		if err == nil {
 			err = t.err
@@ -76,16 +77,16 @@ func runProc(ctx context.Context, s *Session, args []string) error {
 // procPath checks a name and splits it.
 func procPath(name string) ([]string, error) {
 	if strings.HasPrefix(name, "/") {
-		return nil, fmt.Errorf("%s: name it as it stands in /proc/self: proc status", printable(clip(name, 80)))
+		return nil, fmt.Errorf("%s: name it as it stands in /proc/self: proc status", plaintext.Line(plaintext.Clip(name, 80)))
 	}
 	path := strings.Split(strings.TrimSuffix(name, "/"), "/")
 	for _, part := range path {
 		if part == "" || part == "." || part == ".." || strings.ContainsRune(part, 0) {
-			return nil, fmt.Errorf("%s: no name may be empty, . or .. here", printable(clip(name, 80)))
+			return nil, fmt.Errorf("%s: no name may be empty, . or .. here", plaintext.Line(plaintext.Clip(name, 80)))
 		}
 	}
 	if len(path) > maxProcDepth {
-		return nil, fmt.Errorf("%s: at most %d names with / between: proc task/1/net/dev", printable(clip(name, 80)), maxProcDepth)
+		return nil, fmt.Errorf("%s: at most %d names with / between: proc task/1/net/dev", plaintext.Line(plaintext.Clip(name, 80)), maxProcDepth)
 	}
 	switch last := path[len(path)-1]; {
 	case last == "mem":
@@ -128,7 +129,7 @@ func openProc(path []string) (procEntry, error) {
 func openEntry(dir int, name string, flags int) (procEntry, error) {
 	e := procEntry{name: name}
 	failed := func(err error) (procEntry, error) {
-		return procEntry{}, &fs.PathError{Op: "open", Path: printable(name), Err: err}
+		return procEntry{}, &fs.PathError{Op: "open", Path: plaintext.Line(name), Err: err}
 	}
 	var err error
 	if e.fd, err = unix.Openat(dir, name, flags|unix.O_CLOEXEC, 0); err != nil {
@@ -157,9 +158,9 @@ func openEntry(dir int, name string, flags int) (procEntry, error) {
 func (e procEntry) reopen() (*os.File, error) {
 	again, err := openEntry(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", e.fd), unix.O_RDONLY)
 	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: printable(e.name), Err: errors.Unwrap(err)}
+		return nil, &fs.PathError{Op: "open", Path: plaintext.Line(e.name), Err: errors.Unwrap(err)}
 	}
-	return os.NewFile(uintptr(again.fd), printable(e.name)), nil
+	return os.NewFile(uintptr(again.fd), plaintext.Line(e.name)), nil
 }
 
 func (e procEntry) showFile(t *text) error {
@@ -204,7 +205,7 @@ func showSafely(t *text, data []byte, nulEndsLine bool) {
 			if data[0] == 0 && nulEndsLine {
 				b = append(b, '\n')
 			} else {
-				b, size = appendHarmless(b, data)
+				b, size = plaintext.AppendEscaped(b, data)
 			}
 			data = data[size:]
 		}
@@ -236,10 +237,10 @@ func (e procEntry) list(t *text) error {
 			after = "/"
 		case fs.ModeSymlink:
 			if target, err := linkAt(e.fd, entry.Name()); err == nil {
-				after = " -> " + printable(target)
+				after = " -> " + plaintext.Line(target)
 			}
 		}
-		t.printf("%s%s\n", printable(entry.Name()), after)
+		t.printf("%s%s\n", plaintext.Line(entry.Name()), after)
 	}
 	if len(entries) > maxProcEntries {
 		t.printf("(cut off after %d; there are more)\n", maxProcEntries)

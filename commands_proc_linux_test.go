@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
@@ -152,7 +153,7 @@ func TestTerminalsAreSafe(t *testing.T) {
 
 func TestProcStopsWhenToldTo(t *testing.T) {
 	s, c := startSession(t)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.ErrorIs(t, runProc(ctx, s, []string{"maps"}), context.Canceled)

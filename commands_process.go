@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/gomanhole/oneshot/internal/procfs"
+	"github.com/gomanhole/oneshot/internal/sigset"
 	"github.com/gomanhole/oneshot/internal/stack"
 )
 
@@ -60,7 +61,7 @@ func runSignals(_ context.Context, s *Session) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(s.out, "%s %016x  %s: %v\n", row.name, mask, row.what, SignalSet(mask))
+		fmt.Fprintf(s.out, "%s %016x  %s: %v\n", row.name, mask, row.what, sigset.Set(mask))
 	}
 
 	listens, err := s.m.sigThread.listens()
@@ -70,7 +71,7 @@ func runSignals(_ context.Context, s *Session) error {
 		fmt.Fprintf(s.out, "listens to: %v\n", listens)
 	}
 	for _, sig := range terminating {
-		fmt.Fprintf(s.out, "%-10s  %s\n", nameOf(sig), s.m.whoHas(sig))
+		fmt.Fprintf(s.out, "%-10s  %s\n", sigset.Name(sig), s.m.whoHas(sig))
 	}
 	return nil
 }
@@ -88,7 +89,7 @@ func (m *Manhole) whoHas(sig syscall.Signal) string {
 	}
 	answer, swallowed := m.subscribers(sig)
 	if swallowed && answer != subscriberOther {
-		_ = raiseSignal(sig) // what it would have done, it does now
+		_ = sigset.Raise(sig) // what it would have done, it does now
 	}
 	switch answer {
 	case subscriberOther:

@@ -16,8 +16,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/gomanhole/oneshot/internal/frame"
+	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/pprofdelta"
+	"github.com/gomanhole/oneshot/internal/protocol"
 )
 
 // profileCommands are those whose answer is a file for go tool pprof or go tool
@@ -132,7 +133,7 @@ func copyOut(ctx context.Context, w io.Writer, pieces [][]byte) error {
 // remind tells a client something beside the answer.
 func remind(s *Session, text string) {
 	if s.Binary() {
-		s.out.frame(frame.Error, text+"\n")
+		s.out.Frame(protocol.Error, text+"\n")
 		return
 	}
 	fmt.Fprintln(s, text)
@@ -176,7 +177,7 @@ func runProfile(ctx context.Context, s *Session, args []string) error {
 	case !timed && pprof.Lookup(r.name) == nil && r.name == leakProfile:
 		return errors.New("profile: this program has no goroutineleak profile; build it with Go 1.27, or with Go 1.26 and GOEXPERIMENT=goroutineleakprofile")
 	case !timed && pprof.Lookup(r.name) == nil:
-		return fmt.Errorf("profile: no profile %q; profile lists them", clip(r.name, 40))
+		return fmt.Errorf("profile: no profile %q; profile lists them", plaintext.Clip(r.name, 40))
 	case !timed && r.time != 0:
 		return fmt.Errorf("profile: %s is taken at once; leave -seconds to cpu, heap, allocs, block and mutex", r.name)
 	}
@@ -268,7 +269,7 @@ func listProfiles(s *Session) error {
 		if p.Name() == leakProfile && p.Count() == 0 {
 			count = "" // none, or not counted yet: the runtime does not say which
 		}
-		fmt.Fprintf(s, "%-14s %8s  %s\n", printable(p.Name()), count, text)
+		fmt.Fprintf(s, "%-14s %8s  %s\n", plaintext.Line(p.Name()), count, text)
 	}
 	_, err := io.WriteString(s, "take one with profile NAME -o FILE\n")
 	return err

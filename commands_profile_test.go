@@ -22,7 +22,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gomanhole/oneshot/internal/frame"
+	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
@@ -61,7 +61,7 @@ func pprofTop(t *testing.T, file string, args ...string) string {
 func startProfiles(t *testing.T) (*Session, client) {
 	t.Helper()
 	s, c := startSession(t, slices.Concat(profileCommands, settingCommands)...)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	return s, c
 }
 
@@ -79,7 +79,7 @@ func answerOf(t *testing.T, line string, interruptedIn ...string) map[byte]strin
 	done := make(chan error, 1)
 	go func() { done <- m.Oneshot(context.Background()) }()
 	eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no socket")
-	local := &net.UnixAddr{Name: filepath.Join(testwait.TempDir(t), frame.SocketPrefix+"1"), Net: "unix"}
+	local := &net.UnixAddr{Name: filepath.Join(testwait.TempDir(t), protocol.SocketPrefix+"1"), Net: "unix"}
 	conn, err := net.DialUnix("unix", local, &net.UnixAddr{Name: m.Path(), Net: "unix"})
 	require.NoError(t, err)
 	defer conn.Close()
@@ -88,12 +88,12 @@ func answerOf(t *testing.T, line string, interruptedIn ...string) map[byte]strin
 	require.NoError(t, err)
 	for _, in := range interruptedIn {
 		awaitIn(t, in)
-		_, err = conn.Write([]byte{interruptByte})
+		_, err = conn.Write([]byte{protocol.Interrupt})
 		require.NoError(t, err)
 	}
 	require.NoError(t, conn.CloseWrite())
-	answer, frames := make(map[byte]string), frame.NewReader(conn)
-	for answer[frame.End] == "" {
+	answer, frames := make(map[byte]string), protocol.NewReader(conn)
+	for answer[protocol.End] == "" {
 		kind, payload, err := frames.Next()
 		require.NoError(t, err)
 		answer[kind] += string(payload)
@@ -226,7 +226,7 @@ func TestADeltaHasWhatHappenedMeanwhile(t *testing.T) {
 		c.send("profile " + test.name + " -seconds 1 -o " + busy + "\n")
 		awaitIn(t, "oneshot.deltaProfile(")
 		test.meanwhile()
-		require.Contains(t, c.expect(prompt), "written to")
+		require.Contains(t, c.expect(protocol.Prompt), "written to")
 		require.Contains(t, pprofTop(t, busy), test.holds, test.name)
 	}
 	allocated = nil
@@ -266,7 +266,7 @@ func TestATraceThatIsTooLargeEndsEarly(t *testing.T) {
 		return r.deliver(ctx, s, pieces)
 	}}
 	_, c := startSession(t, small)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	var stop atomic.Bool
 	var wg sync.WaitGroup
 	wg.Go(func() { makeEvents(&stop) })
@@ -326,7 +326,7 @@ func TestAnInterruptEndsTheRecordingAndLeavesNothing(t *testing.T) {
 		c.send(test.long + " -o " + file + "\n")
 		awaitIn(t, test.in)
 		c.send("\x03")
-		require.Equal(t, "interrupted\n", c.expect(prompt))
+		require.Equal(t, "interrupted\n", c.expect(protocol.Prompt))
 		requireEmpty(t, filepath.Dir(file))
 		require.Contains(t, c.do(test.short+" -o "+file), "written to", "it is free at once")
 	}
@@ -472,22 +472,22 @@ func TestAScriptGetsTheFileItself(t *testing.T) {
 		{"profile mutex", "", "warning: mutex profiling is off; mutexfraction N turns it on, 1 for all\n"},
 	} {
 		answer := answerOf(t, test.line)
-		require.Equal(t, "0", answer[frame.End], test.line)
-		require.Equal(t, test.warning, answer[frame.Error], test.line)
+		require.Equal(t, "0", answer[protocol.End], test.line)
+		require.Equal(t, test.warning, answer[protocol.Error], test.line)
 		file := target(t)
-		require.NoError(t, os.WriteFile(file, []byte(answer[frame.Output]), 0o600))
+		require.NoError(t, os.WriteFile(file, []byte(answer[protocol.Output]), 0o600))
 		require.Contains(t, pprofTop(t, file), test.holds, test.line)
 	}
 	file := target(t)
-	require.NoError(t, os.WriteFile(file, []byte(answerOf(t, "trace -seconds 0.2")[frame.Output]), 0o600))
+	require.NoError(t, os.WriteFile(file, []byte(answerOf(t, "trace -seconds 0.2")[protocol.Output]), 0o600))
 	require.Contains(t, goTool(t, "trace", "-d=parsed", file), "oneshot.computeHere")
 
 	answer := answerOf(t, "profile cpu -seconds 0")
-	require.Equal(t, "1", answer[frame.End])
-	require.Contains(t, answer[frame.Error], "give a number above 0")
-	require.Empty(t, answer[frame.Output])
+	require.Equal(t, "1", answer[protocol.End])
+	require.Contains(t, answer[protocol.Error], "give a number above 0")
+	require.Empty(t, answer[protocol.Output])
 	answer = answerOf(t, "profile heap -o "+filepath.Join(t.TempDir(), "x"))
-	require.Regexp(t, `^[\d.]+ K?i?B written to`, answer[frame.Output])
+	require.Regexp(t, `^[\d.]+ K?i?B written to`, answer[protocol.Output])
 	answer = answerOf(t, "profile cpu", "oneshot.cpuProfile(")
-	require.Equal(t, map[byte]string{frame.Output: "", frame.Error: "interrupted\n", frame.End: "130"}, answer)
+	require.Equal(t, map[byte]string{protocol.Output: "", protocol.Error: "interrupted\n", protocol.End: "130"}, answer)
 }

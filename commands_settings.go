@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/procfs"
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
@@ -92,7 +93,7 @@ func (x setting) run(_ context.Context, s *Session, args []string) error {
 func number(value string, least, most int, others string) (int, error) {
 	n, err := strconv.Atoi(value)
 	if err != nil || n < least || n > most {
-		return 0, fmt.Errorf("%q: give a number from %d to %d%s", clip(value, 40), least, most, others)
+		return 0, fmt.Errorf("%q: give a number from %d to %d%s", plaintext.Clip(value, 40), least, most, others)
 	}
 	return n, nil
 }
@@ -179,17 +180,17 @@ var byteCount = regexp.MustCompile(`^([0-9]{1,20}(?:\.[0-9]{1,20})?) ?([A-Za-z]*
 func parseLimit(value string) (int64, error) {
 	m := byteCount.FindStringSubmatch(value)
 	if m == nil {
-		return 0, fmt.Errorf("%q: give a number and a unit, such as 1.5GiB, or off", clip(value, 40))
+		return 0, fmt.Errorf("%q: give a number and a unit, such as 1.5GiB, or off", plaintext.Clip(value, 40))
 	}
 	unit, known := byteUnits[strings.ToLower(m[2])]
 	if !known {
-		return 0, fmt.Errorf("%q: there is no unit %q; give B, KB, MB, GB, TB, KiB, MiB, GiB or TiB", clip(value, 40), clip(m[2], 40))
+		return 0, fmt.Errorf("%q: there is no unit %q; give B, KB, MB, GB, TB, KiB, MiB, GiB or TiB", plaintext.Clip(value, 40), plaintext.Clip(m[2], 40))
 	}
 	r, _ := new(big.Rat).SetString(m[1])
 	r.Mul(r, new(big.Rat).SetInt64(unit))
 	n := new(big.Int).Quo(r.Num(), r.Denom())
 	if !n.IsInt64() || n.Int64() < leastLimit || n.Int64() > mostLimit {
-		return 0, fmt.Errorf("%q: give a limit from 1MiB to 1024TiB, or off", clip(value, 40))
+		return 0, fmt.Errorf("%q: give a limit from 1MiB to 1024TiB, or off", plaintext.Clip(value, 40))
 	}
 	return n.Int64(), nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
@@ -39,7 +40,7 @@ func keepSettings(t *testing.T) {
 func TestSettingsAnswerOldAndNew(t *testing.T) {
 	keepSettings(t)
 	_, c := startSession(t, settingCommands...)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	for _, test := range []struct{ line, answer string }{
 		{"setgc", "GOGC is 100\n"},
 		{"setgc 50", "GOGC was 100, is 50\n"},
@@ -68,7 +69,7 @@ func TestSettingsAnswerOldAndNew(t *testing.T) {
 func TestSettingsReachTheRuntime(t *testing.T) {
 	keepSettings(t)
 	_, c := startSession(t, settingCommands...)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	c.do("setgc 70")
 	require.Equal(t, 70, debug.SetGCPercent(100))
 	c.do("setgc off")
@@ -93,7 +94,7 @@ func usualAnd(n int) int { return runtime.GOMAXPROCS(0) + n }
 func TestALimitBelowWhatIsUsedIsWarnedOf(t *testing.T) {
 	keepSettings(t)
 	_, c := startSession(t, settingCommands...)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	require.Regexp(t, `^memory limit was off, is 1\.00 MiB \(1048576B\)\nthe program has [\d.]+ MiB, of which [\d.]+ [MK]iB is live: `+
 		`the collector may run all the time; memlimit off ends that\n$`, c.do("memlimit 1MiB"))
 }
@@ -101,7 +102,7 @@ func TestALimitBelowWhatIsUsedIsWarnedOf(t *testing.T) {
 func TestSettingsRefuseWhatIsNoValue(t *testing.T) {
 	keepSettings(t)
 	_, c := startSession(t, settingCommands...)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	const (
 		percent  = "give a number from 1 to 1000000, or off\n"
 		bounds   = "give a limit from 1MiB to 1024TiB, or off\n"
@@ -157,7 +158,7 @@ func TestBytesOfALimit(t *testing.T) {
 
 func TestFreedMemoryGoesToTheSystem(t *testing.T) {
 	_, c := startSession(t, settingCommands...)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	block := make([]byte, 64<<20)
 	for i := 0; i < len(block); i += 4096 {
 		block[i] = 1

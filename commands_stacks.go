@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/stack"
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
@@ -232,7 +233,7 @@ func runGoroutine(ctx context.Context, s *Session, args []string) error {
 	}
 	id, err := strconv.ParseUint(rest[0], 10, 64)
 	if err != nil {
-		return fmt.Errorf("goroutine: %q is not an id; stacks shows them, of large programs stacks -full", clip(rest[0], 40))
+		return fmt.Errorf("goroutine: %q is not an id; stacks shows them, of large programs stacks -full", plaintext.Clip(rest[0], 40))
 	}
 	t, err := d.trace()
 	if err != nil {

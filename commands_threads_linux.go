@@ -14,7 +14,9 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/procfs"
+	"github.com/gomanhole/oneshot/internal/sigset"
 )
 
 // threadCommands are those about threads of the system.
@@ -52,7 +54,7 @@ func runThreads(ctx context.Context, s *Session, args []string) error {
 	case n < 0:
 		return fmt.Errorf("threads: -n %d: give the number of threads, 0 for all", n)
 	case len(rest) > 0:
-		return fmt.Errorf("threads: it takes no %q; threads -n 0 shows all", clip(rest[0], 40))
+		return fmt.Errorf("threads: it takes no %q; threads -n 0 shows all", plaintext.Clip(rest[0], 40))
 	}
 	if n == 0 {
 		n = maxThreads
@@ -70,7 +72,7 @@ func runThreads(ctx context.Context, s *Session, args []string) error {
 		}
 	}
 	t := &text{ctx: ctx, w: s.out}
-	t.printf("%s: %s\n", plural(len(threads), "thread"), countsText(states, " "))
+	t.printf("%s: %s\n", plaintext.Plural(len(threads), "thread"), countsText(states, " "))
 	if len(waits) > 0 {
 		t.printf("they wait in: %s\n", countsText(waits, " "))
 	}
@@ -93,7 +95,7 @@ func runThreads(ctx context.Context, s *Session, args []string) error {
 			notes += ", the runtime's thread for signals"
 		}
 		t.printf("%7d  %c %-13s %8.2fs %8.2fs  %3d  %-22s %s%s\n", th.tid, th.State, stateWord(th.State),
-			th.User.Seconds(), th.System.Seconds(), th.CPU, cmp.Or(th.wchan, "-"), printable(th.Name), notes)
+			th.User.Seconds(), th.System.Seconds(), th.CPU, cmp.Or(th.wchan, "-"), plaintext.Line(th.Name), notes)
 	}
 	if more := len(threads) - n; more > 0 {
 		t.printf("%d more: threads -n 0\n", more)
@@ -139,8 +141,8 @@ func readThreads(ctx context.Context) ([]thread, error) {
 // blockedByEach is what the threads block, by their ids. The main thread is no
 // measure for the others: it may be the runtime's thread for signals, which blocks
 // nearly all.
-func blockedByEach(ctx context.Context, threads []thread) map[int]SignalSet {
-	masks := make(map[int]SignalSet)
+func blockedByEach(ctx context.Context, threads []thread) map[int]sigset.Set {
+	masks := make(map[int]sigset.Set)
 	for _, th := range threads {
 		if ctx.Err() != nil {
 			break
@@ -153,8 +155,8 @@ func blockedByEach(ctx context.Context, threads []thread) map[int]SignalSet {
 }
 
 // mostFrequent is the set that most threads block, of equal ones the smaller.
-func mostFrequent(masks map[int]SignalSet) (usual SignalSet) {
-	counts := make(map[SignalSet]int)
+func mostFrequent(masks map[int]sigset.Set) (usual sigset.Set) {
+	counts := make(map[sigset.Set]int)
 	for _, set := range masks {
 		counts[set]++
 	}
@@ -167,10 +169,10 @@ func mostFrequent(masks map[int]SignalSet) (usual SignalSet) {
 }
 
 // neverBlockable are the signals that the kernel takes out of every mask.
-var neverBlockable = signalSet(syscall.SIGKILL, syscall.SIGSTOP)
+var neverBlockable = sigset.Of(syscall.SIGKILL, syscall.SIGSTOP)
 
 // compactSet is the names in the set, or of those missing if they are fewer.
-func compactSet(set SignalSet) string {
+func compactSet(set sigset.Set) string {
 	if bits.OnesCount64(uint64(set)) <= 32 {
 		return set.String()
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/gomanhole/oneshot/internal/sigset"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
@@ -96,11 +97,11 @@ func TestThreadsSayWhatToType(t *testing.T) {
 }
 
 func TestSetsAreCompact(t *testing.T) {
-	for want, set := range map[string]SignalSet{
+	for want, set := range map[string]sigset.Set{
 		"none":                   0,
-		"SIGUSR1,SIGUSR2":        signalSet(syscall.SIGUSR1, syscall.SIGUSR2),
+		"SIGUSR1,SIGUSR2":        sigset.Of(syscall.SIGUSR1, syscall.SIGUSR2),
 		"all":                    ^neverBlockable,
-		"all but SIGHUP,SIGTERM": ^neverBlockable &^ signalSet(syscall.SIGHUP, syscall.SIGTERM),
+		"all but SIGHUP,SIGTERM": ^neverBlockable &^ sigset.Of(syscall.SIGHUP, syscall.SIGTERM),
 	} {
 		require.Equal(t, want, compactSet(set))
 	}
@@ -108,8 +109,8 @@ func TestSetsAreCompact(t *testing.T) {
 
 func TestMostThreadsAreTheMeasure(t *testing.T) {
 	require.Zero(t, mostFrequent(nil))
-	require.EqualValues(t, 3, mostFrequent(map[int]SignalSet{1: 7, 2: 3, 3: 3, 4: 0}))
+	require.EqualValues(t, 3, mostFrequent(map[int]sigset.Set{1: 7, 2: 3, 3: 3, 4: 0}))
 	for range 20 { // whatever the order of the map
-		require.EqualValues(t, 3, mostFrequent(map[int]SignalSet{1: 7, 2: 3}))
+		require.EqualValues(t, 3, mostFrequent(map[int]sigset.Set{1: 7, 2: 3}))
 	}
 }

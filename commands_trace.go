@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
@@ -29,7 +30,7 @@ func runTrace(ctx context.Context, s *Session, args []string) error {
 		return err
 	}
 	if len(rest) > 0 {
-		return fmt.Errorf("trace: it takes flags only, not %q; help trace tells more", clip(strings.Join(rest, " "), 40))
+		return fmt.Errorf("trace: it takes flags only, not %q; help trace tells more", plaintext.Clip(strings.Join(rest, " "), 40))
 	}
 	if err := r.checkTarget(s, "trace"); err != nil {
 		return fmt.Errorf("trace: %w", err)

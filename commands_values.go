@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/values"
 )
 
@@ -39,14 +40,14 @@ func runLocals(ctx context.Context, s *Session) error {
 		const width = 100
 		kind, short := "", ""
 		if v, err := s.localNow(name); err != nil {
-			short = printable(err.Error())
+			short = plaintext.Line(err.Error())
 		} else {
 			kind, short = values.Type(v), values.ShortWithoutMaps(v, width)
 			if s.copied(name) {
 				short = values.Short(v, width)
 			}
 		}
-		fmt.Fprintf(s, "%-16s %-20s %s\n", printable(name), kind, short)
+		fmt.Fprintf(s, "%-16s %-20s %s\n", plaintext.Line(name), kind, short)
 	}
 	return nil
 }
@@ -61,7 +62,7 @@ func runPrint(_ context.Context, s *Session, args []string) error {
 		return errors.New("print: give one name; locals lists them")
 	}
 	if _, ok := s.Locals()[args[0]]; !ok {
-		return fmt.Errorf("print: there is no local %q; %s", clip(args[0], 40), s.thereAre())
+		return fmt.Errorf("print: there is no local %q; %s", plaintext.Clip(args[0], 40), s.thereAre())
 	}
 	v, err := s.localNow(args[0])
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
@@ -85,7 +86,7 @@ func TestASessionKeepsSoManyNames(t *testing.T) {
 
 // A func that does not return is left behind, and what was shown before it stays.
 func TestALocalThatBlocks(t *testing.T) {
-	block, letGo := gate(t)
+	block, letGo := testwait.Gate(t)
 	entered := make(chan struct{}, 1)
 	m := install(t, Options{Locals: map[string]any{
 		"a": 1,
@@ -95,7 +96,7 @@ func TestALocalThatBlocks(t *testing.T) {
 	c.send("locals\n")
 	testwait.Receive(t, entered, "the func to be called")
 	c.send("\x03")
-	text := c.expect(prompt)
+	text := c.expect(protocol.Prompt)
 	require.EqualValues(t, 1, m.leftBehind.Load())
 	letGo()
 	require.Regexp(t, `^a +int +1\n`, text)
@@ -117,7 +118,7 @@ func TestLocalsThatCannotBeTyped(t *testing.T) {
 func TestLocalsWhileTheProgramWrites(t *testing.T) {
 	var mu sync.Mutex
 	entries := map[int]string{}
-	stop, end := gate(t)
+	stop, end := testwait.Gate(t)
 	var writer sync.WaitGroup
 	defer writer.Wait()
 	defer end()

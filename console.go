@@ -10,9 +10,11 @@ import (
 	"runtime"
 	"runtime/debug"
 	"time"
-)
 
-const prompt = ">>> "
+	"github.com/gomanhole/oneshot/internal/clientio"
+	"github.com/gomanhole/oneshot/internal/plaintext"
+	"github.com/gomanhole/oneshot/internal/protocol"
+)
 
 // Console is the handler for people: it says who this is and what every
 // goroutine is doing, then runs the commands that are typed.
@@ -29,19 +31,19 @@ func (Console) Serve(ctx context.Context, s *Session) error {
 	s.begun()
 	s.setRunning(firstScreen.Name)
 	if err := s.do(&firstScreen, nil); err != nil {
-		fmt.Fprintln(s, harmless(err))
+		fmt.Fprintln(s, plaintext.Error(err))
 	}
 	s.setRunning("")
 	for {
-		_, _ = io.WriteString(s, prompt)
+		_, _ = io.WriteString(s, protocol.Prompt)
 		line, err := s.ReadLine()
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
-		case errors.Is(err, errTooLong):
+		case errors.Is(err, clientio.ErrTooLong):
 			fmt.Fprintf(s, "%v\n", err)
 			continue
-		case errors.Is(err, errIdle):
+		case errors.Is(err, clientio.ErrIdle):
 			fmt.Fprintf(s, "\nnothing was typed for %v; the session ends\n", s.m.opts.IdleTimeout)
 			_ = s.Flush() // the client may be gone too
 			return err
@@ -52,7 +54,7 @@ func (Console) Serve(ctx context.Context, s *Session) error {
 		case errors.Is(err, errExit):
 			return nil
 		case err != nil:
-			fmt.Fprintln(s, harmless(err))
+			fmt.Fprintln(s, plaintext.Error(err))
 		}
 	}
 }
@@ -91,7 +93,7 @@ func moduleVersion(info *debug.BuildInfo) string {
 		settings[s.Key] = s.Value
 	}
 	if rev := settings["vcs.revision"]; rev != "" {
-		text += " (" + clip(rev, 12)
+		text += " (" + plaintext.Clip(rev, 12)
 		if settings["vcs.modified"] == "true" {
 			text += ", modified"
 		}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
 // Cred is who a client is: the process that connected, and its effective user
@@ -36,8 +38,9 @@ func sameUserOrRoot(c Cred, own int) error {
 
 // authorize decides about a client that has connected.
 func (w *window) authorize(client int) (Cred, error) {
-	cred, err := peerCred(client)
-	if err != nil {
+	var cred Cred
+	var err error
+	if cred.PID, cred.UID, cred.GID, err = unixsock.Peer(client); err != nil {
 		return cred, fmt.Errorf("the kernel does not say who the client is: %w", err)
 	}
 	if w.m.opts.Authorize == nil {
@@ -47,7 +50,7 @@ func (w *window) authorize(client int) (Cred, error) {
 	// goroutine, the door stays shut and the program goes on.
 	w.stepAside()
 	answer := make(chan error, 1)
-	go func() {
+	go func() { // not ours.Go: if the function blocks, a dump should show it
 		err := errors.New("the Authorize function ended its goroutine")
 		defer func() {
 			if v := recover(); v != nil {

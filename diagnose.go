@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/ours"
+
 	"github.com/gomanhole/oneshot/internal/findings"
 	"github.com/gomanhole/oneshot/internal/stack"
 	"github.com/gomanhole/oneshot/internal/vitals"
@@ -82,11 +84,11 @@ func lookAround(ctx context.Context, before vitals.Sample) (*stack.Snapshot, []f
 		case <-ctx.Done():
 			return nil, nil, context.Cause(ctx)
 		}
-		next, err := look(first.Traced)
+		next, err := look(first.HasMembers)
 		if err != nil {
 			return nil, nil, err
 		}
-		if next.Traced != first.Traced { // it has grown large meanwhile; they cannot be compared
+		if next.HasMembers != first.HasMembers { // it has grown large meanwhile; they cannot be compared
 			looks = len(e.Looks)
 			continue
 		}
@@ -99,26 +101,26 @@ func lookAround(ctx context.Context, before vitals.Sample) (*stack.Snapshot, []f
 // of a profile.
 func look(trace bool) (*stack.Snapshot, error) {
 	if !trace || !quicklyTraced() {
-		return stack.Profile(own)
+		return stack.Profile(ours.Is)
 	}
-	t, err := stack.TakeTrace(smallRoom)
+	t, err := stack.TakeListing(smallRoom)
 	if err != nil || t.Cut {
 		if t != nil {
 			t.Release()
 		}
-		return stack.Profile(own)
+		return stack.Profile(ours.Is)
 	}
 	defer t.Release()
-	s := t.Group(own)
+	s := t.Group(ours.Is)
 	if s.Unread > 0 {
 		// The profile has all of them, if without ids.
-		p, err := stack.Profile(own)
+		p, err := stack.Profile(ours.Is)
 		if err == nil {
 			p.Unread, p.Unknown = s.Unread, s.Unknown
 		}
 		return p, err
 	}
-	if p, err := stack.Labeled(own); err == nil {
+	if p, err := stack.Labeled(ours.Is); err == nil {
 		s.AddLabels(p)
 	}
 	return s, nil

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/gomanhole/oneshot/internal/sigset"
+	"github.com/gomanhole/oneshot/internal/unixsock"
 	"golang.org/x/sys/unix"
 )
 
@@ -46,13 +48,13 @@ func (n notice) remove() {
 func noticeText(o Options) string {
 	words := []string{"oneshot:v1"}
 	if o.OneshotOn != nil {
-		words = append(words, "signal="+signalName(o.OneshotOn))
+		words = append(words, "signal="+sigset.NameOf(o.OneshotOn))
 	}
 	if o.ActivateOn != nil {
-		words = append(words, "activate="+signalName(o.ActivateOn))
+		words = append(words, "activate="+sigset.NameOf(o.ActivateOn))
 	}
 	path := o.SocketPath
-	if abs, err := filepath.Abs(path); err == nil && !isAbstract(path) {
+	if abs, err := filepath.Abs(path); err == nil && !unixsock.IsAbstract(path) {
 		path = abs
 	}
 	return strings.Join(append(words, "path="+path), " ")

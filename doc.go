@@ -1,101 +1,127 @@
-// Package oneshot gives a production Go process a door for diagnosis that costs
-// nothing while it is shut. A signal opens it for a moment: a unix socket stands
-// at /tmp/manhole-PID, one client of the same user or root enters, sees what
-// every goroutine is doing, works in a command loop and leaves, and nothing
-// remains: no listener, port, thread, descriptor or file. It is python-manhole's
-// oneshot mode for Go.
+// Package oneshot gives a production Go process a door for diagnosis. While the
+// door is closed, it has no listener, port, thread, descriptor or file. A signal
+// opens it for a moment: a unix socket appears at /tmp/manhole-PID. One client of
+// the same user, or of root, connects, sees what every goroutine is doing, works
+// in a command loop, and leaves. Nothing stays behind. It is the oneshot mode of
+// python-manhole for Go.
 //
-// Install it once, early in main:
+// Call Install once, early in main:
 //
-//	m, err := oneshot.Install(oneshot.Options{OneshotOn: syscall.SIGUSR2})
-//	if err != nil {
-//		return err
-//	}
-//	defer m.Uninstall()
+//	import (
+//		"log/slog"
+//		"syscall"
 //
-// Then, from a shell of the same user or root:
+//		"github.com/gomanhole/oneshot"
+//	)
 //
-//	kill -USR2 PID; nc -U /tmp/manhole-PID
-//
-// The first screen names the program, shows its vital signs, says what stands
-// out, if anything does, and groups the goroutines by identical stacks: Dump
-// writes the last two from inside the program. None of it stops the program for
-// more than a moment. At the prompt, help lists the commands, exit leaves. What is typed may
-// come from a pipe too: echo stacks | nc -N -U /tmp/manhole-PID. Any client of
-// unix sockets will do, socat - UNIX-CONNECT:/tmp/manhole-PID for one.
-//
-// # Waiting for the signal
-//
-// A channel of os/signal cannot call a function, so some goroutine has to wait
-// for the signal. By default that is the receiver, one parked goroutine that
-// Install starts. A program that waits for signals anyway can spare it with
-// NoReceiver: main calls Wait where it would have waited for SIGTERM,
-//
-//	sig, err := m.Wait(ctx, os.Interrupt, syscall.SIGTERM)
-//
-// or the program's own signal loop, notified of Signals too, asks Handle first:
-//
-//	for sig := range c {
-//		if m.Handle(sig) {
-//			continue
+//	func main() {
+//		m, err := oneshot.Install(oneshot.Options{OneshotOn: syscall.SIGUSR2})
+//		if err != nil {
+//			slog.Error("no manhole", "err", err) // go on without it
+//		} else {
+//			defer m.Uninstall()
 //		}
 //		...
 //	}
 //
-// Oneshot opens the door without any signal, TriggerFile by writing the pid into a
-// file, Activate and ActivateOn for one client after another. InstallFromEnv and
-// package auto take the options from the environment.
+// If Install fails, log the error and go on. A diagnostic door must not stop a
+// service. After an error m is nil and nothing is installed: do not call its
+// methods.
+//
+// Then open the door from a shell of the same user or of root, and connect:
+//
+//	kill -USR2 PID; nc -U /tmp/manhole-PID
+//
+// The first screen names the program and shows its vital signs. It says what
+// stands out, if anything does, and groups the goroutines by identical stacks.
+// None of this stops the program for more than a moment. Dump writes the last two
+// parts from inside the program.
+//
+// Then comes the prompt. The command help lists the commands, and exit ends the
+// session:
+//
+//	>>> gc
+//	collected in 410µs; heap in use was 150 KiB, is 208 KiB
+//	>>> exit
+//
+// Input may also come from a pipe: echo stacks | nc -N -U /tmp/manhole-PID. Any
+// client for unix sockets works, for example socat - UNIX-CONNECT:/tmp/manhole-PID.
+// If nc prints "No such file or directory", it was faster than the process: repeat
+// the nc command.
+//
+// # Waiting for the signal
+//
+// A channel of os/signal cannot call a function, so a goroutine must wait for the
+// signal. By default this is the receiver, one parked goroutine that Install
+// starts. A program that already waits for signals does not need the receiver and
+// can set NoReceiver. There are two ways. Main calls Wait where it would have
+// waited for SIGTERM:
+//
+//	sig, err := m.Wait(ctx, os.Interrupt, syscall.SIGTERM)
+//
+// Or the program's own signal loop also subscribes to Signals, and asks Handle
+// first:
+//
+//	for sig := range c {
+//		if m.Handle(sig) {
+//			continue // it was the manhole's signal
+//		}
+//		...
+//	}
+//
+// There are other ways to open the door. Oneshot opens it without a signal. With
+// TriggerFile, writing the pid into a file opens it. Activate and ActivateOn open
+// it for one client after another. InstallFromEnv and package auto take the
+// options from the environment.
 //
 // # Windows and sessions
 //
-// A window is the time during which the socket exists. It is closed by its first
-// authorized client, by ConnectTimeout, by SIGTERM, SIGINT or SIGHUP, or by
-// Uninstall. A further signal starts the timeout again. Once a client is inside,
-// a signal opens another window, so that a forgotten session locks nobody out;
-// there are at most 8 sessions at a time.
+// A window is the time during which the socket exists. These close it: its first
+// authorized client, ConnectTimeout, SIGTERM, SIGINT, SIGHUP, and Uninstall.
+// Another signal during the window starts the timeout again. A signal during a
+// session opens another window, so a forgotten session locks nobody out. There are
+// at most 8 sessions at a time.
 //
-// A session ends with exit, with the end of its input, when the client goes or
-// stops reading, or after IdleTimeout. Half-closing the connection is the end of
-// input: what was sent is run and answered first. Byte 0x03 stops the running
-// command. Lines have at most 64 KiB.
+// A session ends with the command exit or with the end of its input. It also ends
+// when the client leaves or stops reading, or after IdleTimeout. Half-closing the
+// connection is the end of input: the session first runs everything that was
+// sent, and answers it. Byte 0x03 stops the running command. Lines have at most
+// 64 KiB.
 //
 // # The console
 //
 // Console has commands for stacks, memory, settings of the runtime, profiles and
-// traces, descriptors, threads, signals and more. Options adds to it: Locals are
-// values that the console can show, Commands the program's own commands; LevelCommand
-// is one for log/slog, and package eval has one that evaluates expressions over
-// Locals. Handler replaces it: by Exec, which has no prompt, or by what the program
-// likes.
+// traces, descriptors, threads, signals and more. Options adds to it. Locals are
+// values that the console can show. Commands are the program's own commands.
+// LevelCommand makes one that sets a log/slog level, and package eval has one that
+// evaluates expressions over Locals. Handler replaces the console, for example by
+// Exec, which has no prompt.
 //
-// A client whose socket is bound to a name that begins with oneshot-exec. (its
-// last element; any folder, or an abstract name) is a script. It sends one command
-// line, and the answer comes in frames: a byte that says what it is (1 for output,
-// 2 for the text of an error or warning, 3 for the end), three bytes of zero, the
-// length in four bytes, most significant first, and the payload. That of the end
-// is the exit status in decimal (an empty frame of output comes first, before the
-// command has run): 0, 1 for an error, 2 for no such command, 130 if
-// it was interrupted. Binary answers, such as profiles, are sent so only, or
-// written to a file with -o.
+// A script can send one command and read its output byte for byte, and its exit
+// status. The client cmd/oneshot does this. The repository's docs/protocol.md
+// describes the format. Binary output, such as profiles, is sent only in this way,
+// or is written to a file with -o.
 //
 // # Who may enter
 //
-// The socket has mode 0600 from its first moment, and its path appears in one
-// step, already listening. The kernel says who the client is; SameUserOrRoot,
-// unless Authorize replaces it, lets in the process's own effective user and
-// root. What stands at the path and is not a socket that nobody holds is never
-// touched. Opened and closed windows, refusals, sessions and command lines are
-// logged through log/slog, without ever waiting for the logger.
+// The socket has mode 0600 from its first moment. It appears at its path in one
+// step, already listening. The kernel reports who the client is. SameUserOrRoot
+// lets in the process's own effective user and root; Authorize replaces it. A dead
+// socket at the path is replaced. Anything else there is never touched. Open and
+// closed windows, refusals, sessions and command lines are logged with log/slog.
+// The package never waits for the logger.
 //
 // # Signals that end the program
 //
-// SIGTERM, SIGINT and SIGHUP while a window is open remove its socket and then do
-// what they would have done: who handles them gets them once, who does not dies
-// of them. On Linux on amd64 and arm64 the socket is removed inside the signal
-// handler, before the program hears of the signal: Install puts its own in front
-// of the runtime's, Uninstall takes it out. Elsewhere see TerminatePolicy.
-// A program that ends for any other reason should call Uninstall first, as it
-// would close a listener. A file that is left (SIGKILL, os.Exit) is harmless: the
+// SIGTERM, SIGINT and SIGHUP remove the socket of an open window. Then they have
+// the same effect as without a manhole: a program that handles the signal gets it
+// once, and a program that does not handle it dies of it. On Linux on amd64 and
+// arm64 the socket is removed inside the signal handler, before the program gets
+// the signal. Install puts its own handler in front of the runtime's, and Uninstall
+// removes it. For other systems see TerminatePolicy.
+//
+// A program that ends for any other reason should call Uninstall first, as it would
+// close a listener. A file that stays behind (SIGKILL, os.Exit) is harmless: the
 // next window at that path replaces it.
 //
 // The package works on Linux, darwin and FreeBSD. On other systems it builds, and

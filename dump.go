@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/ours"
+
 	"github.com/gomanhole/oneshot/internal/findings"
 	"github.com/gomanhole/oneshot/internal/stack"
 	"github.com/gomanhole/oneshot/internal/vitals"
@@ -137,7 +139,7 @@ func (d *dump) take() (err error) {
 			return err
 		}
 		d.stop = vitals.ReadStops().Longest(before)
-		full = t.Group(own)
+		full = t.Group(ours.Is)
 		t.Release()
 	}
 	d.taken, d.found, err = lookAround(d.ctx, d.before)
@@ -179,9 +181,9 @@ func (d *dump) selects(g *stack.Group) bool {
 
 // trace takes a trace of all goroutines, with one stop of the program whose
 // length it has estimated before.
-func (d *dump) trace() (*stack.Trace, error) {
+func (d *dump) trace() (*stack.Listing, error) {
 	if quicklyTraced() {
-		return stack.TakeTrace(smallRoom)
+		return stack.TakeListing(smallRoom)
 	}
 	s, err := stack.Profile(func(string) bool { return false })
 	if err != nil {
@@ -198,7 +200,7 @@ func (d *dump) trace() (*stack.Trace, error) {
 	if d.ctx.Err() != nil {
 		return nil, context.Cause(d.ctx)
 	}
-	return stack.TakeTrace(int(min(2*cost.Bytes+1<<20, math.MaxInt32)))
+	return stack.TakeListing(int(min(2*cost.Bytes+1<<20, math.MaxInt32)))
 }
 
 // writeTrace writes the runtime's own text.
@@ -225,26 +227,4 @@ func (d *dump) writeTrace(w io.Writer) error {
 	return err
 }
 
-// own reports whether goroutines with that function on their stacks are the
-// manhole's. Where the program waits in Wait or calls Oneshot, they are not.
-func own(function string) bool {
-	name, ours := strings.CutPrefix(function, packagePath+".")
-	return ours && slices.ContainsFunc(ownFunctions, func(own string) bool {
-		// They begin in function literals, (*session).run.func1, since the
-		// wrapper of another go statement is invisible until it has run.
-		rest, ok := strings.CutPrefix(name, own)
-		return ok && (rest == "" || rest[0] == '.')
-	})
-}
-
 const packagePath = "github.com/gomanhole/oneshot"
-
-// ownFunctions are where the goroutines of the manhole begin, or are begun, and
-// the one that looks at the others.
-var ownFunctions = []string{
-	"(*Manhole).receive", "(*Manhole).startReceiver", "(*Manhole).open", "(*Manhole).dismiss",
-	"(*Manhole).Activate", "(*Manhole).stayActive", "(*Manhole).windows", "(*trigger).drain", "(*trigger).look",
-	"(*window).live", "(*Session).run", "(*Session).read", "(*Session).do", "(*Session).perform",
-	"(*Session).redirectStderr", "(*redirect).forward",
-	"(*asyncLog).start", "(*asyncLog).drain", "(*guard).post",
-}

@@ -17,6 +17,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gomanhole/oneshot/internal/ours"
+	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/stack"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
@@ -39,7 +41,7 @@ func parkMany(t *testing.T, n int, wait func(<-chan struct{})) {
 		ended.Wait()
 	})
 	eventually(t, func() bool {
-		s, err := stack.Profile(own)
+		s, err := stack.Profile(ours.Is)
 		require.NoError(t, err)
 		running := 0
 		for _, g := range s.Groups {
@@ -159,7 +161,7 @@ func TestSelections(t *testing.T) {
 
 func TestDiffShowsWhatGrewAndShrank(t *testing.T) {
 	s, c := startSession(t)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	require.Contains(t, c.do("stacks -diff -n 0"), "since the dump before, ")
 	t.Run("grown", func(t *testing.T) {
 		parkMany(t, 7, waitThere)
@@ -178,7 +180,7 @@ func TestDiffShowsWhatGrewAndShrank(t *testing.T) {
 func TestGoroutineShowsOne(t *testing.T) {
 	parkMany(t, 1, waitHere)
 	_, c := startSession(t)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	id := regexp.MustCompile(`goroutine (\d+)\n    github.com/gomanhole/oneshot.waitHere`).FindStringSubmatch(c.do("stacks -n 0"))
 	require.Len(t, id, 2)
 	require.Regexp(t, `^goroutine `+id[1]+` \[chan receive\]:\ngithub.com/gomanhole/oneshot.waitHere\(`, c.do("goroutine "+id[1]))
@@ -187,7 +189,7 @@ func TestGoroutineShowsOne(t *testing.T) {
 func TestStandardForms(t *testing.T) {
 	parkMany(t, 3, waitHere)
 	_, c := startSession(t)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	require.Regexp(t, `(?m)^goroutine \d+ \[chan receive\]:\ngithub.com/gomanhole/oneshot.waitHere\(`, c.do("stacks -go"))
 
 	file := filepath.Join(t.TempDir(), "goroutines.pb.gz")
@@ -225,13 +227,13 @@ func TestAWriterThatFailsEndsTheDump(t *testing.T) {
 func TestASlowClientHoldsNothingUp(t *testing.T) {
 	parkMany(t, 600, waitHere)
 	_, c := startSession(t)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	c.send(strings.Repeat("stacks -go -force\n", 4)) // more than the socket has room for
 	for range 5 {
 		runtime.GC()
 		require.Contains(t, dumped(t, DumpOptions{}), "waitHere")
 	}
 	for range 4 {
-		require.Contains(t, c.expect(prompt), "waitHere")
+		require.Contains(t, c.expect(protocol.Prompt), "waitHere")
 	}
 }

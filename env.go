@@ -7,6 +7,9 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/gomanhole/oneshot/internal/sigset"
+	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
 const (
@@ -55,7 +58,7 @@ func InstallFromEnv() (*Manhole, error) {
 	switch {
 	case !ok:
 		return nil, nil
-	case !supported:
+	case !unixsock.Supported:
 		return nil, ErrUnsupported
 	case os.Getuid() != os.Geteuid() || os.Getgid() != os.Getegid():
 		return nil, errors.New("oneshot: " + envName + " is not heeded in a set-user-ID or set-group-ID program; call Install there")
@@ -170,7 +173,7 @@ func parseEnv(text string) (Options, error) {
 		}
 	}
 	if o.OneshotOn == nil && o.ActivateOn == nil && o.TriggerFile == "" {
-		sig, err := ParseSignal("USR2") // syscall.SIGUSR2 is not there on Windows
+		sig, err := sigset.Parse("USR2") // syscall.SIGUSR2 is not there on Windows
 		if err != nil {
 			return Options{}, err
 		}

@@ -10,6 +10,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/gomanhole/oneshot/internal/sigset"
 )
 
 // envScanner takes the text apart.
@@ -161,12 +163,12 @@ func (v envValue) signal() (os.Signal, error) {
 	if v.list != nil {
 		return nil, errors.New(`it is a list; write one signal, such as "USR2"`)
 	}
-	sig, err := ParseSignal(v.text)
+	sig, err := sigset.Parse(v.text)
 	if err != nil {
 		return nil, err
 	}
-	if why := notForUse(sig); why != "" {
-		return nil, fmt.Errorf(`%s opens nothing: %s; write "USR1" or "USR2"`, nameOf(sig), why)
+	if why := sigset.Unusable(sig); why != "" {
+		return nil, fmt.Errorf(`%s opens nothing: %s; write "USR1" or "USR2"`, sigset.Name(sig), why)
 	}
 	return sig, nil
 }
@@ -224,25 +226,26 @@ func (v envValue) timeout() (time.Duration, error) {
 // sigmask reads manhole's sigmask as well: a list, and None, of which manhole
 // makes that nothing is blocked.
 func (v envValue) sigmask() (*SignalSet, error) {
-	var set SignalSet
+	var set sigset.Set
 	switch name := strings.ToLower(v.text); {
 	case v.list != nil:
 		for _, text := range v.list {
-			sig, err := ParseSignal(text)
+			sig, err := sigset.Parse(text)
 			if err != nil {
 				return nil, err
 			}
-			set |= signalSet(sig)
+			set |= sigset.Of(sig)
 		}
 	case name == "all" || name == "all_signals" || name == "manhole.all_signals":
 		return nil, nil
 	default:
 		var err error
-		if set, err = ParseSignalSet(v.text); err != nil {
+		if set, err = sigset.ParseSet(v.text); err != nil {
 			return nil, err
 		}
 	}
-	return &set, nil
+	mask := SignalSet(set)
+	return &mask, nil
 }
 
 func (v envValue) terminate() (TerminatePolicy, error) {

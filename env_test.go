@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gomanhole/oneshot/internal/sigset"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
@@ -23,7 +24,7 @@ var usr1, usr2 = syscall.SIGUSR1, syscall.SIGUSR2
 
 // setOf is a Sigmask.
 func setOf(sigs ...syscall.Signal) *SignalSet {
-	set := signalSet(sigs...)
+	set := SignalSet(sigset.Of(sigs...))
 	return &set
 }
 
@@ -260,7 +261,7 @@ func envOf(o Options) string {
 		put("oneshot_on", "%d", o.OneshotOn)
 	}
 	if o.ActivateOn != nil {
-		put("activate_on", "%q", nameOf(o.ActivateOn.(syscall.Signal)))
+		put("activate_on", "%q", sigset.Name(o.ActivateOn.(syscall.Signal)))
 	}
 	if o.TriggerFile != "" {
 		put("trigger_file", "%s", str(o.TriggerFile))

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/gomanhole/oneshot/internal/clientio"
+	"github.com/gomanhole/oneshot/internal/plaintext"
 )
 
 // Exec is manhole's connection_handler="exec": it reads lines and runs them as
@@ -22,7 +25,7 @@ func (Exec) Serve(ctx context.Context, s *Session) error {
 			return nil
 		case err == nil:
 			err = s.Run(line)
-		case !errors.Is(err, errTooLong):
+		case !errors.Is(err, clientio.ErrTooLong):
 			return err
 		}
 		switch {
@@ -36,5 +39,5 @@ func (Exec) Serve(ctx context.Context, s *Session) error {
 
 // oneLine is the text of an error without line ends.
 func oneLine(err error) string {
-	return strings.Join(strings.FieldsFunc(harmless(err), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+	return strings.Join(strings.FieldsFunc(plaintext.Error(err), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
 }

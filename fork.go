@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
 // home is a process and where its sockets stand.
@@ -28,7 +30,7 @@ func newHome(pattern string, delay time.Duration) (*home, error) {
 	if h.path, err = socketPath(pattern, h.proc.pid); err != nil {
 		return nil, err
 	}
-	if strings.Contains(pattern, "%p") && !isAbstract(h.path) && leftBehind(h.path) {
+	if strings.Contains(pattern, "%p") && !unixsock.IsAbstract(h.path) && leftBehind(h.path) {
 		h.wait(delay)
 	}
 	return h, nil
@@ -40,8 +42,8 @@ func (h *home) wait(d time.Duration) { h.notBefore = time.Now().Add(d) }
 // leftBehind reports whether a socket of this user stands at path that nobody
 // listens on.
 func leftBehind(path string) bool {
-	dead, err := deadSocketAt(path)
-	return err == nil && dead != nil && ownedBy(dead, os.Geteuid())
+	dead, err := unixsock.DeadAt(path)
+	return err == nil && dead != nil && unixsock.OwnedBy(dead, os.Geteuid())
 }
 
 // moveIn makes the manhole that of this process, if it was forked without an
@@ -53,7 +55,7 @@ func (m *Manhole) moveIn() error {
 	}
 	h, err := newHome(m.opts.SocketPath, 0)
 	if err != nil {
-		m.log.error("no window in the forked process", "err", err)
+		m.log.Error("no window in the forked process", "err", err)
 		return err
 	}
 	h.wait(m.opts.ReinstallDelay)

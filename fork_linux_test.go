@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gomanhole/oneshot/internal/testwait"
+	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
 func init() {
@@ -68,7 +69,7 @@ func TestAnImageExecutedInPlaceWaitsWithItsWindow(t *testing.T) {
 	p.path += fmt.Sprintf("-%d", p.Process.Pid)
 	for range 3 { // each time another image
 		p.open(t)
-		first, _, err := inodeAt(p.path)
+		first, _, err := unixsock.IDAt(p.path)
 		require.NoError(t, err)
 
 		began := time.Now()
@@ -78,7 +79,7 @@ func TestAnImageExecutedInPlaceWaitsWithItsWindow(t *testing.T) {
 		require.ErrorIs(t, err, syscall.ECONNREFUSED, "the descriptor was inherited")
 		p.signal(t, syscall.SIGUSR2)
 		eventually(t, func() bool {
-			now, _, err := inodeAt(p.path)
+			now, _, err := unixsock.IDAt(p.path)
 			require.NoError(t, err, "nobody may remove it but to put another there")
 			return now != first
 		}, "the early signal was lost")
@@ -96,7 +97,7 @@ func TestTerminatedDuringTheDelay(t *testing.T) {
 			p.open(t)
 			p.signal(t, syscall.SIGUSR1)
 			p.ready(t)
-			first, _, err := inodeAt(p.path)
+			first, _, err := unixsock.IDAt(p.path)
 			require.NoError(t, err)
 			p.signal(t, syscall.SIGUSR2)
 			time.Sleep(reinstallDelay / 10) // any moment of the delay will do
@@ -104,7 +105,7 @@ func TestTerminatedDuringTheDelay(t *testing.T) {
 			status := p.wait(t)
 			require.True(t, status.Signaled())
 			require.Equal(t, syscall.SIGTERM, status.Signal())
-			now, _, err := inodeAt(p.path)
+			now, _, err := unixsock.IDAt(p.path)
 			require.NoError(t, err)
 			require.Equal(t, first, now, "there is another socket")
 		})
@@ -117,9 +118,9 @@ func TestOnlyTheOwnDeadSocketDelays(t *testing.T) {
 	dir := testwait.TempDir(t)
 	dead := func(path string) {
 		t.Helper()
-		ln, err := listenAt(path)
+		ln, err := unixsock.Listen(path)
 		require.NoError(t, err)
-		ln.close()
+		ln.Close()
 	}
 	own := filepath.Join(dir, fmt.Sprintf("s-%d", os.Getpid()))
 	for _, test := range []struct {
@@ -161,10 +162,11 @@ func fork(o Options) {
 	m := mustInstall(o)
 	m.Handle(syscall.SIGUSR2)
 	w := m.window()
-	// The window is logged when its first, prompt deadline has passed. Then it
+	// The window is logged when its first, protocol.Prompt deadline has passed. Then it
 	// waits until its long one, and nothing else goes on.
 	testwait.Until(func() bool {
-		return strings.Contains(log.String(), "window open") && m.log.written() && inPoller("(*listener).accept(")
+		m.log.Flush(testwait.Patience)
+		return strings.Contains(log.String(), "window open") && inPoller("(*Listener).Accept(")
 	}, "the window to wait for a client")
 	debug.SetGCPercent(-1)
 	pid, _, errno := syscall.RawSyscall(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0)
@@ -224,23 +226,23 @@ func TestAnInheritedManholeMovesIn(t *testing.T) {
 	parents.path = fmt.Sprintf("%s/s-%d", dir, parents.proc.pid)
 	m.home.Store(&parents)
 	require.NotEqual(t, own, m.Path())
-	ln, err := listenAt(parents.path)
+	ln, err := unixsock.Listen(parents.path)
 	require.NoError(t, err)
-	defer ln.close()
+	defer ln.Close()
 
 	began := time.Now()
 	kill(t, syscall.SIGUSR2)
 	connect(t, own).leave()
 	require.GreaterOrEqual(t, time.Since(began), reinstallDelay)
 	require.Equal(t, own, m.Path())
-	_, _, err = inodeAt(parents.path)
+	_, _, err = unixsock.IDAt(parents.path)
 	require.NoError(t, err)
 }
 
 func TestParentAndChildWithOnePath(t *testing.T) {
 	p := startProgram(t, "parent")
 	p.open(t)
-	stands, _, err := inodeAt(p.path)
+	stands, _, err := unixsock.IDAt(p.path)
 	require.NoError(t, err)
 	for range 3 {
 		p.signal(t, syscall.SIGUSR1)
@@ -248,7 +250,7 @@ func TestParentAndChildWithOnePath(t *testing.T) {
 		require.Contains(t, line, "in use: true")
 		require.Contains(t, line, p.path)
 	}
-	now, _, err := inodeAt(p.path)
+	now, _, err := unixsock.IDAt(p.path)
 	require.NoError(t, err)
 	require.Equal(t, stands, now)
 	connect(t, p.path).leave()

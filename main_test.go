@@ -11,7 +11,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -19,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
@@ -50,16 +50,6 @@ func inTime(t testing.TB) context.Context {
 	return ctx
 }
 
-// gate is a channel to wait for, and the function that closes it. The end of the
-// test closes it too.
-func gate(t testing.TB) (c chan struct{}, open func()) {
-	t.Helper()
-	c = make(chan struct{})
-	open = sync.OnceFunc(func() { close(c) })
-	t.Cleanup(open)
-	return c, open
-}
-
 // testManhole is a manhole with its log, uninstalled at the end of the test.
 type testManhole struct {
 	*Manhole
@@ -81,7 +71,7 @@ func install(t *testing.T, o Options) testManhole {
 	t.Cleanup(func() {
 		_ = m.Uninstall() // the test may have done so
 		eventually(t, func() bool { return m.sessions() == 0 }, "a session does not end")
-		m.log.flush(testwait.Patience)
+		m.log.Flush(testwait.Patience)
 	})
 	return testManhole{m, log}
 }
@@ -166,7 +156,7 @@ func (c client) rest() string {
 // leave goes through a whole session.
 func (c client) leave() {
 	c.t.Helper()
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	c.send("exit\n")
 	require.Empty(c.t, c.rest())
 }
@@ -175,7 +165,7 @@ func (c client) leave() {
 func (c client) do(line string) string {
 	c.t.Helper()
 	c.send(line + "\n")
-	return c.expect(prompt)
+	return c.expect(protocol.Prompt)
 }
 
 // enter opens a window with Oneshot, not by signal, and reads up to the first
@@ -189,7 +179,7 @@ func (m testManhole) enter(t *testing.T) client {
 		c.Close()
 		require.NoError(t, testwait.Receive(t, done, "Oneshot to return"))
 	})
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	return c
 }
 

@@ -7,6 +7,13 @@ import (
 	"os/signal"
 	"sync"
 	"sync/atomic"
+
+	"github.com/gomanhole/oneshot/internal/asynclog"
+	"github.com/gomanhole/oneshot/internal/ours"
+
+	"github.com/gomanhole/oneshot/internal/sigset"
+	"github.com/gomanhole/oneshot/internal/trap"
+	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
 // The errors that a caller may want to tell apart, with errors.Is.
@@ -20,7 +27,7 @@ var (
 	ErrNotInstalled = errors.New("oneshot: the manhole is not installed (any more)")
 	// ErrPathInUse says that another socket, with a process behind it, stands
 	// at the manhole's path. That socket is left alone.
-	ErrPathInUse = errors.New("oneshot: the socket path is in use by another socket")
+	ErrPathInUse = unixsock.ErrInUse
 	// ErrUnsupported is what Install returns on an operating system other
 	// than Linux, darwin and FreeBSD.
 	ErrUnsupported = errors.New("oneshot: not supported on this operating system")
@@ -31,10 +38,10 @@ type Manhole struct {
 	opts      Options // with the defaults filled in
 	commands  []*Command
 	home      atomic.Pointer[home]
-	log       asyncLog
+	log       asynclog.Log
 	sigThread sigThread
 	notice    notice
-	trap      *trap          // nil: windows are guarded by signal.Notify
+	trap      *trap.Trap     // nil: windows are guarded by signal.Notify
 	quit      chan struct{}  // closed by Uninstall
 	signals   chan os.Signal // OneshotOn comes here
 	activates chan os.Signal // and ActivateOn here
@@ -42,7 +49,7 @@ type Manhole struct {
 	receiver  sync.WaitGroup // the one goroutine that has the receiver's place
 
 	asking     sync.Mutex   // held while it is asked who handles a signal; guards handles
-	handles    SignalSet    // those that somebody handled when that was asked last
+	handles    sigset.Set   // those that somebody handled when that was asked last
 	leftBehind atomic.Int32 // commands that did not stop and are running still
 	dismissing atomic.Int32 // clients that were refused and are still reading why
 
@@ -64,12 +71,12 @@ var installed struct {
 // no file and opens no descriptor that stays. On an error nothing is installed,
 // and an earlier manhole that was to be replaced is still there.
 func Install(o Options) (*Manhole, error) {
-	if !supported {
+	if !unixsock.Supported {
 		return nil, ErrUnsupported
 	}
 	m := &Manhole{
 		opts: o.withDefaults(),
-		log:  asyncLog{logger: o.Logger},
+		log:  asynclog.Log{Logger: o.Logger},
 		quit: make(chan struct{}),
 	}
 	if err := checkSignals(o); err != nil {
@@ -122,14 +129,14 @@ func Install(o Options) (*Manhole, error) {
 	}
 	installed.m = m
 	if why := replaceable(home.path); why != "" {
-		m.log.warn("another user can put a socket in place of the manhole's", "path", home.path, "reason", why)
+		m.log.Warn("another user can put a socket in place of the manhole's", "path", home.path, "reason", why)
 	}
 	return m, nil
 }
 
 func (m *Manhole) startReceiver() {
 	m.receiver.Add(1)
-	go func() { m.receive() }()
+	ours.Go(m.receive)
 }
 
 // receive is the receiver: it waits for the signal where the program does not.
@@ -209,7 +216,7 @@ func (m *Manhole) Uninstall() error {
 	}
 	installed.m = nil
 	m.undo()
-	m.log.flush(flushTime)
+	m.log.Flush(flushTime)
 	return nil
 }
 
@@ -233,7 +240,7 @@ func (m *Manhole) undo() {
 		m.trigger.close()
 	}
 	if m.trap != nil {
-		m.trap.release()
+		m.trap.Release()
 	}
 	m.notice.remove()
 }
@@ -271,7 +278,7 @@ func (m *Manhole) Handle(sig os.Signal) bool {
 func (m *Manhole) open() bool {
 	w, mine, err := m.activate()
 	if mine {
-		go func() { w.live() }()
+		ours.Go(w.live)
 	}
 	return err == nil
 }

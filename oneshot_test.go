@@ -18,7 +18,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/testwait"
+	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
 func TestASignalOpensOneSession(t *testing.T) {
@@ -27,7 +29,7 @@ func TestASignalOpensOneSession(t *testing.T) {
 		requireGone(t, m.Path())
 		kill(t, syscall.SIGUSR2)
 		c := connect(t, m.Path())
-		first := c.expect(prompt)
+		first := c.expect(protocol.Prompt)
 		require.Contains(t, first, fmt.Sprintf("pid %d", os.Getpid()))
 		require.Contains(t, first, runtime.Version())
 		require.Contains(t, first, "TestASignalOpensOneSession", "the stacks")
@@ -96,7 +98,7 @@ func TestNoGoroutineWithNoReceiverNorAfterUninstall(t *testing.T) {
 
 	m = install(t, Options{OneshotOn: syscall.SIGUSR2})
 	kill(t, syscall.SIGUSR2)
-	connect(t, m.Path()).expect(prompt)
+	connect(t, m.Path()).expect(protocol.Prompt)
 	kill(t, syscall.SIGUSR2) // leaves a window open
 	eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no second window")
 	require.NoError(t, m.Uninstall())
@@ -120,7 +122,7 @@ func TestReinstallUndoesTheEarlier(t *testing.T) {
 	first := install(t, Options{OneshotOn: syscall.SIGUSR2})
 	kill(t, syscall.SIGUSR2)
 	c := connect(t, first.Path())
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	kill(t, syscall.SIGUSR2)
 	eventually(t, func() bool { _, err := os.Lstat(first.Path()); return err == nil }, "no second window")
 
@@ -130,7 +132,7 @@ func TestReinstallUndoesTheEarlier(t *testing.T) {
 	require.ErrorIs(t, first.Uninstall(), ErrNotInstalled)
 	require.Contains(t, c.do("help"), "stacks", "the running session may finish")
 	kill(t, syscall.SIGUSR1)
-	connect(t, second.Path()).expect(prompt)
+	connect(t, second.Path()).expect(protocol.Prompt)
 }
 
 func TestReinstallDelayKeepsAnEarlySignal(t *testing.T) {
@@ -139,14 +141,14 @@ func TestReinstallDelayKeepsAnEarlySignal(t *testing.T) {
 	began := time.Now()
 	m := install(t, Options{OneshotOn: syscall.SIGUSR2, Reinstall: true, ReinstallDelay: delay})
 	kill(t, syscall.SIGUSR2)
-	connect(t, m.Path()).expect(prompt)
+	connect(t, m.Path()).expect(protocol.Prompt)
 	require.GreaterOrEqual(t, time.Since(began), delay)
 }
 
 func TestFirstInstallHasNoDelay(t *testing.T) {
 	m := install(t, Options{OneshotOn: syscall.SIGUSR2, Reinstall: true, ReinstallDelay: time.Hour})
 	kill(t, syscall.SIGUSR2)
-	connect(t, m.Path()).expect(prompt)
+	connect(t, m.Path()).expect(protocol.Prompt)
 }
 
 func TestUninstallDuringTheDelay(t *testing.T) {
@@ -208,7 +210,7 @@ func TestAFailedReinstallKeepsTheEarlier(t *testing.T) {
 	require.Error(t, err)
 	require.Same(t, m.Manhole, Installed())
 	kill(t, syscall.SIGUSR2)
-	connect(t, m.Path()).expect(prompt)
+	connect(t, m.Path()).expect(protocol.Prompt)
 }
 
 func TestUnwritableDirectory(t *testing.T) {
@@ -233,20 +235,20 @@ func TestADirectoryWithoutStickyBit(t *testing.T) {
 		require.NoError(t, os.Chmod(dir, test.mode))
 		m := install(t, Options{SocketPath: filepath.Join(dir, "s")})
 		require.NoError(t, m.Uninstall())
-		m.Manhole.log.flush(testwait.Patience)
+		m.Manhole.log.Flush(testwait.Patience)
 		require.Equal(t, test.warn, strings.Contains(m.log.String(), "chmod +t "+dir), "%v: %s", test.mode, m.log)
 	}
 }
 
 func TestThePathOfExactlyTheLongestLength(t *testing.T) {
 	dir := testwait.TempDir(t)
-	longest := maxSocketPath - len(tmpSuffix(0))
+	longest := unixsock.MaxPath - len(protocol.TempSuffix(0))
 	path := filepath.Join(dir, strings.Repeat("x", longest-len(dir)-1))
 	_, err := Install(Options{SocketPath: path + "x"})
 	require.ErrorContains(t, err, fmt.Sprint(longest))
 	m := install(t, Options{OneshotOn: syscall.SIGUSR2, SocketPath: path})
 	kill(t, syscall.SIGUSR2)
-	connect(t, m.Path()).expect(prompt)
+	connect(t, m.Path()).expect(protocol.Prompt)
 }
 
 func TestWaitOpensTheManholeAndReturnsTheProgramsSignals(t *testing.T) {
@@ -264,7 +266,7 @@ func TestWaitOpensTheManholeAndReturnsTheProgramsSignals(t *testing.T) {
 	}
 	go wait()
 	kill(t, syscall.SIGUSR2) // Wait may not have been called yet
-	connect(t, m.Path()).expect(prompt)
+	connect(t, m.Path()).expect(protocol.Prompt)
 
 	kill(t, syscall.SIGUSR2)
 	eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no second window")
@@ -299,7 +301,7 @@ func TestHandleInTheProgramsOwnLoop(t *testing.T) {
 
 	kill(t, syscall.SIGUSR2)
 	require.True(t, m.Handle(testwait.Receive(t, c, "a signal")))
-	connect(t, m.Path()).expect(prompt)
+	connect(t, m.Path()).expect(protocol.Prompt)
 	kill(t, syscall.SIGUSR1)
 	require.False(t, m.Handle(testwait.Receive(t, c, "a signal")))
 	require.False(t, m.Handle(nil))
@@ -333,7 +335,7 @@ func TestOneshotReturnsWhatHappened(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- m.Oneshot(ctx) }()
 		c := connect(t, m.Path())
-		c.expect(prompt)
+		c.expect(protocol.Prompt)
 		cancel()
 		require.ErrorIs(t, testwait.Receive(t, done, "Oneshot to return"), context.Canceled)
 		require.Empty(t, c.rest())
@@ -356,7 +358,7 @@ func TestOneshotReturnsWhatHappened(t *testing.T) {
 		require.ErrorIs(t, m.Oneshot(joined), context.Canceled, "the window is not its own to close")
 		go func() { done <- m.Oneshot(ctx) }()
 		c := connect(t, m.Path())
-		c.expect(prompt)
+		c.expect(protocol.Prompt)
 		c.send("exit\n")
 		require.NoError(t, testwait.Receive(t, done, "Oneshot to return"))
 	})
@@ -371,7 +373,7 @@ func TestManySignalsInEveryState(t *testing.T) {
 		kill(t, syscall.SIGUSR2)
 		c := connect(t, m.Path())
 		kill(t, syscall.SIGUSR2)
-		c.expect(prompt)
+		c.expect(protocol.Prompt)
 		c.Close()
 	}
 }

@@ -12,11 +12,15 @@ import (
 	"syscall"
 	"time"
 	"unicode"
+
+	"github.com/gomanhole/oneshot/internal/protocol"
+	"github.com/gomanhole/oneshot/internal/sigset"
+	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
 // Defaults of Options.
 const (
-	DefaultSocketPath     = "/tmp/manhole-%p"
+	DefaultSocketPath     = protocol.DefaultSocketPath
 	DefaultConnectTimeout = time.Minute
 	DefaultIdleTimeout    = 15 * time.Minute
 	DefaultReinstallDelay = 500 * time.Millisecond
@@ -152,7 +156,7 @@ func checkSignals(o Options) error {
 		return err
 	}
 	if o.OneshotOn != nil && o.OneshotOn == o.ActivateOn {
-		return fmt.Errorf("%w: %s", ErrConfigurationConflict, signalName(o.OneshotOn))
+		return fmt.Errorf("%w: %s", ErrConfigurationConflict, sigset.NameOf(o.OneshotOn))
 	}
 	return nil
 }
@@ -167,8 +171,8 @@ func checkSignal(option string, sig os.Signal) error {
 	if !ok {
 		return fmt.Errorf("oneshot: %s is a %T; give a syscall.Signal such as syscall.SIGUSR2", option, sig)
 	}
-	if why := notForUse(s); why != "" {
-		return fmt.Errorf("oneshot: %s cannot be %s: %s; use syscall.SIGUSR1 or SIGUSR2", option, nameOf(s), why)
+	if why := sigset.Unusable(s); why != "" {
+		return fmt.Errorf("oneshot: %s cannot be %s: %s; use syscall.SIGUSR1 or SIGUSR2", option, sigset.Name(s), why)
 	}
 	return nil
 }
@@ -176,7 +180,7 @@ func checkSignal(option string, sig os.Signal) error {
 // replaceable says why a socket at path is not safe from other users; empty: it
 // is. Who may enter is not decided by that, but to whom a client talks is.
 func replaceable(path string) string {
-	if isAbstract(path) {
+	if unixsock.IsAbstract(path) {
 		return ""
 	}
 	dir := filepath.Dir(path)
@@ -203,8 +207,8 @@ func checkAbstract(name string) error {
 		return fmt.Errorf("oneshot: SocketPath %s: only Linux has abstract sockets; give the path of a file", name)
 	case len(name) < 2 || strings.ContainsRune(name, 0):
 		return fmt.Errorf("oneshot: SocketPath %q: the name of an abstract socket is what follows the @", name)
-	case len(name) > maxSocketPath+1: // no NUL ends it
-		return fmt.Errorf("oneshot: SocketPath %s has %d bytes; at most %d fit into a socket address", name, len(name), maxSocketPath+1)
+	case len(name) > unixsock.MaxPath+1: // no NUL ends it
+		return fmt.Errorf("oneshot: SocketPath %s has %d bytes; at most %d fit into a socket address", name, len(name), unixsock.MaxPath+1)
 	}
 	return nil
 }
@@ -212,7 +216,7 @@ func checkAbstract(name string) error {
 // socketPath fills in the pid and checks that a socket can be made there.
 func socketPath(pattern string, pid int) (string, error) {
 	path := strings.ReplaceAll(pattern, "%p", strconv.Itoa(pid))
-	if isAbstract(path) {
+	if unixsock.IsAbstract(path) {
 		return path, checkAbstract(path)
 	}
 	if strings.ContainsRune(path, 0) || strings.HasSuffix(path, "/") {
@@ -222,7 +226,7 @@ func socketPath(pattern string, pid int) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("oneshot: SocketPath %s: %w", pattern, err)
 	}
-	if longest := maxSocketPath - len(tmpSuffix(0)); len(path) > longest {
+	if longest := unixsock.MaxPath - len(protocol.TempSuffix(0)); len(path) > longest {
 		return "", fmt.Errorf("oneshot: SocketPath %s has %d bytes; at most %d fit into a socket address with the suffix of its temporary name",
 			path, len(path), longest)
 	}
@@ -233,7 +237,7 @@ func socketPath(pattern string, pid int) (string, error) {
 	case !info.IsDir():
 		return "", fmt.Errorf("oneshot: SocketPath %s: %s is not a directory", path, dir)
 	}
-	if err := checkDirWritable(dir); err != nil {
+	if err := unixsock.CheckWritable(dir); err != nil {
 		return "", fmt.Errorf("oneshot: no socket can be made in %s: %w; set SocketPath to a directory that uid %d may write to",
 			dir, err, os.Geteuid())
 	}

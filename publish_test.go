@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gomanhole/oneshot/internal/testwait"
+	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
 // Where the file system cannot move without replacing, or exchange.
@@ -26,13 +27,13 @@ func TestAMoveInTwoSteps(t *testing.T) {
 			if before == "dead socket" {
 				leaveDeadSocket(t, path)
 			}
-			ln, err := listenAt(path + ".tmp")
+			ln, err := unixsock.Listen(path + ".tmp")
 			require.NoError(t, err)
-			defer ln.close()
-			ours, _, err := inodeAt(path + ".tmp")
+			defer ln.Close()
+			ours, _, err := unixsock.IDAt(path + ".tmp")
 			require.NoError(t, err)
-			require.NoError(t, moveAfterLook(path+".tmp", path))
-			now, mode, err := inodeAt(path)
+			require.NoError(t, unixsock.MoveAfterLook(path+".tmp", path))
+			now, mode, err := unixsock.IDAt(path)
 			require.NoError(t, err)
 			require.Equal(t, ours, now)
 			require.EqualValues(t, 0o600, mode)
@@ -40,10 +41,10 @@ func TestAMoveInTwoSteps(t *testing.T) {
 			require.NoError(t, os.Remove(path))
 		})
 	}
-	live, err := listenAt(path)
+	live, err := unixsock.Listen(path)
 	require.NoError(t, err)
-	defer live.close()
-	require.ErrorIs(t, moveAfterLook(path+".tmp", path), ErrPathInUse)
+	defer live.Close()
+	require.ErrorIs(t, unixsock.MoveAfterLook(path+".tmp", path), ErrPathInUse)
 }
 
 // TestAMoveInTwoStepsOverwritesNothing that somebody puts there between them.
@@ -80,16 +81,16 @@ func TestAMoveInTwoStepsOverwritesNothing(t *testing.T) {
 		if time.Now().After(deadline) {
 			require.FailNowf(t, "timeout", "waited for 2000 moves and 500 files, saw %d and %d", moved, planted.Load())
 		}
-		ln, err := listenAt(path + ".tmp")
+		ln, err := unixsock.Listen(path + ".tmp")
 		require.NoError(t, err)
-		if err := moveAfterLook(path+".tmp", path); err == nil {
+		if err := unixsock.MoveAfterLook(path+".tmp", path); err == nil {
 			moved++
 			_ = syscall.Unlink(path) // the socket, which nobody has replaced
 		} else {
 			require.Regexp(t, "not a socket but a regular file|somebody else is putting things there", err.Error())
 			require.NoError(t, os.Remove(path+".tmp"))
 		}
-		ln.close()
+		ln.Close()
 		if len(lost) > 0 {
 			break
 		}

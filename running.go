@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"runtime/debug"
 	"time"
+
+	"github.com/gomanhole/oneshot/internal/ours"
 )
 
 // How a session runs one command, and stops it.
@@ -37,9 +39,9 @@ func (s *Session) do(cmd *Command, args []string) error {
 		s.setProgress(progress)
 	}()
 
-	view := &Session{core: s.core, ctx: ctx, out: &output{wire: s.out.wire}}
+	view := &Session{core: s.core, ctx: ctx, out: s.out.View()}
 	ended := make(chan error, 1)
-	go func() { view.perform(ctx, cmd, args, ended) }()
+	ours.Go(func() { view.perform(ctx, cmd, args, ended) })
 
 	if err, over := view.await(ctx, cmd, ended); over {
 		return whyStopped(ctx, err)
@@ -56,11 +58,11 @@ func (s *Session) giveTime(ctx context.Context, cmd *Command, ended <-chan error
 	case err := <-ended:
 		return whyStopped(ctx, err)
 	case <-t.C:
-		s.out.cutOff()
+		s.out.CutOff()
 		if s.fate.CompareAndSwap(0, fateLeft) {
 			s.m.leftBehind.Add(1)
 		}
-		s.m.log.warn("a command does not stop and was left behind", "command", cmd.label(), "pid", s.cred.PID)
+		s.m.log.Warn("a command does not stop and was left behind", "command", cmd.label(), "pid", s.cred.PID)
 		return fmt.Errorf("%s: %w, but it does not stop; it was left running", cmd.label(), context.Cause(ctx))
 	}
 }
@@ -80,7 +82,7 @@ func (s *Session) await(ctx context.Context, cmd *Command, ended <-chan error) (
 	began := time.Now()
 	tick := time.NewTimer(time.Second)
 	defer tick.Stop()
-	writes := s.out.remark(0, "")
+	writes := s.out.Remark(0, "")
 	for {
 		select {
 		case err := <-ended:
@@ -91,7 +93,7 @@ func (s *Session) await(ctx context.Context, cmd *Command, ended <-chan error) (
 		}
 		so := time.Since(began).Round(time.Second)
 		if s.tells() {
-			writes = s.out.remark(writes, s.progressAfter(cmd, so))
+			writes = s.out.Remark(writes, s.progressAfter(cmd, so))
 		}
 		tick.Reset(max(time.Second, (so / 10).Round(time.Second))) // 10 s, 11 s, ... 20 s, 22 s
 	}
@@ -100,7 +102,7 @@ func (s *Session) await(ctx context.Context, cmd *Command, ended <-chan error) (
 // tells reports whether progress is of interest: there is a person who may type.
 func (s *Session) tells() bool {
 	_, console := s.handler().(Console)
-	return console && !s.in.ended()
+	return console && !s.in.Ended()
 }
 
 // progressAfter is what there is to say after such a time.
@@ -171,7 +173,7 @@ func (c *core) interrupt() bool {
 	c.stopped = true
 	c.mu.Unlock()
 	if stop == nil && !busy && c.script {
-		c.in.end() // there is no prompt to start again at
+		c.in.End() // there is no prompt to start again at
 		return true
 	}
 	if stop != nil {

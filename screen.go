@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
@@ -50,7 +51,7 @@ func settle(ctx context.Context, since time.Time) vitals.Sample {
 // writeVitals writes how the program is; before is when the window was opened.
 func writeVitals(w io.Writer, before, now vitals.Sample) {
 	busy, user := vitals.CPUs(before.Usage, now.Usage)
-	fmt.Fprintf(w, "\nCPU          %.1f of %d for the last %v", busy, now.Procs, rounded(now.Usage.At.Sub(before.Usage.At)))
+	fmt.Fprintf(w, "\nCPU          %.1f of %d for the last %v", busy, now.Procs, plaintext.Duration(now.Usage.At.Sub(before.Usage.At)))
 	if busy >= 0.1 {
 		fmt.Fprintf(w, ", %.0f%% of it outside the kernel", 100*user)
 	}
@@ -69,19 +70,10 @@ func writeVitals(w io.Writer, before, now vitals.Sample) {
 		fmt.Fprintf(w, "descriptors  %d of %d\n", d.Open, d.Limit)
 	}
 	if l := vitals.Latency(vitals.Sample{}, now); l > 0 {
-		fmt.Fprintf(w, "scheduling   since the start 99%% of goroutines waited less than %v for a CPU", rounded(l))
+		fmt.Fprintf(w, "scheduling   since the start 99%% of goroutines waited less than %v for a CPU", plaintext.Duration(l))
 		if just := vitals.Latency(before, now); just > 0 {
-			fmt.Fprintf(w, ", just now %v", rounded(just))
+			fmt.Fprintf(w, ", just now %v", plaintext.Duration(just))
 		}
 		fmt.Fprintln(w)
 	}
-}
-
-// rounded is a duration with two or three digits.
-func rounded(d time.Duration) time.Duration {
-	unit := time.Nanosecond
-	for d/unit >= 1000 {
-		unit *= 10
-	}
-	return d.Round(unit)
 }

@@ -8,7 +8,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/gomanhole/oneshot/internal/frame"
+	"github.com/gomanhole/oneshot/internal/protocol"
+	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
 // Exit statuses of a script's command.
@@ -22,7 +23,7 @@ const (
 // isScript reports whether a client wants a script's answer, which the name of
 // its own socket says.
 func isScript(client int) bool {
-	return strings.HasPrefix(strings.TrimPrefix(path.Base(peerName(client)), "@"), frame.SocketPrefix)
+	return strings.HasPrefix(strings.TrimPrefix(path.Base(unixsock.PeerName(client)), "@"), protocol.SocketPrefix)
 }
 
 // script serves a client that sends one command line, and has the answer in
@@ -30,7 +31,7 @@ func isScript(client int) bool {
 type script struct{}
 
 func (script) Serve(ctx context.Context, s *Session) error {
-	s.out.frame(frame.Output, "") // so that the client knows that it is being served
+	s.out.Frame(protocol.Output, "") // so that the client knows that it is being served
 	err := s.runScript()
 	status := statusOK
 	switch {
@@ -44,9 +45,9 @@ func (script) Serve(ctx context.Context, s *Session) error {
 		status = statusFailed
 	}
 	if err != nil {
-		s.out.frame(frame.Error, err.Error()+"\n")
+		s.out.Frame(protocol.Error, err.Error()+"\n")
 	}
-	s.out.frame(frame.End, strconv.Itoa(status))
+	s.out.Frame(protocol.End, strconv.Itoa(status))
 	return s.Flush()
 }
 

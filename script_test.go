@@ -18,7 +18,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gomanhole/oneshot/internal/frame"
+	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
@@ -28,7 +28,7 @@ func (m testManhole) dialScript(t *testing.T) *net.UnixConn {
 	t.Helper()
 	done := make(chan error, 1)
 	go func() { done <- m.Oneshot(context.Background()) }()
-	local := &net.UnixAddr{Name: filepath.Join(testwait.TempDir(t), frame.SocketPrefix+"1"), Net: "unix"}
+	local := &net.UnixAddr{Name: filepath.Join(testwait.TempDir(t), protocol.SocketPrefix+"1"), Net: "unix"}
 	eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no window")
 	conn, err := net.DialUnix("unix", local, &net.UnixAddr{Name: m.Path(), Net: "unix"})
 	require.NoError(t, err)
@@ -43,16 +43,16 @@ func (m testManhole) dialScript(t *testing.T) *net.UnixConn {
 // answer reads the frames of an answer.
 func answer(t *testing.T, r io.Reader) (output, errors, status string) {
 	t.Helper()
-	frames := frame.NewReader(r)
+	frames := protocol.NewReader(r)
 	for {
 		kind, payload, err := frames.Next()
 		require.NoError(t, err)
 		switch kind {
-		case frame.Output:
+		case protocol.Output:
 			output += string(payload)
-		case frame.Error:
+		case protocol.Error:
 			errors += string(payload)
-		case frame.End:
+		case protocol.End:
 			n, err := r.Read(make([]byte, 1))
 			require.Zero(t, n)
 			require.ErrorIs(t, err, io.EOF)
@@ -115,7 +115,7 @@ func TestAScriptHasItsAnswerInFrames(t *testing.T) {
 			if test.errors == "" {
 				require.Empty(t, errors)
 			}
-			require.NotContains(t, output, prompt)
+			require.NotContains(t, output, protocol.Prompt)
 		})
 	}
 	eventually(t, func() bool { return strings.Contains(m.log.String(), `"fails 'a b' c"`) }, "it is not logged")
@@ -128,7 +128,7 @@ func TestAScriptCanInterrupt(t *testing.T) {
 	_, err := io.WriteString(conn, "slow\n")
 	require.NoError(t, err)
 	testwait.Receive(t, started, "the command to begin")
-	_, err = conn.Write([]byte{interruptByte})
+	_, err = conn.Write([]byte{protocol.Interrupt})
 	require.NoError(t, err)
 	testwait.Receive(t, stopped, "the command to stop")
 	_, _, status := answer(t, conn)
@@ -142,7 +142,7 @@ func TestAnInterruptBeforeTheSessionLooksForALine(t *testing.T) {
 	for _, text := range []string{"profile cpu\n\x03", "\x03", "\x03profile cpu\n\x03"} {
 		s := m.newSession()
 		s.script = true
-		s.in.take([]byte(text))
+		s.in.Take([]byte(text))
 		require.ErrorIs(t, s.runScript(), errInterrupted, "%q", text)
 	}
 }
@@ -239,7 +239,7 @@ func (h stubborn) Serve(context.Context, *Session) error {
 }
 
 func TestAHandlerThatDoesNotReturnIsLeftBehind(t *testing.T) {
-	until, letGo := gate(t)
+	until, letGo := testwait.Gate(t)
 	h := stubborn{make(chan struct{}, maxLeftBehind+1), until}
 	m := install(t, Options{Handler: h})
 	done := make(chan error, maxLeftBehind)
@@ -318,8 +318,8 @@ func TestProgressIsToldToPeople(t *testing.T) {
 	c.send("wait\n")
 	c.expect("wait: running for 1s\n")
 	testwait.Receive(t, begun, "the command to begin")
-	c.send(string(rune(interruptByte)))
-	c.expect("interrupted\n" + prompt)
+	c.send(string(rune(protocol.Interrupt)))
+	c.expect("interrupted\n" + protocol.Prompt)
 
 	script := m.dialScript(t) // its command runs for longer than the next one
 	_, err := io.WriteString(script, "wait\n")
@@ -328,10 +328,10 @@ func TestProgressIsToldToPeople(t *testing.T) {
 
 	c.send("wait x\n")
 	c.expect("1 of 30 s\n2 of 30 s\n")
-	c.send(string(rune(interruptByte)))
-	c.expect("interrupted\n" + prompt)
+	c.send(string(rune(protocol.Interrupt)))
+	c.expect("interrupted\n" + protocol.Prompt)
 
-	_, err = script.Write([]byte{interruptByte})
+	_, err = script.Write([]byte{protocol.Interrupt})
 	require.NoError(t, err)
 	output, errors, _ := answer(t, script)
 	require.Equal(t, "interrupted\n", output+errors, "a script is not told")

@@ -13,8 +13,16 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/gomanhole/oneshot/internal/frame"
+	"github.com/gomanhole/oneshot/internal/clientio"
+	"github.com/gomanhole/oneshot/internal/ours"
+
+	"github.com/gomanhole/oneshot/internal/plaintext"
+	"github.com/gomanhole/oneshot/internal/protocol"
+	"github.com/gomanhole/oneshot/internal/shellwords"
+	"github.com/gomanhole/oneshot/internal/sigset"
 	"github.com/gomanhole/oneshot/internal/stack"
+	"github.com/gomanhole/oneshot/internal/threadroom"
+	"github.com/gomanhole/oneshot/internal/unixsock"
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
@@ -44,7 +52,7 @@ type Handler interface {
 type Session struct {
 	*core
 	ctx context.Context // of the session, or of the command
-	out *output
+	out *clientio.Output
 
 	fate atomic.Int32 // of the command
 }
@@ -55,7 +63,7 @@ type core struct {
 	cred   Cred
 	start  time.Time
 	conn   *os.File
-	in     *input
+	in     *clientio.Input
 	script bool          // the client wants frames, see script
 	done   chan struct{} // closed when nothing of the session is left
 	usage  vitals.Usage  // when the window was opened
@@ -82,9 +90,8 @@ type core struct {
 func (m *Manhole) newSession() *Session {
 	c := &core{m: m, done: make(chan struct{}), commands: m.commands}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
-	c.in = newInput(c.interrupt, c.begun, func() { c.abort(errGone) })
-	w := &wire{timeout: writeTimeout, failed: c.abort}
-	return &Session{core: c, ctx: c.ctx, out: &output{wire: w}}
+	c.in = clientio.NewInput(c.interrupt, c.begun, func() { c.abort(errGone) })
+	return &Session{core: c, ctx: c.ctx, out: clientio.NewOutput(clientio.WriteTimeout, c.abort)}
 }
 
 // enter takes one of the places for a client that may enter.
@@ -106,12 +113,12 @@ func (m *Manhole) enter(s *Session, cred Cred) error {
 // only then.
 func (s *Session) begin(client int) {
 	s.script = isScript(client)
-	s.out.wire.framed = s.script
 	if _, ok := s.handler().(Console); ok {
-		_, _ = writeSocket(uintptr(client), s.m.home.Load().greeting) // a new socket has room for it
+		_, _ = unixsock.Write(uintptr(client), s.m.home.Load().greeting) // a new socket has room for it
 	}
 	s.conn = os.NewFile(uintptr(client), "manhole client")
-	s.in.conn, s.out.wire.conn = s.conn, s.conn
+	s.in.Connect(s.conn)
+	s.out.Connect(s.conn, s.script)
 }
 
 // handler is who serves the session.
@@ -145,32 +152,32 @@ func (s *Session) ReadLine() (string, error) {
 	if err := s.Flush(); err != nil {
 		return "", err
 	}
-	l, err := s.in.next(s.m.opts.IdleTimeout, s.ctx.Done())
+	l, err := s.in.Next(s.m.opts.IdleTimeout, s.ctx.Done())
 	switch {
 	case s.ctx.Err() != nil:
 		return "", context.Cause(s.ctx)
 	case err != nil:
 		return "", err
-	case l.tooLong:
-		return "", errTooLong
+	case l.TooLong:
+		return "", clientio.ErrTooLong
 	}
-	s.out.typed()
-	if strings.TrimSpace(l.text) != "" {
-		s.note(l.text)
+	s.out.Typed()
+	if strings.TrimSpace(l.Text) != "" {
+		s.note(l.Text)
 	}
-	return l.text, nil
+	return l.Text, nil
 }
 
 // Run runs a line as the console does, and returns the error of the command,
 // io.EOF if it was exit. Nothing happens on a blank line.
 func (s *Session) Run(line string) error {
-	name := firstWord(line)
+	name := shellwords.First(line)
 	if name == "" {
 		return nil
 	}
-	defer s.setRunning(s.setRunning(printable(line)))
+	defer s.setRunning(s.setRunning(plaintext.Line(line)))
 	if cmd := lookup(s.commands, name); cmd != nil {
-		words, err := splitWords(line)
+		words, err := shellwords.Split(line)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
@@ -197,13 +204,13 @@ func (m *Manhole) forget(s *Session) {
 // a command that does not stop.
 func (s *Session) run() {
 	m := s.m
-	m.log.info("session open", "pid", s.cred.PID, "uid", s.cred.UID, "gid", s.cred.GID)
-	err := checkThreads()
+	m.log.Info("session open", "pid", s.cred.PID, "uid", s.cred.UID, "gid", s.cred.GID)
+	err := threadroom.Check()
 	if err == nil {
-		defer blockSignals(*m.opts.Sigmask)()
+		defer blockSignals(sigset.Set(*m.opts.Sigmask))()
 	}
 	read := make(chan struct{})
-	go func() { s.read(read) }()
+	ours.Go(func() { s.read(read) })
 	if err == nil {
 		err = s.serve()
 	} else {
@@ -216,14 +223,14 @@ func (s *Session) run() {
 	if cause := context.Cause(s.ctx); cause != nil {
 		err = cause
 	}
-	s.out.cutOff()
+	s.out.CutOff()
 	s.abort(err)
 	<-read
 	args := []any{"pid", s.cred.PID, "uid", s.cred.UID, "duration", time.Since(s.start).Round(time.Millisecond)}
 	if err != nil {
 		args = append(args, "reason", err)
 	}
-	m.log.info("session closed", args...)
+	m.log.Info("session closed", args...)
 	m.forget(s)
 	close(s.done)
 }
@@ -231,10 +238,10 @@ func (s *Session) run() {
 // sayWhy tells the client why it is not served. It is given a moment to send
 // what it has, as in dismiss.
 func (s *Session) sayWhy(err error, read <-chan struct{}) {
-	text := fmt.Sprintf("oneshot: refused: %v\n", err)
+	text := fmt.Sprintf("%s%v\n", protocol.Refused, err)
 	if s.script {
-		s.out.frame(frame.Error, text)
-		s.out.frame(frame.End, strconv.Itoa(statusFailed))
+		s.out.Frame(protocol.Error, text)
+		s.out.Frame(protocol.End, strconv.Itoa(statusFailed))
 	} else {
 		_, _ = s.out.WriteString(text)
 	}
@@ -250,7 +257,7 @@ func (s *Session) sayWhy(err error, read <-chan struct{}) {
 // read is the goroutine that reads from the client.
 func (s *Session) read(ended chan<- struct{}) {
 	defer close(ended)
-	s.in.run()
+	s.in.Run()
 }
 
 // abort ends the session at once, whatever it waits for.
@@ -264,7 +271,7 @@ func (s *Session) serve() (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("panic: %v", v)
-			s.m.log.error("the session failed", "err", err, "stack", string(debug.Stack()))
+			s.m.log.Error("the session failed", "err", err, "stack", string(debug.Stack()))
 		}
 	}()
 	if s.m.opts.RedirectStderr && !s.script {
@@ -285,7 +292,7 @@ func (s *Session) serve() (err error) {
 	own := &Command{Name: "the handler", Run: func(ctx context.Context, s *Session, _ []string) error {
 		return s.handler().Serve(ctx, s)
 	}}
-	go func() { s.perform(s.ctx, own, nil, ended) }()
+	ours.Go(func() { s.perform(s.ctx, own, nil, ended) })
 	select {
 	case err := <-ended:
 		return err
@@ -296,14 +303,14 @@ func (s *Session) serve() (err error) {
 
 // note puts a command line into the history and the log.
 func (c *core) note(text string) {
-	text = printable(text)
-	c.m.log.info("command", "line", clip(text, 200), "pid", c.cred.PID, "uid", c.cred.UID)
+	text = plaintext.Line(text)
+	c.m.log.Info("command", "line", plaintext.Clip(text, 200), "pid", c.cred.PID, "uid", c.cred.UID)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.history) == maxHistory {
 		c.history = c.history[1:]
 	}
-	c.history = append(c.history, clip(text, maxHistoryLine))
+	c.history = append(c.history, plaintext.Clip(text, maxHistoryLine))
 }
 
 // What a session remembers of its lines.

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gomanhole/oneshot/internal/testwait"
+	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
 // FuzzSession has a client send anything whatever: the session answers, does no
@@ -78,7 +79,7 @@ func sessionOf(t *testing.T, m *Manhole, input []byte) []byte {
 	go func() {
 		defer close(written)
 		_, _ = client.Write(input) // exit may have ended the session
-		_ = raw.Control(func(fd uintptr) { _ = shutdownWriting(int(fd)) })
+		_ = raw.Control(func(fd uintptr) { _ = unixsock.CloseWrite(int(fd)) })
 	}()
 	out, err := io.ReadAll(client)
 	testwait.Receive(t, written, "the input to be sent")

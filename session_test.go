@@ -3,7 +3,6 @@
 package oneshot
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +19,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gomanhole/oneshot/internal/clientio"
+	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
@@ -41,7 +42,7 @@ func TestEndOfInputWithoutALine(t *testing.T) {
 	kill(t, syscall.SIGUSR2)
 	c := connect(t, m.Path())
 	require.NoError(t, c.CloseWrite())
-	require.True(t, strings.HasSuffix(c.rest(), prompt))
+	require.True(t, strings.HasSuffix(c.rest(), protocol.Prompt))
 }
 
 func TestLinesOfEveryKind(t *testing.T) {
@@ -58,8 +59,8 @@ func TestLinesOfEveryKind(t *testing.T) {
 	require.Contains(t, c.do("help none"), "no command")
 	require.Contains(t, c.do("help a b"), "one command at a time")
 
-	require.Contains(t, c.do(strings.Repeat("x", maxLine)), "no command")
-	require.Contains(t, c.do(strings.Repeat("x", maxLine+1)), "more than 65536 bytes and was not run")
+	require.Contains(t, c.do(strings.Repeat("x", clientio.MaxLine)), "no command")
+	require.Contains(t, c.do(strings.Repeat("x", clientio.MaxLine+1)), "more than 65536 bytes and was not run")
 	require.Contains(t, c.do(strings.Repeat("x", 1<<20)), "more than 65536 bytes and was not run")
 	require.Contains(t, c.do("help"), "stacks", "the session goes on")
 }
@@ -137,14 +138,14 @@ func slow(started, stopped chan struct{}) *Command {
 func TestAnInterruptStopsTheCommandAndKeepsTheSession(t *testing.T) {
 	started, stopped := make(chan struct{}), make(chan struct{})
 	_, c := startSession(t, slow(started, stopped))
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	c.send("slow\n")
 	testwait.Receive(t, started, "the command to begin")
 	c.send("typed ahead\n\x03")
-	require.Equal(t, "interrupted\n", c.expect(prompt))
+	require.Equal(t, "interrupted\n", c.expect(protocol.Prompt))
 	testwait.Receive(t, stopped, "the command to stop")
 	c.send("typed\x03")
-	require.Empty(t, c.expect(prompt), "an interrupt at the prompt forgets the line")
+	require.Empty(t, c.expect(protocol.Prompt), "an interrupt at the protocol.Prompt forgets the line")
 	require.Contains(t, c.do("help"), "stacks")
 }
 
@@ -153,7 +154,7 @@ func TestDisconnectStopsTheCommand(t *testing.T) {
 		t.Run(fmt.Sprintf("half-closed before %v", halfFirst), func(t *testing.T) {
 			started, stopped := make(chan struct{}), make(chan struct{})
 			s, c := startSession(t, slow(started, stopped))
-			c.expect(prompt)
+			c.expect(protocol.Prompt)
 			c.send("slow\n")
 			testwait.Receive(t, started, "the command to begin")
 			if halfFirst {
@@ -175,17 +176,17 @@ func TestDisconnectStopsTheCommand(t *testing.T) {
 func TestDisconnectIsSeenBehindATypedAheadFlood(t *testing.T) {
 	started, stopped := make(chan struct{}), make(chan struct{})
 	_, c := startSession(t, slow(started, stopped))
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	c.send("slow\n")
 	testwait.Receive(t, started, "the command to begin")
-	c.send(strings.Repeat("x\n", 4*maxAheadLines)) // more than is read ahead
+	c.send(strings.Repeat("x\n", 4*clientio.MaxAheadLines)) // more than is read ahead
 	c.Close()
 	testwait.Receive(t, stopped, "the command to stop")
 }
 
 func TestACommandThatDoesNotStopIsLeftBehind(t *testing.T) {
 	started := make(chan struct{})
-	release, letGo := gate(t)
+	release, letGo := testwait.Gate(t)
 	wrote := make(chan error, 1)
 	deaf := &Command{Name: "deaf", Run: func(_ context.Context, s *Session, _ []string) error {
 		close(started)
@@ -195,14 +196,14 @@ func TestACommandThatDoesNotStopIsLeftBehind(t *testing.T) {
 		return nil
 	}}
 	_, c := startSession(t, deaf)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	c.send("deaf\n")
 	testwait.Receive(t, started, "the command to begin")
 	c.send("\x03")
-	require.Contains(t, c.expect(prompt), "deaf: interrupted, but it does not stop; it was left running")
+	require.Contains(t, c.expect(protocol.Prompt), "deaf: interrupted, but it does not stop; it was left running")
 	require.Contains(t, c.do("help"), "stacks")
 	letGo()
-	require.ErrorIs(t, testwait.Receive(t, wrote, "the late write"), errCut)
+	require.ErrorIs(t, testwait.Receive(t, wrote, "the late write"), clientio.ErrCut)
 	require.Contains(t, c.do("history"), "deaf")
 }
 
@@ -215,7 +216,7 @@ func TestACommandThatFailsKeepsTheSession(t *testing.T) {
 		&Command{Name: "exits", Run: run(func() error { runtime.Goexit(); return nil })},
 		&Command{Name: "fails", Run: run(func() error { return errors.New("no luck") })},
 	)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	out := c.do("panics")
 	require.Contains(t, out, "panics panicked: ouch")
 	require.Contains(t, out, "session_test.go", "the stack")
@@ -232,10 +233,8 @@ func TestAClientThatStopsReadingIsDropped(t *testing.T) {
 		}
 	}}
 	s, c := startSession(t, flood)
-	c.expect(prompt)
-	s.out.wire.mu.Lock()
-	s.out.wire.timeout = 50 * time.Millisecond
-	s.out.wire.mu.Unlock()
+	c.expect(protocol.Prompt)
+	s.out.SetTimeout(50 * time.Millisecond)
 	c.send("flood\n")
 	testwait.Receive(t, s.done, "the session to end") // without a single read
 	require.ErrorIs(t, context.Cause(s.ctx), os.ErrDeadlineExceeded)
@@ -245,7 +244,7 @@ func TestAClientThatLeavesInTheMiddleOfTheOutput(t *testing.T) {
 	m := install(t, Options{OneshotOn: syscall.SIGUSR2})
 	kill(t, syscall.SIGUSR2)
 	c := connect(t, m.Path())
-	whole := len(c.expect(prompt))
+	whole := len(c.expect(protocol.Prompt))
 	c.Close()
 	for n := 1; n <= whole/2; n += 97 {
 		kill(t, syscall.SIGUSR2)
@@ -259,7 +258,7 @@ func TestAClientThatLeavesInTheMiddleOfTheOutput(t *testing.T) {
 
 func TestHistoryIsBounded(t *testing.T) {
 	s, c := startSession(t)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	for i := range maxHistory + 10 {
 		s.note(fmt.Sprintf("line %d %s", i, strings.Repeat("y", 2*maxHistoryLine)))
 	}
@@ -270,19 +269,6 @@ func TestHistoryIsBounded(t *testing.T) {
 	require.Contains(t, out, "line 11 ")
 }
 
-func TestTypedAheadIsBounded(t *testing.T) {
-	in := newInput(func() bool { return true }, func() {}, func() {})
-	fed := 0
-	for in.wantsMore() && fed < 10*maxAheadBytes {
-		in.take(bytes.Repeat([]byte("a\n"), 1024))
-		fed += 2048
-	}
-	require.Less(t, fed, 10*maxAheadBytes)
-	in.take(bytes.Repeat([]byte("b"), 10*maxLine))
-	require.LessOrEqual(t, cap(in.partial), 20*maxLine)
-	require.Empty(t, in.partial)
-}
-
 // TestAnInterruptRightBehindALineIsNotLost: it may come between the line's
 // arrival and the begin of its command.
 func TestAnInterruptRightBehindALineIsNotLost(t *testing.T) {
@@ -291,13 +277,13 @@ func TestAnInterruptRightBehindALineIsNotLost(t *testing.T) {
 		return ctx.Err()
 	}}
 	_, c := startSession(t, stuck)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	for i := range 2000 {
 		c.send("stuck\n")
 		for range i % 50 * 100 { // the moment is the subject
 		}
 		c.send("\x03")
-		out := c.expect(prompt) // of the command, or in its stead
+		out := c.expect(protocol.Prompt) // of the command, or in its stead
 		require.Contains(t, []string{"", "interrupted\n"}, out)
 	}
 }
@@ -343,11 +329,11 @@ func TestACommandThatRunsAnotherCanBeInterrupted(t *testing.T) {
 		<-ctx.Done()
 		return context.Cause(ctx)
 	}})
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	c.send("macro\n")
 	testwait.Receive(t, waits, "the command to wait")
 	c.send("\x03")
-	require.Equal(t, "   1  macro\ninterrupted\n", c.expect(prompt))
+	require.Equal(t, "   1  macro\ninterrupted\n", c.expect(protocol.Prompt))
 }
 
 // A command that waits for a line does not get the one after its end.
@@ -359,11 +345,11 @@ func TestAnInterruptedCommandReadsNoMore(t *testing.T) {
 		answered <- err
 		return err
 	}})
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	c.send("ask\n")
 	testwait.Receive(t, asked, "the command to begin")
 	c.send("\x03")
-	c.expect("interrupted\n" + prompt)
+	c.expect("interrupted\n" + protocol.Prompt)
 	require.ErrorIs(t, testwait.Receive(t, answered, "ReadLine to return"), errInterrupted)
 	require.Contains(t, c.do("build"), "go1")
 }
@@ -372,14 +358,14 @@ func TestErrorsDoNoHarmToATerminal(t *testing.T) {
 	_, c := startSession(t,
 		&Command{Name: "fails", Run: func(context.Context, *Session, []string) error { return errors.New("a\x1b]0;x\a\tb\nc\u009b") }},
 		&Command{Name: "panics", Run: func(context.Context, *Session, []string) error { panic("\x1b[2J") }})
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	require.Equal(t, "a\\x1b]0;x\\x07\tb\nc\\xc2\\x9b\n", c.do("fails"))
 	require.Contains(t, c.do("panics"), `panicked: \x1b[2J`)
 }
 
 // Commands that do not stop are counted, for all sessions together.
 func TestSoManyCommandsAreLeftBehind(t *testing.T) {
-	release, letGo := gate(t)
+	release, letGo := testwait.Gate(t)
 	begun := make(chan struct{}, maxLeftBehind)
 	m := install(t, Options{Commands: []Command{{Name: "stuck", Run: func(context.Context, *Session, []string) error {
 		begun <- struct{}{}
@@ -402,7 +388,7 @@ func TestSoManyCommandsAreLeftBehind(t *testing.T) {
 			c.expect("left running\n")
 		}
 	}
-	clients[0].expect(prompt)
+	clients[0].expect(protocol.Prompt)
 	require.Contains(t, clients[0].do("build"), "16 commands that did not stop are running still")
 	require.Contains(t, clients[0].do("help"), "exit")
 	letGo()

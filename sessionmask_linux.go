@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"unsafe"
 
+	"github.com/gomanhole/oneshot/internal/sigset"
 	"golang.org/x/sys/unix"
 )
 
@@ -13,8 +14,8 @@ import (
 // meanwhile do not inherit the mask: a locked goroutine has them made by another
 // (newm in the runtime's proc.go). Processes would, so nothing that may start one
 // runs there.
-func blockSignals(set SignalSet) (restore func()) {
-	set &^= neverBlocked
+func blockSignals(set sigset.Set) (restore func()) {
+	set &^= sigset.NeverBlocked
 	var mask, before unix.Sigset_t
 	const word = 8 * int(unsafe.Sizeof(mask.Val[0]))
 	for n := range 64 {

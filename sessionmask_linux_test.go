@@ -16,11 +16,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gomanhole/oneshot/internal/procfs"
+	"github.com/gomanhole/oneshot/internal/protocol"
+	"github.com/gomanhole/oneshot/internal/sigset"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 // blockedOnThreads is the SigBlk of every thread.
-func blockedOnThreads(t *testing.T) (masks []SignalSet) {
+func blockedOnThreads(t *testing.T) (masks []sigset.Set) {
 	t.Helper()
 	dirs, err := filepath.Glob("/proc/self/task/*")
 	require.NoError(t, err)
@@ -28,14 +30,14 @@ func blockedOnThreads(t *testing.T) (masks []SignalSet) {
 		if status, err := procfs.ReadStatus(dir); err == nil { // it may have ended
 			mask, err := status.Mask("SigBlk")
 			require.NoError(t, err)
-			masks = append(masks, SignalSet(mask))
+			masks = append(masks, sigset.Set(mask))
 		}
 	}
 	return masks
 }
 
 // threadsWith counts the threads with that mask.
-func threadsWith(t *testing.T, mask SignalSet) (n int) {
+func threadsWith(t *testing.T, mask sigset.Set) (n int) {
 	t.Helper()
 	for _, m := range blockedOnThreads(t) {
 		if m == mask {
@@ -46,9 +48,9 @@ func threadsWith(t *testing.T, mask SignalSet) (n int) {
 }
 
 func TestASessionsThreadBlocksTheSigmask(t *testing.T) {
-	asked := signalSet(syscall.SIGUSR1, syscall.SIGWINCH, syscall.SIGTERM, syscall.SIGPROF)
-	got := signalSet(syscall.SIGUSR1, syscall.SIGWINCH)
-	m := install(t, Options{Sigmask: &asked})
+	asked := sigset.Of(syscall.SIGUSR1, syscall.SIGWINCH, syscall.SIGTERM, syscall.SIGPROF)
+	got := sigset.Of(syscall.SIGUSR1, syscall.SIGWINCH)
+	m := install(t, Options{Sigmask: (*SignalSet)(&asked)})
 	require.NotContains(t, blockedOnThreads(t), got)
 	c := m.enter(t)
 	require.Contains(t, blockedOnThreads(t), got)
@@ -60,9 +62,9 @@ func TestASessionsThreadBlocksTheSigmask(t *testing.T) {
 
 func TestAllThatMayBeBlockedIsBlockedUnlessTold(t *testing.T) {
 	m := install(t, Options{})
-	before := threadsWith(t, ^neverBlocked) // the runtime's signal thread, if nothing is notified
+	before := threadsWith(t, ^sigset.NeverBlocked) // the runtime's signal thread, if nothing is notified
 	m.enter(t)
-	require.Equal(t, before+1, threadsWith(t, ^neverBlocked))
+	require.Equal(t, before+1, threadsWith(t, ^sigset.NeverBlocked))
 }
 
 // writeChildsMask starts a child that looks at its own SigBlk.
@@ -80,7 +82,7 @@ func TestChildrenDoNotInheritTheMask(t *testing.T) {
 	_, c := startSession(t, &Command{Name: "child", Run: func(ctx context.Context, s *Session, _ []string) error {
 		return writeChildsMask(ctx, s.out)
 	}})
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	var mask bytes.Buffer
 	require.NoError(t, writeChildsMask(t.Context(), &mask))
 	own := mask.String()
@@ -93,9 +95,9 @@ func TestChildrenDoNotInheritTheMask(t *testing.T) {
 // TestThreadsDoNotInheritTheMask: those that the runtime starts meanwhile.
 func TestThreadsDoNotInheritTheMask(t *testing.T) {
 	m := install(t, Options{})
-	before := threadsWith(t, ^neverBlocked)
+	before := threadsWith(t, ^sigset.NeverBlocked)
 	m.enter(t)
-	stop, end := gate(t)
+	stop, end := testwait.Gate(t)
 	blocked := make(chan struct{}, 20)
 	for range 20 { // each keeps a thread for itself
 		go func() {
@@ -108,7 +110,7 @@ func TestThreadsDoNotInheritTheMask(t *testing.T) {
 	for range 20 {
 		testwait.Receive(t, blocked, "a goroutine to begin")
 	}
-	masked := threadsWith(t, ^neverBlocked)
+	masked := threadsWith(t, ^sigset.NeverBlocked)
 	end()
 	require.Equal(t, before+1, masked)
 }
@@ -135,7 +137,7 @@ func TestProfilesAndPreemptionInSessions(t *testing.T) {
 		spin(stop)
 		return nil
 	}})
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	var profile bytes.Buffer
 	require.NoError(t, pprof.StartCPUProfile(&profile))
 	defer pprof.StopCPUProfile()
@@ -143,7 +145,7 @@ func TestProfilesAndPreemptionInSessions(t *testing.T) {
 	testwait.Receive(t, begun, "the command to begin")
 	time.Sleep(200 * time.Millisecond) // the time is the subject: it ends, since the command is preempted
 	atomic.StoreUint32(stop, 1)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	pprof.StopCPUProfile()
 	unzipped, err := gzip.NewReader(&profile)
 	require.NoError(t, err)

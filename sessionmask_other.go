@@ -2,5 +2,7 @@
 
 package oneshot
 
+import "github.com/gomanhole/oneshot/internal/sigset"
+
 // blockSignals needs a system call that only Linux has without the C library.
-func blockSignals(SignalSet) (restore func()) { return func() {} }
+func blockSignals(sigset.Set) (restore func()) { return func() {} }

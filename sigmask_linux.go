@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gomanhole/oneshot/internal/procfs"
+	"github.com/gomanhole/oneshot/internal/sigset"
 )
 
 // sigThread is the one thread of the runtime that unblocks the signals which
@@ -23,8 +24,8 @@ type sigThread struct{ dir string } // /proc/self/task/TID
 // Probes are made with real-time signals, from the last downwards: programs
 // that use any begin at SIGRTMIN.
 const (
-	firstProbeSignal = syscall.Signal(sigRTMax)
-	lastProbeSignal  = syscall.Signal(sigRTMax - 7)
+	firstProbeSignal = syscall.Signal(sigset.SigRTMax)
+	lastProbeSignal  = syscall.Signal(sigset.SigRTMax - 7)
 )
 
 // findSigThread finds the thread and calibrates the probe on it: a first
@@ -84,20 +85,20 @@ func threadsBlocking(sig syscall.Signal, among map[string]bool) map[string]bool 
 	}
 	blocking := make(map[string]bool)
 	for dir := range among {
-		if mask, err := blockedBy(dir); err == nil && mask.has(sig) {
+		if mask, err := blockedBy(dir); err == nil && mask.Has(sig) {
 			blocking[dir] = true
 		}
 	}
 	return blocking
 }
 
-func blockedBy(dir string) (SignalSet, error) {
+func blockedBy(dir string) (sigset.Set, error) {
 	status, err := procfs.ReadStatus(dir)
 	if err != nil {
 		return 0, err
 	}
 	mask, err := status.Mask("SigBlk")
-	return SignalSet(mask), err
+	return sigset.Set(mask), err
 }
 
 // calibrated reports whether the probe tells one subscriber of sig from two.
@@ -206,7 +207,7 @@ func (p *probe) ask(sig syscall.Signal, times int) subscriber {
 // listens returns the signals that the program is notified of, as far as the
 // thread's mask shows them: the runtime never blocks the rest there (HUP, INT,
 // QUIT, TERM and those of faults and of itself), nor shows who listens to them.
-func (t sigThread) listens() (SignalSet, error) {
+func (t sigThread) listens() (sigset.Set, error) {
 	if t.dir == "" {
 		return 0, fmt.Errorf("the runtime's signal thread was not found")
 	}
@@ -217,20 +218,10 @@ func (t sigThread) listens() (SignalSet, error) {
 			return 0, err
 		}
 		// While the thread is in a signal handler it has everything blocked.
-		if !blocked.has(syscall.SIGHUP) {
-			return ^blocked &^ neverBlocked, nil
+		if !blocked.Has(syscall.SIGHUP) {
+			return ^blocked &^ sigset.NeverBlocked, nil
 		}
 		time.Sleep(handling)
 	}
 	return 0, fmt.Errorf("the runtime's signal thread handles one signal after another")
 }
-
-// neverBlocked are the signals that the runtime leaves unblocked on its signal
-// thread whoever listens (blockableSig in the runtime's signal_unix.go, flags
-// _SigUnblock, _SigKill and _SigThrow in its sigtab_linux_generic.go, SIGURG
-// for preemption), and the two that the kernel never blocks.
-var neverBlocked = signalSet(
-	syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM,
-	syscall.SIGILL, syscall.SIGTRAP, syscall.SIGABRT, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGSEGV,
-	syscall.SIGSTKFLT, syscall.SIGCHLD, syscall.SIGURG, syscall.SIGPROF, syscall.SIGSYS, 32, 33, 34,
-	syscall.SIGKILL, syscall.SIGSTOP)

@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/gomanhole/oneshot/internal/sigset"
 )
 
 // sigThread stands for the runtime's signal thread, which only Linux lets a
@@ -15,7 +17,7 @@ type sigThread struct{}
 
 func findSigThread() sigThread { return sigThread{} }
 
-func (sigThread) listens() (SignalSet, error) {
+func (sigThread) listens() (sigset.Set, error) {
 	return 0, errors.New("only Linux shows which signals a Go program listens to")
 }
 

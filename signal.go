@@ -1,12 +1,9 @@
 package oneshot
 
 import (
-	"fmt"
-	"os"
-	"runtime"
-	"strconv"
-	"strings"
 	"syscall"
+
+	"github.com/gomanhole/oneshot/internal/sigset"
 )
 
 // SignalSet is a set of signals; bit n-1 is signal n, as the kernel prints
@@ -14,166 +11,20 @@ import (
 // ignored and caught.
 type SignalSet uint64
 
-// The real-time signals, as the C library numbers them on Linux (signal(7)):
-// it keeps 32 and 33 for itself.
-const (
-	sigRTMin = 34
-	sigRTMax = 64
-)
+// String returns the names in the order of their numbers, separated by commas
+// (SIGHUP,SIGINT,...), or "none". ParseSignalSet parses it.
+func (set SignalSet) String() string { return sigset.Set(set).String() }
 
-// Other names of signals, as kill -l and signal(7) have them.
-var signalAliases = map[string]string{
-	"SIGIOT":  "SIGABRT",
-	"SIGCLD":  "SIGCHLD",
-	"SIGPOLL": "SIGIO",
-}
+// ParseSignal parses a signal: its name with or without SIG, in upper or lower
+// case (USR2, SIGUSR2, sigusr2), its number, or on Linux a real-time signal
+// counted from either end (SIGRTMIN+3, RTMAX-1).
+func ParseSignal(s string) (syscall.Signal, error) { return sigset.Parse(s) }
 
-// signalSet returns the set of the signals given; those outside 1 to 64 are
-// left out.
-func signalSet(sigs ...syscall.Signal) SignalSet {
-	var set SignalSet
-	for _, sig := range sigs {
-		if sig >= 1 && sig <= 64 {
-			set |= 1 << (sig - 1)
-		}
-	}
-	return set
-}
-
-func (set SignalSet) has(sig syscall.Signal) bool {
-	return sig >= 1 && sig <= 64 && set&(1<<(sig-1)) != 0
-}
-
-// String returns the names in the order of their numbers, with commas between
-// (SIGHUP,SIGINT,...), or "none". ParseSignalSet reads it back.
-func (set SignalSet) String() string {
-	if set == 0 {
-		return "none"
-	}
-	var names []string
-	for sig := syscall.Signal(1); sig <= 64; sig++ {
-		if set.has(sig) {
-			names = append(names, nameOf(sig))
-		}
-	}
-	return strings.Join(names, ",")
-}
-
-// ParseSignal reads a signal: its name with or without SIG, in either case
-// (USR2, SIGUSR2, sigusr2), its number, or on Linux a real-time signal counted
-// from either end (SIGRTMIN+3, RTMAX-1).
-func ParseSignal(s string) (syscall.Signal, error) {
-	text := strings.ToUpper(strings.TrimSpace(s))
-	if n, err := strconv.Atoi(text); err == nil {
-		if n < 1 || n > 64 {
-			return 0, fmt.Errorf("oneshot: no signal has the number %d; they go from 1 to 64", n)
-		}
-		return syscall.Signal(n), nil
-	}
-	if !strings.HasPrefix(text, "SIG") {
-		text = "SIG" + text
-	}
-	if alias, ok := signalAliases[text]; ok {
-		text = alias
-	}
-	for sig := syscall.Signal(1); sig <= 64; sig++ {
-		if nameOf(sig) == text {
-			return sig, nil
-		}
-	}
-	if sig, ok := parseRealTime(text); ok {
-		return sig, nil
-	}
-	return 0, fmt.Errorf("oneshot: unknown signal %.40q; give a name such as USR2 or a number from 1 to 64", s)
-}
-
-// ParseSignalSet reads a set of signals: a mask as the kernel prints it
-// (0x4b813efb; without the prefix where it has 16 digits or one of a to f), the
-// same mask in decimal (1266761467), or names and numbers with commas between
+// ParseSignalSet parses a set of signals: a mask as the kernel prints it
+// (0x4b813efb; without the prefix if it has 16 digits or one of a to f), the same
+// mask in decimal (1266761467), or names and numbers separated by commas
 // (USR1,TERM). A decimal number alone is always a mask, never one signal.
 func ParseSignalSet(s string) (SignalSet, error) {
-	text := strings.ToLower(strings.TrimSpace(s))
-	switch {
-	case text == "none":
-		return 0, nil
-	case strings.HasPrefix(text, "0x"):
-		return parseMask(s, text[2:], 16)
-	case isHex(text) && (len(text) == 16 || strings.ContainsAny(text, "abcdef")):
-		return parseMask(s, text, 16)
-	case isDecimal(text):
-		return parseMask(s, text, 10)
-	}
-	var set SignalSet
-	for name := range strings.SplitSeq(text, ",") {
-		sig, err := ParseSignal(name)
-		if err != nil {
-			return 0, err
-		}
-		set |= signalSet(sig)
-	}
-	return set, nil
-}
-
-func parseMask(whole, digits string, base int) (SignalSet, error) {
-	n, err := strconv.ParseUint(digits, base, 64)
-	if err != nil {
-		return 0, fmt.Errorf("oneshot: %.40q is no signal mask of 64 bits; give one such as 0x4b813efb", whole)
-	}
-	return SignalSet(n), nil
-}
-
-func isHex(s string) bool {
-	return s != "" && strings.Trim(s, "0123456789abcdef") == ""
-}
-
-func isDecimal(s string) bool {
-	return s != "" && strings.Trim(s, "0123456789") == ""
-}
-
-// parseRealTime reads SIGRTMIN+n and SIGRTMAX-n for every n, where nameOf
-// knows one name for each signal.
-func parseRealTime(text string) (syscall.Signal, bool) {
-	if runtime.GOOS != "linux" {
-		return 0, false
-	}
-	base, digits, sign := sigRTMin, "", 1
-	if rest, ok := strings.CutPrefix(text, "SIGRTMIN+"); ok {
-		digits = rest
-	} else if rest, ok := strings.CutPrefix(text, "SIGRTMAX-"); ok {
-		base, digits, sign = sigRTMax, rest, -1
-	}
-	n, err := strconv.ParseUint(digits, 10, 8)
-	sig := base + sign*int(n)
-	if err != nil || sig < sigRTMin || sig > sigRTMax {
-		return 0, false
-	}
-	return syscall.Signal(sig), true
-}
-
-// nameOf is the name of a signal as kill -l of bash prints it; SIG and the
-// number for one without a name.
-func nameOf(sig syscall.Signal) string {
-	if name := systemSignalName(sig); name != "" {
-		return name
-	}
-	switch n := int(sig); {
-	case runtime.GOOS != "linux" || n < sigRTMin || n > sigRTMax:
-		return "SIG" + strconv.Itoa(n)
-	case n == sigRTMin:
-		return "SIGRTMIN"
-	case n == sigRTMax:
-		return "SIGRTMAX"
-	case n <= sigRTMin+15:
-		return "SIGRTMIN+" + strconv.Itoa(n-sigRTMin)
-	default:
-		return "SIGRTMAX-" + strconv.Itoa(sigRTMax-n)
-	}
-}
-
-// signalName names what os/signal hands out, for log lines and errors.
-func signalName(sig os.Signal) string {
-	if s, ok := sig.(syscall.Signal); ok {
-		return nameOf(s)
-	}
-	return sig.String()
+	set, err := sigset.ParseSet(s)
+	return SignalSet(set), err
 }

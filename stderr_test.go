@@ -17,7 +17,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/testwait"
+	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
 func init() {
@@ -39,7 +41,7 @@ func init() {
 			case syscall.SIGWINCH: // a log that is rotated
 				f, err := os.OpenFile(os.Getenv("NEWLOG"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 				if err == nil {
-					err = dup2(int(f.Fd()), 2)
+					err = unixsock.Dup2(int(f.Fd()), 2)
 				}
 				fmt.Println("rotated", err)
 			case syscall.SIGALRM:
@@ -80,7 +82,7 @@ func TestStandardErrorComesToTheSession(t *testing.T) {
 	p, stderr := startWithStderr(t, "stderr")
 	p.signal(t, syscall.SIGUSR2)
 	c := connect(t, p.path)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	require.Equal(t, "standard error goes where the program sends it; stderr on has it come here\n", c.do("stderr"))
 	require.Contains(t, c.do("stderr off"), "this session does not have it")
 	require.Contains(t, c.do("stderr on"), "until stderr off")
@@ -92,7 +94,7 @@ func TestStandardErrorComesToTheSession(t *testing.T) {
 
 	p.signal(t, syscall.SIGUSR2)
 	other := connect(t, p.path)
-	other.expect(prompt)
+	other.expect(protocol.Prompt)
 	require.Contains(t, other.do("stderr on"), "the session of pid")
 	require.Contains(t, other.do("stderr"), "the session of pid")
 
@@ -117,7 +119,7 @@ func TestRedirectStderrDoesSoFromTheStart(t *testing.T) {
 	p, _ := startWithStderr(t, "stderr", "REDIRECT=1")
 	p.signal(t, syscall.SIGUSR2)
 	c := connect(t, p.path)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	p.signal(t, syscall.SIGUSR1)
 	c.expect("something is wrong\n")
 }
@@ -126,7 +128,7 @@ func TestACrashIsPrintedWhereItAlwaysWas(t *testing.T) {
 	p, stderr := startWithStderr(t, "stderr", "REDIRECT=1")
 	p.signal(t, syscall.SIGUSR2)
 	c := connect(t, p.path)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	p.signal(t, syscall.SIGHUP)
 	c.rest()
 	require.Equal(t, 2, p.wait(t).ExitStatus())
@@ -140,7 +142,7 @@ func TestAChildKeepsTheStandardErrorItWasGiven(t *testing.T) {
 	p, stderr := startWithStderr(t, "stderr", "REDIRECT=1")
 	p.signal(t, syscall.SIGUSR2)
 	c := connect(t, p.path)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	p.signal(t, syscall.SIGALRM)
 	require.Equal(t, "started <nil>\n", p.line(t))
 	c.Close()
@@ -154,7 +156,7 @@ func TestAFloodOfStandardErrorWaitsForNobody(t *testing.T) {
 	p.started(t) // standard error is /dev/null
 	p.signal(t, syscall.SIGUSR2)
 	c := connect(t, p.path)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	c.send("stderr on\n")
 	c.expect("session\n")
 	c.expect(strings.Repeat("x", 1000) + "\n")
@@ -174,7 +176,7 @@ func TestARotatedLogStays(t *testing.T) {
 	p, _ := startWithStderr(t, "stderr", "REDIRECT=1", "NEWLOG="+file)
 	p.signal(t, syscall.SIGUSR2)
 	c := connect(t, p.path)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	p.signal(t, syscall.SIGWINCH)
 	require.Equal(t, "rotated <nil>\n", p.line(t))
 	c.send("exit\n")
@@ -200,9 +202,9 @@ func TestAStuckLogIsNotWaitedFor(t *testing.T) {
 	require.NoError(t, write.Close())
 	p.signal(t, syscall.SIGUSR2)
 	c := connect(t, p.path)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	c.send("stderr on\n")
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	for range 100 {
 		p.signal(t, syscall.SIGUSR1)
 		c.expect("something is wrong\n")
@@ -221,19 +223,19 @@ func put(t *testing.T, fd int) {
 	require.NoError(t, err)
 	syscall.CloseOnExec(saved)
 	t.Cleanup(func() {
-		require.NoError(t, dup2(saved, 2))
+		require.NoError(t, unixsock.Dup2(saved, 2))
 		require.NoError(t, syscall.Close(saved))
 	})
 	if fd < 0 {
 		require.NoError(t, syscall.Close(2))
 		return
 	}
-	require.NoError(t, dup2(fd, 2))
+	require.NoError(t, unixsock.Dup2(fd, 2))
 }
 
 func TestAStandardErrorThatCannotCome(t *testing.T) {
 	_, c := startSession(t)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	t.Run("it does not block", func(t *testing.T) {
 		r, w, err := os.Pipe()
 		require.NoError(t, err)
@@ -262,7 +264,7 @@ func TestTheStandardErrorIsGivenBack(t *testing.T) {
 	log := os.NewFile(uintptr(pipe[0]), "log")
 	defer log.Close()
 	testwait.Deadline(t, log)
-	ours, err := inodeOf(2)
+	ours, err := unixsock.IDOf(2)
 	require.NoError(t, err)
 	says := func(text string) {
 		t.Helper()
@@ -274,21 +276,21 @@ func TestTheStandardErrorIsGivenBack(t *testing.T) {
 		require.Equal(t, text+"\n", string(got))
 	}
 	_, c := startSession(t)
-	c.expect(prompt)
+	c.expect(protocol.Prompt)
 	for _, ends := range []string{"stderr off\n", "exit\n"} {
 		c.send("stderr on\n")
-		c.expect(prompt)
-		now, err := inodeOf(2)
+		c.expect(protocol.Prompt)
+		now, err := unixsock.IDOf(2)
 		require.NoError(t, err)
 		require.NotEqual(t, ours, now)
 		says("both have this")
 		c.expect("both have this\n")
 		c.send(ends)
 		if ends != "exit\n" {
-			c.expect(prompt)
+			c.expect(protocol.Prompt)
 		}
 		eventually(t, func() bool {
-			now, err := inodeOf(2)
+			now, err := unixsock.IDOf(2)
 			return err == nil && now == ours
 		}, "it is not given back")
 		says("the log alone has this")

@@ -11,6 +11,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/clientio"
+	"github.com/gomanhole/oneshot/internal/ours"
+
+	"github.com/gomanhole/oneshot/internal/unixsock"
 	"golang.org/x/sys/unix"
 )
 
@@ -21,9 +25,9 @@ import (
 // reader outlives the client.
 type redirect struct {
 	owner *core
-	to    *output
+	to    *clientio.Output
 	saved *os.File      // what descriptor 2 was
-	pipe  inode         // what it is now
+	pipe  unixsock.ID   // what it is now
 	log   chan []byte   // for saved, which may be stuck
 	ended chan struct{} // closed when nobody can write into the pipe any more
 
@@ -78,7 +82,7 @@ func (s *Session) redirectStderr() error {
 	}
 	r := &redirect{
 		owner: s.core,
-		to:    &output{wire: s.out.wire},
+		to:    s.out.View(),
 		saved: os.NewFile(uintptr(saved), "standard error"),
 		log:   make(chan []byte, maxLogged),
 		ended: make(chan struct{}),
@@ -92,9 +96,9 @@ func (s *Session) redirectStderr() error {
 	raw, err := write.SyscallConn()
 	if err == nil {
 		growErr := raw.Control(func(fd uintptr) {
-			growPipe(int(fd), stderrPipe) // best effort
-			if r.pipe, err = inodeOf(int(fd)); err == nil {
-				err = os.NewSyscallError("dup2", dup2(int(fd), 2)) // last: there is no way back
+			unixsock.GrowPipe(int(fd), stderrPipe) // best effort
+			if r.pipe, err = unixsock.IDOf(int(fd)); err == nil {
+				err = os.NewSyscallError("dup2", unixsock.Dup2(int(fd), 2)) // last: there is no way back
 			}
 		})
 		err = cmp.Or(err, growErr)
@@ -106,8 +110,8 @@ func (s *Session) redirectStderr() error {
 	}
 	_ = debug.SetCrashOutput(r.saved, debug.CrashOptions{}) // best effort
 	stderrNow.r = r
-	go func() { r.forward(read) }()
-	go func() { r.writeLog() }()
+	ours.Go(func() { r.forward(read) })
+	ours.Go(r.writeLog)
 	return nil
 }
 
@@ -185,9 +189,9 @@ func (s *Session) restoreLocked() bool {
 	}
 	stderrNow.r = nil
 	// The program may have put something else there meanwhile, a new log.
-	if now, err := inodeOf(2); err == nil && now == r.pipe {
+	if now, err := unixsock.IDOf(2); err == nil && now == r.pipe {
 		if raw, err := r.saved.SyscallConn(); err == nil {
-			_ = raw.Control(func(fd uintptr) { _ = dup2(int(fd), 2) }) // both are open
+			_ = raw.Control(func(fd uintptr) { _ = unixsock.Dup2(int(fd), 2) }) // both are open
 		}
 	}
 	_ = debug.SetCrashOutput(nil, debug.CrashOptions{})

@@ -1,11 +1,18 @@
 package oneshot
 
 import (
+	"errors"
 	"os"
 	"os/signal"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/gomanhole/oneshot/internal/ours"
+
+	"github.com/gomanhole/oneshot/internal/sigset"
+	"github.com/gomanhole/oneshot/internal/trap"
+	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
 // TerminatePolicy says what follows when SIGTERM, SIGINT or SIGHUP comes while
@@ -58,7 +65,7 @@ const (
 // signal; else it is notified of the signal and passes it on.
 type guard struct {
 	m     *Manhole
-	trap  *trap // nil: posts are used
+	trap  *trap.Trap // nil: posts are used
 	posts []post
 
 	closed chan struct{} // ends the watcher of the posts
@@ -98,7 +105,7 @@ func (m *Manhole) setTrap() {
 				sigs = append(sigs, sig)
 			}
 		}
-		m.trap = newTrap(sigs)
+		m.trap = trap.New(sigs)
 	}
 }
 
@@ -125,7 +132,9 @@ func (g *guard) post(sigs []syscall.Signal, onSignal func(syscall.Signal)) {
 		g.posts = append(g.posts, post{sig, c, p.subscribe(c, sig, maxProbes)})
 	}
 	g.closed = make(chan struct{})
-	g.wg.Go(func() {
+	g.wg.Add(1)
+	ours.Go(func() {
+		defer g.wg.Done()
 		var sig os.Signal
 		select {
 		case sig = <-cases[0]:
@@ -140,36 +149,35 @@ func (g *guard) post(sigs []syscall.Signal, onSignal func(syscall.Signal)) {
 }
 
 // arm is called before the socket is made at tmp, to be moved to path.
-func (g *guard) arm(pid int, path, tmp string) {
-	if g.trap != nil {
-		g.trap.arm(pid, path, tmp)
+func (g *guard) arm(pid int, path, tmp string) error {
+	if g.trap != nil && !g.trap.Arm(pid, path, tmp) {
+		return errors.New("the handler of an earlier signal has not returned; the file system of the path hangs")
 	}
+	return nil
 }
 
 // hold is called before the socket is made, and unhold when it has its path or
 // that has failed: a handler that runs meanwhile waits, and removes what there is
 // then. hold reports false if a signal has come already.
-func (g *guard) hold() bool { return g.trap == nil || g.trap.hold() }
+func (g *guard) hold() bool { return g.trap == nil || g.trap.Hold() }
 
 func (g *guard) unhold() {
 	if g.trap != nil {
-		g.trap.unhold()
+		g.trap.Unhold()
 	}
 }
 
 // own is called once the socket has been made, before it is moved.
-func (g *guard) own(id inode, ln *listener) {
+func (g *guard) own(id unixsock.ID, ln *unixsock.Listener) {
 	if g.trap != nil {
-		g.trap.own(id, ln)
+		g.trap.Own(id, ln.FD)
 	}
 }
 
-// disarm is called once the socket is gone, before its descriptor is closed.
-func (g *guard) disarm() {
-	if g.trap != nil {
-		g.trap.disarm()
-	}
-}
+// disarm is called once the socket is gone, before its descriptor is closed. If
+// it returns false the descriptor must stay open, since a signal handler that
+// hangs may still use it.
+func (g *guard) disarm() bool { return g.trap == nil || g.trap.Disarm() }
 
 // fired is the signal that has sprung the trap and removed the socket, 0 if
 // none has.
@@ -177,7 +185,7 @@ func (g *guard) fired() syscall.Signal {
 	if g.trap == nil {
 		return 0
 	}
-	return g.trap.fired()
+	return g.trap.Fired()
 }
 
 func (g *guard) note(sig os.Signal) {
@@ -224,17 +232,17 @@ func (g *guard) pass(p post) {
 		}
 		raise = now == subscriberNone
 		if now == subscriberUnknown {
-			m.log.warn("cannot tell whether the program handles the signal; if it does not, send the signal again",
-				"signal", nameOf(p.sig))
+			m.log.Warn("cannot tell whether the program handles the signal; if it does not, send the signal again",
+				"signal", sigset.Name(p.sig))
 		}
 	}
 	if !raise || !m.home.Load().proc.isThis() {
 		return
 	}
-	m.log.flush(flushTime)
+	m.log.Flush(flushTime)
 	// Unhandled, the runtime lets the process die of it (dieFromSignal).
-	if err := raiseSignal(p.sig); err != nil {
-		m.log.error("could not raise the signal again", "signal", nameOf(p.sig), "err", err)
+	if err := sigset.Raise(p.sig); err != nil {
+		m.log.Error("could not raise the signal again", "signal", sigset.Name(p.sig), "err", err)
 	}
 }
 
@@ -274,9 +282,9 @@ func (m *Manhole) subscribers(sig syscall.Signal) (answer subscriber, swallowed 
 	if !p.swallowed {
 		switch none {
 		case 0:
-			m.handles |= signalSet(sig)
+			m.handles |= sigset.Of(sig)
 		case asks:
-			m.handles &^= signalSet(sig)
+			m.handles &^= sigset.Of(sig)
 		}
 	} else if m.heard(sig, answers[:came], answers[came]) {
 		answer = subscriberOther
@@ -293,7 +301,7 @@ func (m *Manhole) heard(sig syscall.Signal, before []subscriber, meanwhile subsc
 	if len(before) > 0 {
 		return 2*countNone(before) < len(before)
 	}
-	return meanwhile == subscriberOther || m.handles.has(sig)
+	return meanwhile == subscriberOther || m.handles.Has(sig)
 }
 
 func countNone(answers []subscriber) (none int) {

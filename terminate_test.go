@@ -18,6 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/gomanhole/oneshot/internal/protocol"
+	"github.com/gomanhole/oneshot/internal/sigset"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
@@ -106,7 +108,7 @@ func TestTerminatedAfterAWindow(t *testing.T) {
 		p := startProgram(t, "bare"+around)
 		p.signal(t, syscall.SIGUSR2)
 		c := connect(t, p.path)
-		c.expect(prompt)
+		c.expect(protocol.Prompt)
 		c.do("help")
 		p.signal(t, syscall.SIGTERM)
 		requireEnded(t, p, "bare", syscall.SIGTERM)
@@ -139,7 +141,7 @@ func TestAnIgnoredSignalStaysIgnored(t *testing.T) {
 			p.open(t)
 			p.signal(t, syscall.SIGHUP)
 			c := connect(t, p.path)
-			c.expect(prompt)
+			c.expect(protocol.Prompt)
 			require.Contains(t, c.do("signals"), "SIGHUP      ignored")
 			c.send("exit\n")
 			c.rest()
@@ -174,7 +176,7 @@ func TestAskingDoesNotKeepASignalFromTheProgram(t *testing.T) {
 		p := startProgram(t, "bare")
 		p.signal(t, syscall.SIGUSR2)
 		c := connect(t, p.path)
-		c.expect(prompt)
+		c.expect(protocol.Prompt)
 		go func() {
 			for {
 				if _, err := c.Write([]byte("signals\n")); err != nil {
@@ -213,7 +215,7 @@ func TestWhoHasHadTheSignalIsNotTakenForNobody(t *testing.T) {
 		})
 		program.Go(func() {
 			time.Sleep(time.Duration(round%20) * 100 * time.Microsecond) // while it is asked
-			_ = raiseSignal(syscall.SIGTERM)
+			_ = sigset.Raise(syscall.SIGTERM)
 		})
 		answer, swallowed := m.subscribers(syscall.SIGTERM)
 		program.Wait() // each has its time
@@ -235,7 +237,7 @@ func TestTheMaskTellsWhatAProgramListensTo(t *testing.T) {
 		got, err := thread.listens()
 		stop()
 		require.NoError(t, err)
-		require.Equal(t, fmt.Sprint(signalSet(sigs...)), fmt.Sprint(got))
+		require.Equal(t, fmt.Sprint(sigset.Of(sigs...)), fmt.Sprint(got))
 	}
 	_, err := sigThread{}.listens()
 	require.Error(t, err)
@@ -263,7 +265,7 @@ func TestTheMaskTellsTheSameWhileSignalsCome(t *testing.T) {
 	for range 5000 {
 		got, err := thread.listens()
 		require.NoError(t, err)
-		require.Equal(t, signalSet(syscall.SIGUSR1), got, "%v", got)
+		require.Equal(t, sigset.Of(syscall.SIGUSR1), got, "%v", got)
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/gomanhole/oneshot/internal/findings"
+	"github.com/gomanhole/oneshot/internal/plaintext"
+	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/stack"
 )
 
@@ -45,7 +47,7 @@ func (t *text) findings(found []findings.Finding) {
 	if len(found) == 0 {
 		return
 	}
-	t.printf("\nWhat stands out:\n")
+	t.printf("\n%s\n", protocol.FindingsHeading)
 	for i, f := range found {
 		t.printf("%d. %s\n", i+1, f.Title)
 		for _, line := range f.Lines {
@@ -70,7 +72,7 @@ func (t *text) groups(s *stack.Snapshot, n int, allIDs bool) {
 		selected = fmt.Sprintf(" (of %d)", s.Total)
 	}
 	t.printf("\n%s%s in %s by identical stacks, %d of the manhole left out:\n",
-		plural(count(s.Groups), "goroutine"), selected, plural(len(s.Groups), "group"), s.Own)
+		plaintext.Plural(count(s.Groups), "goroutine"), selected, plaintext.Plural(len(s.Groups), "group"), s.Excluded)
 	t.unread(s)
 	shown := s.Groups[:min(n, len(s.Groups))]
 	for i := range shown {
@@ -81,7 +83,7 @@ func (t *text) groups(s *stack.Snapshot, n int, allIDs bool) {
 		t.group(&shown[i], fmt.Sprintf("%d (%d%%)", shown[i].Count, 100*shown[i].Count/max(s.Total, 1)), allIDs)
 	}
 	if hidden := s.Groups[len(shown):]; len(hidden) > 0 {
-		t.printf("\n%s more with %s: stacks -n 0\n", plural(len(hidden), "group"), plural(count(hidden), "goroutine"))
+		t.printf("\n%s more with %s: stacks -n 0\n", plaintext.Plural(len(hidden), "group"), plaintext.Plural(count(hidden), "goroutine"))
 	}
 	if s.Cut {
 		t.printf("\n(cut off: there was more than had been estimated)\n")
@@ -94,12 +96,12 @@ func (t *text) groups(s *stack.Snapshot, n int, allIDs bool) {
 func (t *text) unread(s *stack.Snapshot) {
 	switch {
 	case s.Unread == 0:
-	case s.Traced:
-		t.printf("%s could not be read: %q; stacks -go shows the runtime's own text\n", plural(s.Unread, "goroutine"), s.Unknown)
+	case s.HasMembers:
+		t.printf("%s could not be read: %q; stacks -go shows the runtime's own text\n", plaintext.Plural(s.Unread, "goroutine"), s.Unknown)
 	case s.Unknown != "":
-		t.printf("%s could not be read one by one: %q; so all are shown without ids\n", plural(s.Unread, "goroutine"), s.Unknown)
+		t.printf("%s could not be read one by one: %q; so all are shown without ids\n", plaintext.Plural(s.Unread, "goroutine"), s.Unknown)
 	default:
-		t.printf("%s could not be read: the profile counts more than it shows\n", plural(s.Unread, "goroutine"))
+		t.printf("%s could not be read: the profile counts more than it shows\n", plaintext.Plural(s.Unread, "goroutine"))
 	}
 }
 
@@ -185,9 +187,9 @@ func waitsText(g *stack.Group) string {
 	case most == 0:
 		return ""
 	case least == most:
-		return ", " + plural(most, "minute")
+		return ", " + plaintext.Plural(most, "minute")
 	default:
-		return fmt.Sprintf(", %d to %s", least, plural(most, "minute"))
+		return fmt.Sprintf(", %d to %s", least, plaintext.Plural(most, "minute"))
 	}
 }
 
@@ -243,7 +245,7 @@ func (t *text) changes(before, after *stack.Snapshot, n int) {
 		return
 	}
 	t.printf("\n%s in %s; since the dump before, %s changed:\n",
-		plural(after.Total, "goroutine"), plural(len(after.Groups), "group"), plural(len(all), "group"))
+		plaintext.Plural(after.Total, "goroutine"), plaintext.Plural(len(after.Groups), "group"), plaintext.Plural(len(all), "group"))
 	t.unread(after)
 	for _, c := range all[:min(n, len(all))] {
 		if t.ended() {
@@ -253,14 +255,7 @@ func (t *text) changes(before, after *stack.Snapshot, n int) {
 		t.group(c.group, fmt.Sprintf("%+d (%d, was %d)", c.now-c.was, c.now, c.was), false)
 	}
 	if n < len(all) {
-		t.printf("\n%s more: stacks -diff -n 0\n", plural(len(all)-n, "group"))
+		t.printf("\n%s more: stacks -diff -n 0\n", plaintext.Plural(len(all)-n, "group"))
 	}
 	t.printf("\n")
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -15,7 +15,11 @@ import (
 	"syscall"
 	"unsafe"
 
+	"github.com/gomanhole/oneshot/internal/plaintext"
+	"github.com/gomanhole/oneshot/internal/unixsock"
 	"golang.org/x/sys/unix"
+
+	"github.com/gomanhole/oneshot/internal/ours"
 )
 
 // trigger watches the trigger file. The kernel turns a write to it into a signal
@@ -31,12 +35,12 @@ type trigger struct {
 	reading sync.Mutex // guards what follows, and fd while it is read from
 	closed  bool       // fd may be another file by now, and nobody looks any more
 
-	mu    sync.Mutex // guards what follows
-	file  int        // the watch of the file; -1: there is none to watch
-	dir   int        // the watch of its folder, while there is no file
-	known inode      // the file that is watched
-	done  int64      // when what was last obeyed was written
-	early int64      // when what was read as the watch began was written; its writer may be about to close it
+	mu    sync.Mutex  // guards what follows
+	file  int         // the watch of the file; -1: there is none to watch
+	dir   int         // the watch of its folder, while there is no file
+	known unixsock.ID // the file that is watched
+	done  int64       // when what was last obeyed was written
+	early int64       // when what was read as the watch began was written; its writer may be about to close it
 }
 
 // triggerSignal is what the kernel sends.
@@ -135,7 +139,7 @@ func (t *trigger) watchFile() error {
 	file, err := unix.InotifyAddWatch(t.fd, t.path, fileEvents|unix.IN_DONT_FOLLOW)
 	if err == nil {
 		t.file = file
-		t.known, _, _ = inodeAt(t.path)
+		t.known, _, _ = unixsock.IDAt(t.path)
 		if t.dir >= 0 {
 			_, _ = unix.InotifyRmWatch(t.fd, uint32(t.dir))
 			t.dir = -1
@@ -162,7 +166,7 @@ func (t *trigger) watchFile() error {
 // drain takes what the kernel has to say, without waiting, and has somebody look
 // if it concerns the file. It reports whether there was anything: if not, the
 // signal is somebody else's.
-func (t *trigger) drain() (ours bool) {
+func (t *trigger) drain() (mine bool) {
 	t.reading.Lock()
 	defer t.reading.Unlock()
 	if t.closed {
@@ -176,7 +180,7 @@ func (t *trigger) drain() (ours bool) {
 		if err != nil || n < unix.SizeofInotifyEvent {
 			break
 		}
-		ours = true
+		mine = true
 		for at := 0; at+unix.SizeofInotifyEvent <= n; {
 			e := (*unix.InotifyEvent)(unsafe.Pointer(&buf[at]))
 			at += unix.SizeofInotifyEvent + int(e.Len)
@@ -194,9 +198,9 @@ func (t *trigger) drain() (ours bool) {
 	if written || moved {
 		t.looking.Add(1)
 		// A file system may hang, which must not hold up who waits for signals.
-		go func() { t.look(written, moved, dead) }()
+		ours.Go(func() { t.look(written, moved, dead) })
 	}
-	return ours
+	return mine
 }
 
 // look reads the file, and opens the manhole if it names this process.
@@ -210,12 +214,12 @@ func (t *trigger) look(written, moved bool, dead []int) {
 	}
 	if moved {
 		// Another file may stand there now, as after an editor's rename.
-		if now, _, err := inodeAt(t.path); err != nil || now != t.known || t.file < 0 {
+		if now, _, err := unixsock.IDAt(t.path); err != nil || now != t.known || t.file < 0 {
 			if t.file >= 0 {
 				_, _ = unix.InotifyRmWatch(t.fd, uint32(t.file)) // it may be gone with its file
 			}
 			if err := t.watchFile(); err != nil {
-				t.m.log.warn("the trigger file is not watched any more", "path", t.path, "err", err)
+				t.m.log.Warn("the trigger file is not watched any more", "path", t.path, "err", err)
 				return
 			}
 			fresh = t.file >= 0
@@ -241,13 +245,13 @@ func (t *trigger) fire(except int64) (when int64) {
 		return 0
 	}
 	if err != nil {
-		t.m.log.warn("the trigger file is ignored", "err", err)
+		t.m.log.Warn("the trigger file is ignored", "err", err)
 		return 0
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, 64))
 	if err != nil {
-		t.m.log.warn("the trigger file is ignored", "err", err)
+		t.m.log.Warn("the trigger file is ignored", "err", err)
 		return 0
 	}
 	if info, err := f.Stat(); err == nil {
@@ -262,18 +266,18 @@ func (t *trigger) fire(except int64) (when int64) {
 	}
 	pid, err := strconv.ParseUint(word, 10, 31)
 	if err != nil {
-		t.m.log.warn("the trigger file is ignored: it does not hold one pid", "path", t.path, "content", printable(clip(word, 40)))
+		t.m.log.Warn("the trigger file is ignored: it does not hold one pid", "path", t.path, "content", plaintext.Line(plaintext.Clip(word, 40)))
 		return 0
 	}
 	if proc := t.m.home.Load().proc; int(pid) != proc.pid || !proc.isThis() {
-		t.m.log.info("the trigger file names another process", "path", t.path, "pid", pid)
+		t.m.log.Info("the trigger file names another process", "path", t.path, "pid", pid)
 		return when
 	}
 	if when != 0 && when == t.done {
 		return when // the kernel tells of each write, but this look may have seen the next one
 	}
 	t.done = when
-	t.m.log.info("the trigger file names this process", "path", t.path)
+	t.m.log.Info("the trigger file names this process", "path", t.path)
 	t.m.open()
 	return when
 }

@@ -107,7 +107,7 @@ func TestWhatIsNoPidOfOursIsIgnored(t *testing.T) {
 		before := strings.Count(m.log.String(), c.logged)
 		write(t, file, c.content)
 		eventually(t, func() bool {
-			m.Manhole.log.flush(testwait.Patience)
+			m.Manhole.log.Flush(testwait.Patience)
 			return strings.Count(m.log.String(), c.logged) > before
 		}, "%q is not logged for %q", c.logged, c.content)
 		requireGone(t, m.Path())
@@ -115,7 +115,7 @@ func TestWhatIsNoPidOfOursIsIgnored(t *testing.T) {
 	require.NoError(t, os.Chmod(file, 0o666))
 	write(t, file, fmt.Sprint(pid))
 	eventually(t, func() bool {
-		m.Manhole.log.flush(testwait.Patience)
+		m.Manhole.log.Flush(testwait.Patience)
 		return strings.Contains(m.log.String(), "may be written by others")
 	}, "the mode is not looked at again")
 	requireGone(t, m.Path())
@@ -238,7 +238,7 @@ func TestAWriteThatIsSeenTwiceOpensOnce(t *testing.T) {
 	}()
 	m.visited(t)
 	testwait.Group(t, &m.trigger.looking, "those that look at the file")
-	m.Manhole.log.flush(testwait.Patience)
+	m.Manhole.log.Flush(testwait.Patience)
 	require.Equal(t, 1, strings.Count(m.log.String(), "names this process"))
 }
 

@@ -10,6 +10,12 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/clientio"
+	"github.com/gomanhole/oneshot/internal/ours"
+	"github.com/gomanhole/oneshot/internal/protocol"
+
+	"github.com/gomanhole/oneshot/internal/sigset"
+	"github.com/gomanhole/oneshot/internal/unixsock"
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
@@ -23,7 +29,7 @@ var (
 // closedBy is the reason of a window that a signal closed.
 type closedBy struct{ sig os.Signal }
 
-func (c closedBy) Error() string { return "closed by " + signalName(c.sig) }
+func (c closedBy) Error() string { return "closed by " + sigset.NameOf(c.sig) }
 
 // window is one time during which the socket exists. Its goroutine (run) is
 // the only one that publishes and accepts; any other may extend or shut it.
@@ -42,9 +48,9 @@ type window struct {
 	mu       sync.Mutex    // guards what follows
 	stays    time.Duration // how long it waits for a client
 	deadline time.Time
-	ln       *listener // nil: not published yet
-	own      inode     // the socket's file
-	reason   error     // why it was shut; nil: it is not
+	ln       *unixsock.Listener // nil: not published yet
+	own      unixsock.ID        // the socket's file
+	reason   error              // why it was shut; nil: it is not
 }
 
 // newWindow makes the next window. The caller holds m.mu.
@@ -68,9 +74,9 @@ func (w *window) extend(stays time.Duration) bool {
 	w.stays = stays
 	w.deadline = time.Now().Add(w.stays)
 	if w.ln != nil {
-		w.ln.setDeadline(w.deadline)
+		w.ln.SetDeadline(w.deadline)
 	}
-	w.m.log.start()
+	w.m.log.Start()
 	return true
 }
 
@@ -90,15 +96,19 @@ func (w *window) shutLocked(reason error) bool {
 	close(w.over)
 	if w.ln != nil {
 		w.unlink()
-		w.guard.disarm()           // it knows the descriptor
+		idle := w.guard.disarm()   // it knows the descriptor
 		if !w.home.proc.isThis() { // the clients are the parent's
-			w.ln.abandon()
+			w.ln.Abandon()
 			return true
 		}
-		w.ln.turnAway(func(client int) {
-			w.m.dismiss(client, "oneshot: too late, the window is closed: "+reason.Error()+"\n")
+		w.ln.TurnAway(func(client int) {
+			w.m.dismiss(client, protocol.TooLate+reason.Error()+"\n")
 		})
-		w.ln.close()
+		if idle {
+			w.ln.Close()
+		} else {
+			w.m.log.Warn("a signal handler has not returned, since the file system of the path hangs; a descriptor stays open", "path", w.home.path)
+		}
 	}
 	return true
 }
@@ -120,9 +130,9 @@ func (w *window) run() {
 	case err == nil:
 		w.admit()
 	case errors.As(err, new(closedBy)), errors.Is(err, ErrNotInstalled):
-		w.m.log.info("window closed", "path", w.home.path, "reason", err)
+		w.m.log.Info("window closed", "path", w.home.path, "reason", err)
 	default:
-		w.m.log.error("no window", "path", w.home.path, "err", err)
+		w.m.log.Error("no window", "path", w.home.path, "err", err)
 	}
 	w.guard.leave()
 }
@@ -159,7 +169,7 @@ func (w *window) admit() {
 			w.shut(closedBy{sig})
 		}
 		if why := w.why(); why != nil && err != nil {
-			m.log.info("window closed", "path", m.Path(), "reason", why)
+			m.log.Info("window closed", "path", m.Path(), "reason", why)
 			return
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -173,7 +183,7 @@ func (w *window) admit() {
 				if step := nextStep(err, w.home); step != "" {
 					err = fmt.Errorf("%w; %s", err, step)
 				}
-				m.log.error("cannot accept a client, trying on", "path", m.Path(), "err", err)
+				m.log.Error("cannot accept a client, trying on", "path", m.Path(), "err", err)
 			}
 			w.pause(100 * time.Millisecond)
 			w.timeout()
@@ -209,24 +219,24 @@ func (w *window) accept() (int, error) {
 		w.mu.Unlock()
 		return -1, w.reason
 	}
-	if !w.ln.waiting() {
-		client, err := w.ln.acceptNow()
+	if !w.ln.Waiting() {
+		client, err := w.ln.AcceptNow()
 		if err == nil {
 			w.mu.Unlock()
 			return client, nil
 		}
 		w.logOpen()
-		w.ln.startWaiting(time.Now().Add(min(promptly, w.stays)))
+		w.ln.StartWaiting(time.Now().Add(min(promptly, w.stays)))
 	}
 	w.mu.Unlock()
 	w.stepAside()
-	return w.ln.accept()
+	return w.ln.Accept()
 }
 
 // logOpen logs the opening, once. The record has the time of that.
 func (w *window) logOpen() {
 	if !w.opened.IsZero() {
-		w.m.log.later(w.opened, slog.LevelInfo, "window open", "path", w.home.path, "timeout", w.stays)
+		w.m.log.Later(w.opened, slog.LevelInfo, "window open", "path", w.home.path, "timeout", w.stays)
 		w.opened = time.Time{}
 	}
 }
@@ -237,13 +247,13 @@ const promptly = 5 * time.Millisecond
 // timeout shuts the window if its time is over. It is not if a signal has just
 // extended it, nor after the first, prompt deadline.
 func (w *window) timeout() {
-	w.m.log.start()
+	w.m.log.Start()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
 	case w.reason != nil:
 	case time.Now().Before(w.deadline):
-		w.ln.setDeadline(w.deadline)
+		w.ln.SetDeadline(w.deadline)
 	default:
 		w.shutLocked(errNobodyCame)
 	}
@@ -260,18 +270,18 @@ func (w *window) pause(d time.Duration) {
 
 // refuse tells a client why it may not enter, and lets it go.
 func (m *Manhole) refuse(client int, cred Cred, why error) {
-	m.log.warn("client refused", "path", m.Path(), "pid", cred.PID, "uid", cred.UID, "gid", cred.GID, "err", why)
-	m.dismiss(client, fmt.Sprintf("oneshot: refused: %v\n", why))
+	m.log.Warn("client refused", "path", m.Path(), "pid", cred.PID, "uid", cred.UID, "gid", cred.GID, "err", why)
+	m.dismiss(client, fmt.Sprintf("%s%v\n", protocol.Refused, why))
 }
 
 // dismiss sends a client one line and lets it go. A client that has something
 // to send first (echo stacks | nc) would not read the line if its own write
 // failed, so it is given a moment for both, on a goroutine of its own.
 func (m *Manhole) dismiss(client int, line string) {
-	_, err := writeSocket(uintptr(client), []byte(line))
+	_, err := unixsock.Write(uintptr(client), []byte(line))
 	f := os.NewFile(uintptr(client), "manhole client")
 	if err == nil {
-		err = shutdownWriting(client)
+		err = unixsock.CloseWrite(client)
 	}
 	if err == nil {
 		err = f.SetReadDeadline(time.Now().Add(dismissTime))
@@ -281,11 +291,11 @@ func (m *Manhole) dismiss(client int, line string) {
 		return
 	}
 	m.dismissing.Add(1)
-	go func() {
+	ours.Go(func() {
 		defer m.dismissing.Add(-1)
 		defer f.Close()
-		_, _ = io.CopyN(io.Discard, f, maxLine) // the deadline ends it, if not the client
-	}()
+		_, _ = io.CopyN(io.Discard, f, clientio.MaxLine) // the deadline ends it, if not the client
+	})
 }
 
 const (

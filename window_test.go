@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
@@ -28,7 +29,7 @@ func TestTheSocketIsNeverWiderThan0600(t *testing.T) {
 
 	// Look at whatever appears in the directory, the temporary name too, all
 	// the time that windows open and close.
-	stop, end := gate(t)
+	stop, end := testwait.Gate(t)
 	var seen int
 	var watcher sync.WaitGroup
 	defer watcher.Wait()
@@ -146,7 +147,7 @@ func TestWhatIsNotOursIsLeftAlone(t *testing.T) {
 			// Once it is out of the way, the next signal works.
 			require.NoError(t, os.Remove(m.Path()))
 			kill(t, syscall.SIGUSR2)
-			connect(t, m.Path()).expect(prompt)
+			connect(t, m.Path()).expect(protocol.Prompt)
 		})
 	}
 }
@@ -218,9 +219,9 @@ func TestARefusedClientDoesNotUseTheWindowUp(t *testing.T) {
 	kill(t, syscall.SIGUSR2)
 	require.Equal(t, "oneshot: refused: not today\n", connect(t, m.Path()).rest())
 	require.Contains(t, connect(t, m.Path()).rest(), "oops")
-	connect(t, m.Path()).expect(prompt)
+	connect(t, m.Path()).expect(protocol.Prompt)
 	requireGone(t, m.Path())
-	m.Manhole.log.flush(testwait.Patience)
+	m.Manhole.log.Flush(testwait.Patience)
 	require.Contains(t, m.log.String(), "client refused")
 	require.Contains(t, m.log.String(), "not today")
 }
@@ -251,7 +252,7 @@ func TestASignalRestartsTheTimeout(t *testing.T) {
 	kill(t, syscall.SIGUSR2)
 	eventually(t, func() bool { return deadline().After(first) }, "not extended")
 	require.Same(t, w, m.window())
-	connect(t, m.Path()).expect(prompt)
+	connect(t, m.Path()).expect(protocol.Prompt)
 }
 
 func TestASignalDuringASessionOpensAnotherWindow(t *testing.T) {
@@ -260,7 +261,7 @@ func TestASignalDuringASessionOpensAnotherWindow(t *testing.T) {
 	for range maxSessions {
 		kill(t, syscall.SIGUSR2)
 		c := connect(t, m.Path())
-		c.expect(prompt)
+		c.expect(protocol.Prompt)
 		inside = append(inside, c)
 	}
 	kill(t, syscall.SIGUSR2)
@@ -269,7 +270,7 @@ func TestASignalDuringASessionOpensAnotherWindow(t *testing.T) {
 	inside[0].send("exit\n")
 	inside[0].rest()
 	eventually(t, func() bool { return m.sessions() < maxSessions }, "no place became free")
-	connect(t, m.Path()).expect(prompt)
+	connect(t, m.Path()).expect(protocol.Prompt)
 	for _, c := range inside[1:] {
 		require.Contains(t, c.do("help"), "stacks")
 	}
@@ -277,7 +278,7 @@ func TestASignalDuringASessionOpensAnotherWindow(t *testing.T) {
 
 func TestWhoComesSecondIsToldSo(t *testing.T) {
 	// Both have connected before the first is accepted.
-	enter, letIn := gate(t)
+	enter, letIn := testwait.Gate(t)
 	m := install(t, Options{OneshotOn: syscall.SIGUSR2, Authorize: func(Cred) error {
 		<-enter
 		return nil
@@ -285,7 +286,7 @@ func TestWhoComesSecondIsToldSo(t *testing.T) {
 	kill(t, syscall.SIGUSR2)
 	first, second := connect(t, m.Path()), connect(t, m.Path())
 	letIn()
-	first.expect(prompt)
+	first.expect(protocol.Prompt)
 	require.Equal(t, "oneshot: too late, the window is closed: another client has entered\n", second.rest())
 }
 
@@ -312,7 +313,7 @@ func TestAPeculiarUmaskDoesNotNarrowTheMode(t *testing.T) {
 	info, err := os.Lstat(m.Path())
 	require.NoError(t, err)
 	require.Equal(t, fs.ModeSocket|0o600, info.Mode())
-	connect(t, m.Path()).expect(prompt)
+	connect(t, m.Path()).expect(protocol.Prompt)
 }
 
 func TestAnAuthorizeThatDoesNotReturn(t *testing.T) {
@@ -335,7 +336,7 @@ func TestAnAuthorizeThatDoesNotReturn(t *testing.T) {
 			requireGone(t, m.Path())
 			again := install(t, Options{OneshotOn: syscall.SIGUSR2})
 			kill(t, syscall.SIGUSR2)
-			connect(t, again.Path()).expect(prompt)
+			connect(t, again.Path()).expect(protocol.Prompt)
 		})
 	}
 }

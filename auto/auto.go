@@ -1,32 +1,33 @@
-// Package auto installs a manhole on import, if the environment variable ONESHOT
-// says so. It is manhole's PYTHONMANHOLE for Go: who starts the program decides,
-// and the program has one line for it.
+// Package auto installs a manhole on import, if the environment variable ONESHOT is
+// set. It is for Go what PYTHONMANHOLE of manhole is for Python. The program needs
+// only one line, and the user who starts the program decides:
 //
 //	import _ "github.com/gomanhole/oneshot/auto"
 //
-// Without the variable nothing happens. Set and empty, it means that SIGUSR2
+// Without the variable, nothing happens. If the variable is set and empty, SIGUSR2
 // opens a window:
 //
 //	ONESHOT= ./server &
 //	kill -USR2 $!; nc -U /tmp/manhole-$!
 //
-// Otherwise it has options, with commas between:
+// Otherwise the variable contains options, separated by commas:
 //
 //	ONESHOT='oneshot_on="USR1", socket_path="/run/server-%p", verbose=False' ./server
 //
-// The names are manhole's, and strings for PYTHONMANHOLE work as they are;
-// [oneshot.InstallFromEnv] lists them. If the manhole cannot be installed, one
-// line on standard error, which begins with "oneshot: ", says why and what to
-// write instead, and the program runs without one.
+// The options have the names of manhole's options, so a value for PYTHONMANHOLE
+// works unchanged. [oneshot.InstallFromEnv] lists the options. If the manhole cannot
+// be installed, the package writes one line to standard error. The line begins with
+// "oneshot: ", and contains the reason and a correct value. The program then runs
+// without a manhole.
 //
-// The manhole is there before main and before the flags are parsed, and logs
-// through what slog.Default is when a window opens. [oneshot.Installed] returns
-// it, for a program that wants to call Uninstall before it exits. A program that
-// calls [oneshot.Install] as well needs Reinstall there, to replace it.
+// The manhole is installed before main runs and before the flags are parsed. It
+// uses the logger that slog.Default returns when a window opens. A program that
+// wants to call Uninstall before it exits gets the manhole from
+// [oneshot.Installed]. A program that also calls [oneshot.Install] must set
+// Reinstall, to replace the manhole.
 //
-// The programs that this one starts inherit the variable: those that import this
-// package have a manhole too, each at a path of its own as long as socket_path
-// has %p in it.
+// The programs that this one starts inherit the variable. Those that import this
+// package have a manhole too. Each has its own path if socket_path contains %p.
 package auto
 
 import (
@@ -44,7 +45,8 @@ func init() {
 	}
 }
 
-// oneLine keeps a path with a newline or worse in it from making several lines.
+// oneLine replaces characters that cannot be printed. A path in the message may
+// contain them, for example a newline, and the message must be one line.
 func oneLine(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

@@ -25,8 +25,8 @@ import (
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
-// programEnv makes the test binary a program that imports package auto, says
-// whether it has a manhole, and ends with its standard input.
+// programEnv makes the test binary a program that imports package auto. The program
+// prints whether it has a manhole, and exits when its standard input ends.
 const programEnv = "ONESHOT_AUTO_TEST_PROGRAM"
 
 func TestMain(m *testing.M) {
@@ -38,15 +38,15 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// program is one that runs.
+// program is a running program.
 type program struct {
 	*exec.Cmd
 	stdin  io.Closer
-	stderr bytes.Buffer // read it after end
+	stderr bytes.Buffer // may be read only after end
 }
 
-// start starts the program with ONESHOT=text, without it if there is none, and
-// requires that it has a manhole or not.
+// start starts the program with ONESHOT=text, or without the variable if there is
+// no text. It requires that the program has a manhole, or has none.
 func start(t *testing.T, manhole bool, text ...string) *program {
 	t.Helper()
 	p := &program{Cmd: testwait.Command(t, os.Args[0])}
@@ -55,7 +55,7 @@ func start(t *testing.T, manhole bool, text ...string) *program {
 			p.Env = append(p.Env, entry)
 		}
 	}
-	p.Env = append(p.Env, programEnv+"=1", "GORACE=atexit_sleep_ms=0") // or each takes a second under -race
+	p.Env = append(p.Env, programEnv+"=1", "GORACE=atexit_sleep_ms=0") // otherwise each program takes a second longer under -race
 	for _, value := range text {
 		p.Env = append(p.Env, "ONESHOT="+value)
 	}
@@ -67,18 +67,18 @@ func start(t *testing.T, manhole bool, text ...string) *program {
 	require.NoError(t, err)
 	require.NoError(t, p.Start())
 	t.Cleanup(func() {
-		_ = p.Process.Kill() // it has ended, unless the test has failed
+		_ = p.Process.Kill() // unless the test has failed, the program has ended before
 		_ = p.Wait()
 	})
 	testwait.Deadline(t, out)
 	said, err := bufio.NewReader(out).ReadString('\n')
-	require.NoErrorf(t, err, "waited for: a line that tells of the manhole; the program printed %q", said)
+	require.NoErrorf(t, err, "waited for: a line about the manhole; the program printed %q", said)
 	require.Equal(t, fmt.Sprintf("manhole: %t\n", manhole), said)
 	return p
 }
 
-// end lets the program end, requires that it does so well, and returns what it
-// has written to standard error.
+// end makes the program exit, requires that it exits with status 0, and returns its
+// standard error.
 func (p *program) end(t *testing.T) string {
 	t.Helper()
 	require.NoError(t, p.stdin.Close())
@@ -111,7 +111,7 @@ func (p *program) visit(t *testing.T, sig syscall.Signal, path string) {
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
-func TestImportInstallsWhatTheVariableSays(t *testing.T) {
+func TestImportInstallsWithOptions(t *testing.T) {
 	dir := testwait.TempDir(t)
 	p := start(t, true, fmt.Sprintf(`oneshot_on="USR1", socket_path=%q, verbose=False`, filepath.Join(dir, "s-%p")))
 	p.visit(t, syscall.SIGUSR1, filepath.Join(dir, "s-"+strconv.Itoa(p.Process.Pid)))
@@ -128,7 +128,7 @@ func TestWithoutVariableNothingHappens(t *testing.T) {
 	require.Empty(t, start(t, false).end(t))
 }
 
-func TestWrongVariableIsOneLineAndNotTheEnd(t *testing.T) {
+func TestWrongVariableIsOneLineOfError(t *testing.T) {
 	for text, want := range map[string]string{
 		"oneshot_on=USR3":              `oneshot: ONESHOT: oneshot_on: unknown signal "USR3"; give a name such as USR2 or a number from 1 to 64`,
 		"onshot_on=USR2":               "did you mean oneshot_on?",

@@ -18,18 +18,18 @@ import (
 	"time"
 )
 
-// hang is when a program that does not come to an end is killed.
+// hang is the time after which a program that does not exit is killed.
 const hang = 10 * time.Minute
 
-// child is this test binary as another program, which answers every line on
-// its standard input with a line on its standard output.
+// child is this test binary, running as another program. The program answers every
+// line on its standard input with a line on its standard output.
 type child struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
 	out *bufio.Reader
 }
 
-// startChild starts a program; its first line is the answer to being started.
+// startChild starts a program and returns the first line of its output.
 func startChild(b *testing.B, program string, args ...string) (c *child, first string) {
 	b.Helper()
 	return startChildOf(b, os.Args[0], program, args...)
@@ -84,8 +84,8 @@ func (c *child) answer(b *testing.B) string {
 	return strings.TrimSuffix(line, "\n")
 }
 
-// kill ends the program now: a million goroutines' memory is wanted back before
-// the next one starts.
+// kill ends the program at once. The next program needs the memory of its million
+// goroutines.
 func (c *child) kill() {
 	if c.cmd.ProcessState != nil {
 		return
@@ -94,8 +94,8 @@ func (c *child) kill() {
 	_ = c.cmd.Wait() // killed
 }
 
-// answerQuestions is the other end, in the program. It returns with the parent's
-// end of the pipe, so that no program outlives its benchmark.
+// answerQuestions runs in the child and answers the questions. It returns when the
+// parent's end of the pipe is closed, so no program outlives its benchmark.
 func answerQuestions(first string, answers map[string]func() any) {
 	fmt.Println(first)
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
@@ -110,7 +110,7 @@ func answerQuestions(first string, answers map[string]func() any) {
 	os.Exit(0)
 }
 
-// markdownTable aligns rows of cells as a table that reads well as plain text.
+// markdownTable formats rows of cells as an aligned table.
 func markdownTable(header []string, rows [][]string) string {
 	var text bytes.Buffer
 	w := tabwriter.NewWriter(&text, 0, 0, 1, ' ', tabwriter.AlignRight|tabwriter.Debug)
@@ -124,7 +124,7 @@ func markdownTable(header []string, rows [][]string) string {
 
 func milliseconds(d time.Duration) float64 { return d.Seconds() * 1e3 }
 
-// ms prints with about three digits that count.
+// ms formats a duration with about three significant digits.
 func ms(d time.Duration) string {
 	v := milliseconds(d)
 	switch {

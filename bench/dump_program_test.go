@@ -23,10 +23,10 @@ import (
 	"github.com/google/gops/agent"
 )
 
-// dumpProgram has n goroutines waiting and dumps them for whoever connects to
-// the address that it prints. All ways are fetched as gops does it, a byte and
-// then the text until the end of the connection, so that they have the same
-// consumer.
+// dumpProgram starts waiting goroutines, and dumps them for each client that
+// connects to the address that it prints. A client fetches every kind of dump in
+// the way of gops: it sends a byte and reads until the end of the connection. So
+// all kinds have the same consumer.
 func dumpProgram(way, goroutines string) {
 	n, err := strconv.Atoi(goroutines)
 	check(err)
@@ -43,11 +43,11 @@ func dumpProgram(way, goroutines string) {
 	case "busy":
 		address = listen(compute)
 	default:
-		check(fmt.Errorf("no way to dump is called %q", way))
+		check(fmt.Errorf("unknown way to dump: %q", way))
 	}
 	park(n)
-	// Else the dump would grow into what starting the goroutines left over, and
-	// seem to need no memory.
+	// Otherwise the dump would use the memory that is free after the goroutines were
+	// started, and would seem to need no memory.
 	debug.FreeOSMemory()
 	var m meter
 	answerQuestions(address, map[string]func() any{
@@ -73,8 +73,8 @@ func listen(dump func(io.Writer) error) string {
 	return ln.Addr().String()
 }
 
-// compute is no dump but the control: a goroutine that keeps a CPU for about as
-// long as our dump of 100,000 goroutines, and needs no memory and no lock.
+// compute is the control: it is not a dump. It keeps a CPU busy for about as long as
+// our dump of 100,000 goroutines, without memory and locks.
 func compute(w io.Writer) error {
 	sum := 0
 	for began := time.Now(); time.Since(began) < 200*time.Millisecond; {
@@ -84,11 +84,11 @@ func compute(w io.Writer) error {
 	return err
 }
 
-// listenGops finds the agent's port as the gops command does: in a file.
+// listenGops finds the port of the agent in a file, as the gops command does.
 func listenGops() string {
 	dir, err := os.MkdirTemp("", "gops")
 	check(err)
-	defer os.RemoveAll(dir) // nobody else will: this program gets killed
+	defer os.RemoveAll(dir) // now, because this program is killed later
 	check(agent.Listen(agent.Options{Addr: "127.0.0.1:0", ConfigDir: dir}))
 	port, err := os.ReadFile(filepath.Join(dir, strconv.Itoa(os.Getpid())))
 	check(err)
@@ -153,7 +153,7 @@ func sleep(depth int) {
 	time.Sleep(24 * time.Hour)
 }
 
-// serve answers HTTP requests with a small document, as programs do.
+// serve answers HTTP requests with a small JSON document.
 func serve() string {
 	type item struct {
 		ID          int
@@ -168,17 +168,17 @@ func serve() string {
 	check(err)
 	go func() {
 		check(http.Serve(ln, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			_ = json.NewEncoder(w).Encode(order) // the client sees it
+			_ = json.NewEncoder(w).Encode(order) // the client notices an error
 		})))
 	}()
 	return ln.Addr().String()
 }
 
-// cost is what a dump did to the program.
+// cost is the cost of a dump for the program.
 type cost struct {
 	Stop   time.Duration // the longest stop of the world
-	Gap    time.Duration // the longest that a goroutine that sleeps 1 ms was away
-	Memory int64         // bytes resident at the peak, beyond those before
+	Gap    time.Duration // the longest time that a sleep of 1 ms took
+	Memory int64         // the growth of the resident memory to its peak, in bytes
 }
 
 type meter struct {
@@ -186,15 +186,15 @@ type meter struct {
 	pauses   *metrics.Float64Histogram
 	stop     chan struct{}
 	watchers sync.WaitGroup
-	// The watchers' until they are done.
+	// Only the watching goroutines use these fields until they are done.
 	gap  time.Duration
-	peak int64 // 0: the kernel looks after it
+	peak int64 // 0 if the kernel measures it
 }
 
 func (m *meter) begin() {
 	m.stop, m.gap, m.peak = make(chan struct{}), 0, 0
 	m.resident = status("VmRSS")
-	// 5 resets VmHWM (proc_pid_clear_refs(5)). Without it, looking often must do.
+	// 5 resets VmHWM (proc_pid_clear_refs(5)). If this fails, sample the memory often.
 	if os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) != nil {
 		m.watchers.Go(m.sampleMemory)
 	}
@@ -248,14 +248,14 @@ func (m *meter) sampleMemory() {
 	}
 }
 
-// pauses reads the stops of the world that are not the collector's.
+// pauses reads the stops of the world, except for garbage collections.
 func pauses() *metrics.Float64Histogram {
 	sample := []metrics.Sample{{Name: "/sched/pauses/total/other:seconds"}}
 	metrics.Read(sample)
 	return sample[0].Value.Float64Histogram()
 }
 
-// status reads a line of /proc/self/status, in bytes.
+// status returns the value of a line of /proc/self/status, in bytes.
 func status(key string) int64 {
 	text, err := os.ReadFile("/proc/self/status")
 	check(err)

@@ -17,12 +17,13 @@ import (
 	"github.com/google/gops/signal"
 )
 
-// BenchmarkDump measures what a dump costs the program that is dumped, by our
-// default dump, gops's agent and runtime/pprof, each in a process of its own:
+// BenchmarkDump measures the cost of a dump for the dumped program. It compares our
+// default dump, the agent of gops and runtime/pprof, each in its own process:
 //
 //	go test -run '^$' -bench 'Dump$' -benchtime 1x -timeout 30m .
 //
-// A table of them all comes last. Of several rounds it has the worst of each.
+// It prints a table at the end. With several rounds, the table has the worst value
+// of each.
 func BenchmarkDump(b *testing.B) {
 	var rows [][]string
 	for _, n := range []int{1_000, 10_000, 100_000, 1_000_000} {
@@ -41,7 +42,7 @@ func BenchmarkDump(b *testing.B) {
 				b.ReportMetric(float64(worst.bytes), "bytes")
 				b.ReportMetric(float64(worst.Memory)/1e6, "extra-MB")
 				b.ReportMetric(float64(worst.missing), "missing")
-				b.ReportMetric(0, "ns/op") // starting the goroutines is not what it is about
+				b.ReportMetric(0, "ns/op") // it would include the start of the goroutines
 				rows = append(rows, worst.row(n, way))
 			})
 		}
@@ -50,12 +51,12 @@ func BenchmarkDump(b *testing.B) {
 		"output", "extra memory", "goroutines missing"}, rows))
 }
 
-// dumped is a dump as the program and its reader saw it.
+// dumped contains the results of a dump, from the program and from its reader.
 type dumped struct {
 	cost
 	total   time.Duration
 	bytes   int
-	missing int // goroutines that exist but are not in it
+	missing int // goroutines that exist but are not in the dump
 }
 
 func (d dumped) or(o dumped) dumped {
@@ -85,11 +86,11 @@ func measureDump(b *testing.B, binary string, n int, way string) (d dumped) {
 	d.total = time.Since(began)
 	program.askFor(b, "end", &d.cost)
 	d.bytes = len(text)
-	d.missing = max(n-goroutinesIn(text), 0) // the program's others may be there too
+	d.missing = max(n-goroutinesIn(text), 0) // the dump may contain other goroutines of the program too
 	return d
 }
 
-// fetchDump does what the gops command does for its stack subcommand.
+// fetchDump fetches a dump in the way of the gops command's subcommand stack.
 func fetchDump(b *testing.B, address string) []byte {
 	b.Helper()
 	conn, err := net.Dial("tcp", address)
@@ -110,19 +111,19 @@ func fetchDump(b *testing.B, address string) []byte {
 	return text
 }
 
-// What says how many goroutines there are, in each kind of dump.
+// The lines that show the number of goroutines, in each kind of dump.
 var counts = []*regexp.Regexp{
 	regexp.MustCompile(`^(goroutine) \d+ .*\[`),                      // debug=2
 	regexp.MustCompile(`^(\d+) @ 0x`),                                // debug=1
 	regexp.MustCompile(`^(\d+) \(\d+%\) `),                           // ours, a group
-	regexp.MustCompile(`^\d+ groups? more with (\d+) goroutines?: `), // ours, what it leaves out
+	regexp.MustCompile(`^\d+ groups? more with (\d+) goroutines?: `), // ours, the groups that are left out
 }
 
-// goroutinesIn counts the goroutines that a dump speaks of.
+// goroutinesIn counts the goroutines in a dump.
 func goroutinesIn(text []byte) (n int) {
 	for line := range bytes.Lines(text) {
 		if !strings.ContainsRune("g0123456789", rune(line[0])) {
-			continue // most lines: spares a million of them the expressions
+			continue // most lines; the expressions would be slow for millions of them
 		}
 		for _, count := range counts {
 			found := count.FindSubmatch(line)

@@ -20,30 +20,31 @@ import (
 
 const loadConnections = 8
 
-// The loads, by the time between the requests of one connection: 1,600 requests
-// a second together, most of which find an idle CPU; and as many as the program
-// can answer, one at a time on each connection.
+// The loads, by the time between the requests of one connection. With the light
+// load there are 1,600 requests per second in total, and most of them find an idle
+// CPU. With the full load there are as many as the program can answer, one at a time
+// on each connection.
 const (
 	loadLight = 5 * time.Millisecond
 	loadFull  = 0
 )
 
-// latencies is what a window of the load saw.
+// latencies contains the results of a window of the load.
 type latencies struct {
 	Requests      int
 	P50, P99, Max time.Duration
 }
 
-// loadProgram sends HTTP requests to address between the questions begin and
-// end, at the interval. Requests of the light load have their time, whether or not those before are answered, and
-// latency counts from then: a server that stands still for a second has not
-// one late request but 1,600.
+// loadProgram sends HTTP requests to address between the questions begin and end,
+// at the interval. In the light load each request has its time, even if the server
+// has not answered the requests before. The latency counts from this time. So if
+// the server stops for a second, not one request is late but 1,600.
 func loadProgram(address, every string) {
 	interval, err := time.ParseDuration(every)
 	check(err)
-	// The connections are threads in blocking system calls, woken by the kernel
-	// to the microsecond, where Go's timers and poller would add a millisecond.
-	// Each can have a P: none waits for another's.
+	// Each connection is a thread in blocking system calls. The kernel wakes it within
+	// microseconds; Go's timers and poller would add a millisecond. There is a P for
+	// each thread, so no thread waits for another's.
 	runtime.GOMAXPROCS(2 * loadConnections)
 	debug.SetGCPercent(-1) // the collector waits for the end of the window
 
@@ -93,7 +94,8 @@ func dialBlocking(address string) *worker {
 	return &worker{conn: os.NewFile(uintptr(fd), "connection")}
 }
 
-// send sends until stop, and then what should have been sent before.
+// send sends requests until stop is closed, and after that all requests whose time
+// was before.
 func (w *worker) send(at time.Time, interval time.Duration, stop <-chan struct{}) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -115,7 +117,7 @@ func (w *worker) send(at time.Time, interval time.Duration, stop <-chan struct{}
 			default:
 			}
 			pause := unix.NsecToTimespec(wait.Nanoseconds())
-			_ = unix.Nanosleep(&pause, nil) // interrupted by Go's signals: sleeps the rest
+			_ = unix.Nanosleep(&pause, nil) // a signal of Go's runtime may interrupt it; the loop then sleeps the rest
 		}
 		_, err := io.WriteString(w.conn, "GET / HTTP/1.1\r\nHost: bench\r\n\r\n")
 		check(err)

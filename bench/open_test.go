@@ -22,7 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The test binary is also the programs that it measures.
+// TestMain also runs the programs that the benchmarks measure.
 func TestMain(m *testing.M) {
 	switch os.Getenv("BENCH_PROGRAM") {
 	case "plain":
@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// plain is the plainest Go program that opens a socket on a signal.
+// plain is the simplest Go program that opens a socket on a signal.
 func plain(path string) {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGUSR2)
@@ -72,7 +72,8 @@ func check(err error) {
 	}
 }
 
-// startProgram starts one of the programs, or the C one, until the benchmark ends.
+// startProgram starts one of the programs. The program runs until the benchmark
+// ends.
 func startProgram(b *testing.B, name, command, path string) *os.Process {
 	b.Helper()
 	cmd := exec.Command(command, path)
@@ -96,13 +97,13 @@ func startProgram(b *testing.B, name, command, path string) *os.Process {
 	return cmd.Process
 }
 
-// BenchmarkOpen measures the time from kill to the first byte that a client
-// reads, who polls connect as fast as it can, for the three programs in turn:
+// BenchmarkOpen measures the time from kill to the first byte that a client reads.
+// The client polls connect as fast as it can. The three programs take turns:
 //
 //	go test -run '^$' -bench Open -benchtime 2000x
 //
-// It reports the medians, the ratio of ours to the plainest Go program's, and
-// how many connects were refused: polls that found a path without a listener.
+// It reports the medians, the ratio of our median to that of the simplest Go
+// program, and how many connects were refused because the path had no listener.
 func BenchmarkOpen(b *testing.B) {
 	type contender struct {
 		name, path string
@@ -146,16 +147,16 @@ func BenchmarkOpen(b *testing.B) {
 		b.ReportMetric(float64(c.refused), c.name+"-refused")
 	}
 	b.ReportMetric(median["oneshot"]/median["plain"], "oneshot/plain")
-	b.ReportMetric(0, "ns/op") // the sum of all and their pauses says nothing
+	b.ReportMetric(0, "ns/op") // the total with the pauses means nothing
 }
 
-// openTime is how long a program may take for one window.
+// openTime is the longest time that a program may take for one window.
 const openTime = 10 * time.Second
 
-// open sends the signal and polls until it has read a byte. Raw system calls
-// keep Go's scheduler out of the client's side.
+// open sends the signal and polls until it has read a byte. It uses raw system
+// calls, so that Go's scheduler does not delay the client.
 func open(pid int, path string) (time.Duration, int, error) {
-	// The program of the round before may still be putting its things away.
+	// The program of the last round may still be busy with the end of its session.
 	time.Sleep(2 * time.Millisecond)
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -163,7 +164,7 @@ func open(pid int, path string) (time.Duration, int, error) {
 	}
 	defer unix.Close(fd)
 	timeout := unix.NsecToTimeval(openTime.Nanoseconds())
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout); err != nil { // of each read
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout); err != nil { // for each read
 		return 0, 0, err
 	}
 	addr := &unix.SockaddrUnix{Name: path}
@@ -193,7 +194,7 @@ func open(pid int, path string) (time.Duration, int, error) {
 		return 0, 0, fmt.Errorf("read %d bytes: %v", n, err)
 	}
 	d := time.Since(began)
-	// Read on, so that the program sees an orderly end.
+	// Read to the end, so that the session ends in order.
 	buf := make([]byte, 64<<10)
 	_ = unix.Shutdown(fd, unix.SHUT_WR)
 	for {

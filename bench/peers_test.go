@@ -14,7 +14,8 @@ import (
 	"github.com/maruel/panicparse/v2/stack"
 )
 
-// TestPanicparseReadsDumpGo: the runtime's own text is what other tools read.
+// TestPanicparseReadsDumpGo shows that other tools can read our dump in the form of
+// the runtime's own text.
 func TestPanicparseReadsDumpGo(t *testing.T) {
 	stop := make(chan struct{})
 	defer close(stop)
@@ -24,7 +25,7 @@ func TestPanicparseReadsDumpGo(t *testing.T) {
 	}
 	var text bytes.Buffer
 	deadline := time.Now().Add(testwait.Patience)
-	for most := 0; most != parked; { // until all have come to the channel
+	for most := 0; most != parked; { // until all goroutines wait for the channel
 		if time.Now().After(deadline) {
 			t.Fatalf("after %v the largest group has %d goroutines, not %d:\n%s", testwait.Patience, most, parked, &text)
 		}

@@ -13,14 +13,14 @@ import (
 	"time"
 )
 
-// releases are one toolchain for each supported release of Go, the older first.
-// The go command gets those that are not on the machine.
+// releases contains one toolchain for each supported release of Go, the older one
+// first. The go command downloads a toolchain that is not installed.
 var releases = []string{"go1.26.8", "go1.27.4"}
 
-// BenchmarkReleases compares our default dump of very many goroutines in
+// BenchmarkReleases compares our default dump of very many goroutines between
 // programs that are built with each supported release of Go. The releases take
-// turns, so that both meet the same machine. The metrics are medians, and the
-// ratios of the newer release to the older one:
+// turns, so that other load on the machine affects both. The metrics are the
+// medians, and the ratios of the newer release to the older one:
 //
 //	go test -run '^$' -bench Releases -benchtime 5x -timeout 30m .
 //
@@ -60,7 +60,7 @@ func BenchmarkReleases(b *testing.B) {
 	}
 	b.ReportMetric(float64(medians[1].total)/float64(medians[0].total), "time-ratio")
 	b.ReportMetric(float64(medians[1].Memory)/float64(max(medians[0].Memory, 1)), "memory-ratio")
-	b.ReportMetric(0, "ns/op") // starting the goroutines is not what it is about
+	b.ReportMetric(0, "ns/op") // it would include the start of the goroutines
 	fmt.Print(markdownTable([]string{"goroutines", "release", "world stopped", "longest gap", "in all",
 		"output", "extra memory", "goroutines missing"}, rows))
 }
@@ -77,7 +77,7 @@ func buildWith(b *testing.B, toolchain string) string {
 	return binary
 }
 
-// median has the median of each figure.
+// median returns the median of each value.
 func median(all []dumped) dumped {
 	return dumped{
 		cost: cost{

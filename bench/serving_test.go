@@ -16,20 +16,20 @@ const (
 	servingDumps      = 10
 )
 
-// BenchmarkServing measures how long the users of a program with 100,000
-// goroutines wait while it is dumped ten times in a row, in our default form and
-// in full by pprof:
+// BenchmarkServing measures how long the users of a program with 100,000 goroutines
+// wait while the program is dumped ten times in a row. It compares our default form
+// with the full form of pprof:
 //
 //	go test -run '^$' -bench Serving -benchtime 1x -timeout 30m .
 //
-// A window without dumps comes before each one with, in the same process and as
-// long as the dumps take, since the longer one looks the worse the maximum
-// gets. What is reported are medians of the rounds, which a stranger on the
-// machine does not move.
+// Before each window with dumps there is a window without dumps, in the same
+// process. It is as long as the dumps take, because the maximum grows with the
+// length of a window. The benchmark reports the medians of the rounds, so that
+// another program on the machine hardly changes the results.
 //
-// Under the light load most requests find an idle CPU, and anything at all that
-// the program computes beside them is seen: the control, a goroutine that
-// neither allocates nor stops nor locks anything, is what to compare with there.
+// Under the light load, most requests find an idle CPU. Any other computation in the
+// program then makes them slower. So compare with the control there: a goroutine
+// that does not allocate, stop the world or lock.
 func BenchmarkServing(b *testing.B) {
 	var rows [][]string
 	for _, c := range []struct {
@@ -40,7 +40,7 @@ func BenchmarkServing(b *testing.B) {
 	}{
 		{"full", loadFull, "oneshot", 9},
 		{"full", loadFull, "busy", 5},
-		{"full", loadFull, "pprof-debug2", 3}, // half a minute each, and nothing about it is subtle
+		{"full", loadFull, "pprof-debug2", 3}, // half a minute each; the difference is large, so 3 rounds are enough
 		{"light", loadLight, "oneshot", 9},
 		{"light", loadLight, "busy", 5},
 	} {
@@ -63,7 +63,7 @@ func BenchmarkServing(b *testing.B) {
 	fmt.Print(markdownTable([]string{"load", "meanwhile", "window", "requests", "p50", "p99", "max", "p99 ratio"}, rows))
 }
 
-// window is some time under load.
+// window contains the results of some time under load.
 type window struct {
 	latencies
 	length time.Duration
@@ -95,7 +95,7 @@ func measureServing(b *testing.B, way string, interval time.Duration, rounds int
 			fetchDump(b, dumps)
 		}
 	}
-	last := under(dump) // warms up, and says how long the first quiet window must be
+	last := under(dump) // warms up, and determines the length of the first quiet window
 	var quiets, dumpings []window
 	for range rounds {
 		q := under(func() { time.Sleep(last.length) })
@@ -106,7 +106,7 @@ func measureServing(b *testing.B, way string, interval time.Duration, rounds int
 	return medians(quiets), medians(dumpings), ratios
 }
 
-// medians takes the median of everything by itself.
+// medians returns the median of each value.
 func medians(all []window) (m window) {
 	m.length = medianOf(all, func(w window) time.Duration { return w.length })
 	m.Requests = medianOf(all, func(w window) int { return w.Requests })

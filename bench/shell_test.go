@@ -15,14 +15,15 @@ import (
 	"time"
 )
 
-// BenchmarkShell types what the README says, with nothing between kill and nc:
+// BenchmarkShell runs the command line of the README, without a pause between kill
+// and nc:
 //
 //	go test -run '^$' -bench Shell -benchtime 1000x
 //
-// and reports how many of the runs were answered with stacks and a prompt. It
-// wants an idle machine: nothing makes nc wait for the socket but its own start,
-// so a CPU that something else has for a millisecond may lose a round. How much
-// of the CPUs the hypervisor gave to others meanwhile is reported too.
+// It reports how many of the runs were answered with stacks and a prompt. It needs
+// an idle machine: nc does not wait for the socket, except while it starts. So if
+// another program uses a CPU for a millisecond, a round may be lost. The benchmark
+// also reports which share of the CPU time the hypervisor gave to other machines.
 func BenchmarkShell(b *testing.B) {
 	if _, err := exec.LookPath("nc"); err != nil {
 		b.Skip("needs nc; install it with apt-get install netcat-openbsd")
@@ -39,7 +40,7 @@ func BenchmarkShell(b *testing.B) {
 	ctx, cancel := context.WithTimeout(b.Context(), hang)
 	defer cancel()
 	sh := exec.CommandContext(ctx, "bash", "-c", script)
-	sh.WaitDelay = time.Second // an nc that outlives bash has the output open
+	sh.WaitDelay = time.Second // if nc outlives bash, it keeps the output open
 	sh.Stdin = strings.NewReader(strings.Repeat("\n", b.N))
 	before := readCPUTime(b)
 	b.ResetTimer()
@@ -53,7 +54,7 @@ func BenchmarkShell(b *testing.B) {
 	b.ReportMetric(readCPUTime(b).stolenSince(before), "stolen-%")
 }
 
-// cpuTime is the first line of /proc/stat (proc(5)), in clock ticks.
+// cpuTime contains the first line of /proc/stat (proc(5)), in clock ticks.
 type cpuTime struct{ total, stolen uint64 }
 
 func readCPUTime(b *testing.B) cpuTime {
@@ -63,7 +64,7 @@ func readCPUTime(b *testing.B) cpuTime {
 	}
 	line, _, _ := strings.Cut(string(text), "\n")
 	var t cpuTime
-	// user, nice, system, idle, iowait, irq, softirq, steal; what follows is part of user and nice
+	// user, nice, system, idle, iowait, irq, softirq, steal; the other fields are part of user and nice
 	for i, field := range strings.Fields(line)[1:9] {
 		n, err := strconv.ParseUint(field, 10, 64)
 		if err != nil {
@@ -77,7 +78,7 @@ func readCPUTime(b *testing.B) cpuTime {
 	return t
 }
 
-// stolenSince is the share in percent.
+// stolenSince returns the share of stolen time since before, in percent.
 func (t cpuTime) stolenSince(before cpuTime) float64 {
 	return 100 * float64(t.stolen-before.stolen) / float64(max(t.total-before.total, 1))
 }

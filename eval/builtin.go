@@ -10,7 +10,8 @@ import (
 	"github.com/expr-lang/expr/vm/runtime"
 )
 
-// builtinSite calls one of expr's own functions after its cost is paid.
+// builtinSite calls one of expr's own functions, after it has charged the cost to
+// the meter.
 type builtinSite struct {
 	m    *meter
 	f    *builtin.Function
@@ -26,8 +27,8 @@ func newBuiltinSite(m *meter, f *builtin.Function) *builtinSite {
 	return &builtinSite{m, f, cost}
 }
 
-// check is expr's check. Where a function has several types, expr would visit
-// the arguments once for each of them: sort(sort(sort(...))) takes 5^n.
+// check does the same check as expr, but visits the arguments only once. expr
+// visits them once for each type of the function: sort(sort(sort(...))) takes 5^n.
 func (s *builtinSite) check(args []reflect.Type) (reflect.Type, error) {
 	if s.f.Validate != nil {
 		return s.f.Validate(args)
@@ -61,7 +62,7 @@ func (s *builtinSite) do(args ...any) (any, error) {
 			v = v.Elem()
 			args[i] = v.Interface()
 		}
-		if s.f.Name != "string" && s.f.Name != "toJSON" { // these write names
+		if s.f.Name != "string" && s.f.Name != "toJSON" { // these two use the methods of a named type
 			args[i] = plain(args[i])
 		}
 	}
@@ -80,7 +81,8 @@ func (s *builtinSite) do(args ...any) (any, error) {
 	return s.f.Func(args...)
 }
 
-// uniq is expr's, which takes the square of its argument and cannot be ended.
+// uniq replaces the function of expr. The time of both grows with the square of
+// the length, but this one ends with the context.
 func (s *builtinSite) uniq(list any) (any, error) {
 	v := reflect.ValueOf(list)
 	if !v.IsValid() || !isList(v.Type()) {
@@ -103,9 +105,9 @@ next:
 	return unique, nil
 }
 
-// costs says for each function of expr that allocates, or that takes time which
-// grows faster than its arguments, what is paid before it is called. The rest
-// allocates nothing to speak of.
+// costs contains the functions of expr that allocate, or whose time grows faster
+// than their arguments. The cost is charged before the call. The other functions
+// allocate almost nothing.
 var costs = map[string]func(m *meter, args []any) uint64{
 	"repeat":     func(_ *meter, args []any) uint64 { return times(length(args[0]), integer(args[1])) },
 	"replace":    replaceCost,
@@ -132,7 +134,7 @@ var costs = map[string]func(m *meter, args []any) uint64{
 	"median":     deepCost,
 	"string":     deepCost,
 	"toJSON":     jsonCost,
-	"trim":       linear(0), // these for their overloads
+	"trim":       linear(0), // these cost nothing, but have several types: see check
 	"trimPrefix": linear(0),
 	"trimSuffix": linear(0),
 }
@@ -141,7 +143,7 @@ func linear(factor int) func(*meter, []any) uint64 {
 	return func(_ *meter, args []any) uint64 { return times(length(args[0]), factor) }
 }
 
-// length is that of anything that has one.
+// length returns the length of v, or 0 if v has none.
 func length(v any) int {
 	switch r := reflect.ValueOf(v); r.Kind() {
 	case reflect.String, reflect.Slice, reflect.Array, reflect.Map:

@@ -11,15 +11,16 @@ import (
 	"github.com/expr-lang/expr/vm/runtime"
 )
 
-// callSite calls a Go function or method. expr would refuse one without results
-// and one with more than two, and take no int for a type such as slog.Level.
+// callSite calls a Go function or method. expr itself does not call functions
+// without results or with more than two, and does not accept an int for a type such
+// as slog.Level.
 type callSite struct {
 	m      *meter
 	name   string
 	callee ast.Node
 }
 
-// check is the static check. args[0] is the type of what is called.
+// check is the static check. args[0] is the type of the function.
 func (s *callSite) check(args []reflect.Type) (reflect.Type, error) {
 	fn := args[0]
 	switch {
@@ -30,7 +31,7 @@ func (s *callSite) check(args []reflect.Type) (reflect.Type, error) {
 	case fn.Kind() != reflect.Func:
 		return nil, fmt.Errorf("%s is not callable", fn)
 	}
-	receiver := 0 // a method that was found by its type has one in front
+	receiver := 0 // the type of a method that was found by its type begins with the receiver
 	if s.callee.Nature().Method {
 		receiver = 1
 	}
@@ -77,8 +78,9 @@ func parameter(fn reflect.Type, i int) reflect.Type {
 	return fn.In(i)
 }
 
-// do is the call. Two results of which the second is no error are the first
-// alone, as expr has it; of more than two all are shown.
+// do calls the function. If the last of several results is an error that is not
+// nil, do returns this error. Of two results, do returns only the first, as expr
+// does. Of more, it returns all except a last nil error.
 func (s *callSite) do(args ...any) (result any, err error) {
 	if err := s.m.ended(); err != nil {
 		return nil, err
@@ -129,7 +131,7 @@ func (s *callSite) do(args ...any) (result any, err error) {
 	return all, nil
 }
 
-// callable checks what only the value can tell.
+// callable checks the value, where the static type was not enough.
 func (s *callSite) callable(fn reflect.Value) error {
 	switch {
 	case !fn.IsValid() || fn.Kind() == reflect.Func && fn.IsNil():
@@ -140,7 +142,7 @@ func (s *callSite) callable(fn reflect.Value) error {
 	return nil
 }
 
-// protected calls fn, and makes an error of its panic.
+// protected calls fn and returns its panic as an error.
 func (s *callSite) protected(fn reflect.Value, in []reflect.Value) (out []reflect.Value, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -150,8 +152,8 @@ func (s *callSite) protected(fn reflect.Value, in []reflect.Value) (out []reflec
 	return fn.Call(in), nil
 }
 
-// memberSite fetches a field by its name, where expr would not look behind an
-// interface, and would copy a struct whose methods want its address.
+// memberSite fetches a field by its name. expr itself does not look behind an
+// interface, and copies a struct whose methods need its address.
 type memberSite struct {
 	name    string
 	address bool
@@ -179,7 +181,7 @@ func (s *memberSite) check(args []reflect.Type) (reflect.Type, error) {
 		return nil, fmt.Errorf("cannot use string to get an element from %s", t)
 	case reflect.Struct:
 		if f, ok := t.FieldByName(s.name); ok && f.IsExported() {
-			if pointer && s.takes(f.Type) {
+			if pointer && s.takesAddress(f.Type) {
 				return reflect.PointerTo(f.Type), nil
 			}
 			return f.Type, nil
@@ -188,8 +190,8 @@ func (s *memberSite) check(args []reflect.Type) (reflect.Type, error) {
 	return nil, fmt.Errorf("type %s has no field %s", t, s.name)
 }
 
-// takes says whether the address of such a field is of use.
-func (s *memberSite) takes(t reflect.Type) bool {
+// takesAddress reports whether to return the address of a field of type t.
+func (s *memberSite) takesAddress(t reflect.Type) bool {
 	return s.address && t.Kind() != reflect.Pointer && t.Kind() != reflect.Interface && t.Kind() != reflect.Map
 }
 
@@ -205,7 +207,7 @@ func (s *memberSite) do(args ...any) (any, error) {
 				if err != nil {
 					return nil, err
 				}
-				if f.CanAddr() && s.takes(f.Type()) {
+				if f.CanAddr() && s.takesAddress(f.Type()) {
 					return f.Addr().Interface(), nil
 				}
 				return f.Interface(), nil
@@ -215,7 +217,7 @@ func (s *memberSite) do(args ...any) (any, error) {
 	return runtime.Fetch(args[0], s.name), nil
 }
 
-// plainTypes are the types that named ones are made of.
+// plainTypes maps the kind of a named type to the predeclared type.
 var plainTypes = map[reflect.Kind]reflect.Type{}
 
 func init() {
@@ -227,8 +229,8 @@ func init() {
 	}
 }
 
-// plainType is the type of what plain returns. Durations stay what they are,
-// for which expr has operators.
+// plainType returns the type of the result of plain. A time.Duration stays what it
+// is, since expr has operators for it.
 func plainType(args []reflect.Type) (reflect.Type, error) {
 	t := args[0]
 	if t == nil || t == reflect.TypeFor[time.Duration]() {
@@ -240,6 +242,7 @@ func plainType(args []reflect.Type) (reflect.Type, error) {
 	return t, nil
 }
 
+// plain converts a value of a named type to the predeclared type.
 func plain(v any) any {
 	t, _ := plainType([]reflect.Type{reflect.TypeOf(v)})
 	if t == reflect.TypeOf(v) {

@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	maxNodes = 10_000 // of the syntax tree of a line
-	maxDeep  = 1000   // brackets or signs that are open at once; the parser recurses
+	maxNodes = 10_000 // nodes in the syntax tree of a line
+	maxDeep  = 1000   // open brackets, or signs in a row; the parser recurses for each
 )
 
 // parsed is an expression before the types of its names are known.
@@ -27,18 +27,19 @@ type parsed struct {
 	config *conf.Config
 }
 
-// parse does what expr.Compile does first. The steps are taken one by one, for
-// the names are looked up between parsing and checking, and each once. That the
-// environment comes later also means that expr's own functions win where they
-// are called: count(conns) counts even if a local is named count.
+// parse does the first step of expr.Compile. This package does the steps one by
+// one, so that it can look up the names between parsing and checking, each name
+// once. The parser therefore does not know the names, and takes a call of one of
+// expr's own functions for that: count(conns) counts even if a local is named
+// count.
 func parse(source string) (*parsed, error) {
 	if tooDeep(source) {
-		return nil, fmt.Errorf("more than %d brackets or signs are open at once", maxDeep)
+		return nil, fmt.Errorf("more than %d brackets or signs are nested", maxDeep)
 	}
 	config := conf.CreateNew()
 	config.MaxNodes = maxNodes
-	// A line runs once: there is nothing to gain, and constants that are folded
-	// would be computed outside of the limits.
+	// A line runs only once, so optimizing does not pay. And the optimizer would
+	// compute constants without our limits.
 	config.Optimize = false
 	tree, err := parser.ParseWithConfig(source, config)
 	if err != nil {
@@ -47,7 +48,8 @@ func parse(source string) (*parsed, error) {
 	return &parsed{tree, config}, nil
 }
 
-// tooDeep says whether the parser would recurse far before it counts nodes.
+// tooDeep reports whether the parser would recurse too deeply. The parser counts
+// the nodes too late to prevent that.
 func tooDeep(source string) bool {
 	brackets, signs := 0, 0
 	for _, r := range source {
@@ -69,7 +71,7 @@ func tooDeep(source string) bool {
 	return false
 }
 
-// names returns the places where names stand that are not declared by let.
+// names returns the nodes of all names that are not declared by let.
 func (p *parsed) names() []*ast.IdentifierNode {
 	var ids []*ast.IdentifierNode
 	declared := map[string]bool{}
@@ -99,14 +101,14 @@ func (p *parsed) compile(m *meter, env map[string]any) (*vm.Program, error) {
 	return compiler.Compile(p.tree, p.config)
 }
 
-// patcher puts functions of this package in the places of a tree where expr
-// would allocate without bound, run without end, or know Go's types less well
-// than somebody expects who reads the program. Each place has a function of its
-// own, since what it returns depends on what is there.
+// patcher replaces nodes of a tree with calls of functions in this package. It does
+// so where expr would allocate without bound or run without end, and where expr
+// handles Go's types in another way than a Go programmer expects. Each node gets a
+// function of its own, because the result type depends on the node.
 type patcher struct {
 	m         *meter
 	functions conf.FunctionsTable
-	sites     map[ast.Node]any // what stands at a node that was put in
+	sites     map[ast.Node]any // the site of each call that was put in
 }
 
 var (
@@ -118,12 +120,13 @@ var (
 
 type (
 	function = func(args ...any) (any, error)
-	// checkFunc gives the static type of a call from those of its arguments: nil
-	// for that of the literal nil, any for unknown.
+	// checkFunc returns the static type of a call from the types of its arguments.
+	// A type is nil for the literal nil, and any if it is not known.
 	checkFunc = func(args []reflect.Type) (reflect.Type, error)
 )
 
-// site makes a node that calls fn. No line can have its name, for that has a #.
+// site makes a node that calls fn. The name of the function begins with #, so no
+// line can contain it.
 func (p *patcher) site(at ast.Node, what any, check checkFunc, fn function, args ...ast.Node) *ast.CallNode {
 	name := fmt.Sprintf("#%d", len(p.functions))
 	p.functions[name] = &builtin.Function{Name: name, Func: fn, Validate: check}
@@ -135,7 +138,8 @@ func (p *patcher) site(at ast.Node, what any, check checkFunc, fn function, args
 	return call
 }
 
-// before evaluates a function and then the node; the types stay the node's.
+// before makes a node that calls fn and then evaluates node. Its type is that of
+// node.
 func (p *patcher) before(node ast.Node, fn function) ast.Node {
 	call := p.site(node, nil, func([]reflect.Type) (reflect.Type, error) { return anyType, nil }, fn)
 	seq := &ast.SequenceNode{Nodes: []ast.Node{call, node}}
@@ -143,7 +147,7 @@ func (p *patcher) before(node ast.Node, fn function) ast.Node {
 	return seq
 }
 
-// visit sees the children of a node first.
+// visit patches a node. It has visited the children before.
 func (p *patcher) visit(node *ast.Node) {
 	switch n := (*node).(type) {
 	case *ast.CallNode:
@@ -163,7 +167,7 @@ func (p *patcher) visit(node *ast.Node) {
 	}
 }
 
-// call lets a callSite do a call, whatever is called.
+// call replaces a call with a callSite.
 func (p *patcher) call(node *ast.Node, n *ast.CallNode) {
 	s := &callSite{m: p.m, name: "function", callee: n.Callee}
 	switch callee := n.Callee.(type) {
@@ -178,8 +182,9 @@ func (p *patcher) call(node *ast.Node, n *ast.CallNode) {
 	*node = p.site(n, s, s.check, s.do, append([]ast.Node{n.Callee}, n.Arguments...)...)
 }
 
-// address has the fields on the way to a method yield their addresses, or
-// server.Stats.Requests.Load() would find no Load on a copy of an atomic.Int64.
+// address makes the fields on the way to a method return their addresses.
+// Otherwise server.Stats.Requests.Load() would find no method Load, because
+// Requests would be a copy of an atomic.Int64.
 func (p *patcher) address(node *ast.Node) {
 	for {
 		p.member(node)
@@ -196,7 +201,7 @@ func (p *patcher) address(node *ast.Node) {
 	}
 }
 
-// member lets a memberSite fetch a named field.
+// member replaces the access to a named field with a memberSite.
 func (p *patcher) member(node *ast.Node) {
 	n, ok := (*node).(*ast.MemberNode)
 	if !ok || n.Optional || n.Method {
@@ -227,8 +232,8 @@ func (p *patcher) binary(node *ast.Node, n *ast.BinaryNode) {
 	}
 }
 
-// match bounds a match, which nothing can interrupt: the pattern, whose program
-// may be far longer than its text, and the text.
+// match limits the pattern and the text of a match, because nothing can interrupt a
+// match. The compiled pattern may be far longer than its text.
 func (p *patcher) match(n *ast.BinaryNode) {
 	n.Right = p.site(n.Right, nil, plainType, func(args ...any) (any, error) {
 		pattern, _ := args[0].(string)
@@ -236,7 +241,7 @@ func (p *patcher) match(n *ast.BinaryNode) {
 	}, n.Right)
 	n.Left = p.site(n.Left, nil, plainType, func(args ...any) (any, error) {
 		if text, _ := args[0].(string); len(text) > maxMatched {
-			return nil, fmt.Errorf("a text of %d bytes is too long for a pattern; at most %d are", len(text), maxMatched)
+			return nil, fmt.Errorf("a text of %d bytes is too long for a pattern; the limit is %d", len(text), maxMatched)
 		}
 		return args[0], nil
 	}, n.Left)
@@ -245,14 +250,14 @@ func (p *patcher) match(n *ast.BinaryNode) {
 const (
 	maxMatched  = 256 << 10 // bytes of a text
 	maxPattern  = 1 << 10   // bytes of a pattern
-	maxCompiled = 2000      // instructions of its program
+	maxCompiled = 2000      // instructions of a compiled pattern
 )
 
-// checkPattern refuses a pattern whose program is too long. Who has one that is
-// no pattern at all hears of it from expr.
+// checkPattern returns an error for a pattern that is too long or too complex. It
+// accepts an invalid pattern: expr returns an error for that.
 func checkPattern(pattern string) error {
 	if len(pattern) > maxPattern {
-		return fmt.Errorf("a pattern of %d bytes is too long; at most %d are", len(pattern), maxPattern)
+		return fmt.Errorf("a pattern of %d bytes is too long; the limit is %d", len(pattern), maxPattern)
 	}
 	re, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {
@@ -260,16 +265,17 @@ func checkPattern(pattern string) error {
 	}
 	prog, err := syntax.Compile(re.Simplify())
 	if err == nil && len(prog.Inst) > maxCompiled {
-		return errors.New("the pattern is too complex, with what it repeats")
+		return errors.New("the pattern is too complex: its repetitions make it too long")
 	}
 	return nil
 }
 
-// charged stands at a + that is paid for.
+// charged marks a + whose cost is charged already.
 type charged struct{}
 
-// operand makes a plain value of one with a named type: expr compares State
-// with State, but not with a literal, and an unknown one with nothing.
+// operand converts a value of a named type to the predeclared type. expr itself
+// compares a State with a State, but not with a literal, and it compares nothing
+// with a State whose static type is not known.
 func (p *patcher) operand(node ast.Node) ast.Node {
 	switch node.(type) {
 	case *ast.IntegerNode, *ast.FloatNode, *ast.StringNode, *ast.BoolNode, *ast.NilNode, *ast.BytesNode,
@@ -282,14 +288,14 @@ func (p *patcher) operand(node ast.Node) ast.Node {
 	return p.site(node, nil, plainType, func(args ...any) (any, error) {
 		v := plain(args[0])
 		switch reflect.ValueOf(v).Kind() {
-		case reflect.Slice, reflect.Array, reflect.Map: // expr compares what is in them, without end if that is a cycle
+		case reflect.Slice, reflect.Array, reflect.Map: // expr compares their elements, without end if there is a cycle
 			return v, p.m.charge(deepCost(p.m, []any{v}))
 		}
 		return v, nil
 	}, node)
 }
 
-// builtin makes one of expr's own functions keep to the limits.
+// builtin applies the limits to one of expr's own functions.
 func (p *patcher) builtin(node *ast.Node, n *ast.BuiltinNode) {
 	f := builtin.Builtins[builtin.Index[n.Name]]
 	if !f.Predicate {
@@ -316,7 +322,8 @@ func (p *patcher) builtin(node *ast.Node, n *ast.BuiltinNode) {
 	predicate.Node = p.before(predicate.Node, step)
 }
 
-// boolOrWrong leaves it to expr to complain about a predicate.
+// boolOrWrong is the check of a predicate. It returns a wrong type unchanged, so
+// that expr reports the error.
 func boolOrWrong(args []reflect.Type) (reflect.Type, error) {
 	if args[0] == anyType {
 		return boolType, nil

@@ -5,8 +5,8 @@ import (
 	"reflect"
 )
 
-// mayFit says whether a value of type from may be passed as to. from is nil for
-// nil, and an interface where the type is known only later.
+// mayFit reports whether a value of type from may be passed as to. from is nil for
+// the value nil, and an interface if the type is not known before the call.
 func mayFit(from, to reflect.Type) bool {
 	switch {
 	case from == nil:
@@ -34,8 +34,8 @@ func hasNil(t reflect.Type) bool {
 func isNumber(t reflect.Type) bool { return t.Kind() >= reflect.Int && t.Kind() <= reflect.Float64 }
 func isList(t reflect.Type) bool   { return t.Kind() == reflect.Slice || t.Kind() == reflect.Array }
 
-// convert makes of arg what a parameter of type to takes, without losing
-// anything of a number: 300 is no uint8 and 2.5 no int.
+// convert converts arg to the type of a parameter. It returns false if a number
+// would lose information: 300 is not a uint8, and 2.5 is not an int.
 func convert(arg any, to reflect.Type) (reflect.Value, bool) {
 	if arg == nil {
 		return reflect.Zero(to), hasNil(to)
@@ -74,7 +74,7 @@ func number(v reflect.Value, to reflect.Type) (reflect.Value, bool) {
 		if zero.CanFloat() {
 			return v.Convert(to), !zero.OverflowFloat(f)
 		}
-		// 10/2 is a float64 of expr.
+		// In expr, 10/2 is a float64.
 		if f != math.Trunc(f) || math.Abs(f) >= 1<<53 {
 			return v, false
 		}

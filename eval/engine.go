@@ -16,16 +16,16 @@ import (
 
 const (
 	maxLine    = 64 << 10 // bytes of one line
-	maxSnippet = 1000     // bytes of a line that an error still quotes
-	fewNames   = 20       // so many names an error lists in full
+	maxSnippet = 1000     // bytes of a line that an error quotes
+	fewNames   = 20       // names that an error lists
 	maxMessage = 4 << 10  // bytes of an error's text
 )
 
-// engine evaluates lines over values that have names. lookup is called once in an
-// evaluation for each name that the line uses, names to say which there are, keep
-// for an assignment; all from the goroutine of eval. One evaluation at a time is
-// what it is for; one that was abandoned (its method blocks) may still run while the
-// next begins, and shares nothing with it.
+// engine evaluates lines that use values by their names. In an evaluation, it calls
+// lookup once for each name in the line, names to list the known names in an error,
+// and keep for an assignment. It makes these calls in the goroutine of eval. The
+// caller does one evaluation at a time. But an abandoned evaluation, in which a
+// method blocks, may still run when the next begins; the two share nothing.
 type engine struct {
 	lookup func(name string) (value any, ok bool, err error)
 	names  func() []string
@@ -33,21 +33,21 @@ type engine struct {
 	keep func(name string, value any) error
 }
 
-// assignment is "name = expression". An == is none, and neither is expr's own
-// "let name = expression; ...".
+// assignment matches "name = expression". It does not match ==, nor expr's own "let
+// name = expression; ...".
 var assignment = regexp.MustCompile(`^\s*([A-Za-z_]\w*)\s*=(?:[^=]|$)`)
 
-// eval evaluates a line. has is false where there is nothing to show: an
-// assignment, or a method without results.
+// eval evaluates a line. has is false if there is no result to show: after an
+// assignment, or a call of a method without results.
 //
-// When ctx ends, loops of the expression end and the error is context.Cause(ctx).
-// A method of the program that blocks does not end; then the caller may leave
-// the goroutine alone and go on, for what it returns later is not kept. A panic
-// of a method is an error. Values are read as they are: nothing locks what the
-// program writes at the same time.
+// When ctx ends, the loops of the expression end, and the error is
+// context.Cause(ctx). A method of the program that blocks does not end. The caller
+// may then abandon the goroutine and go on: eval does not keep a later result. A
+// panic of a method is returned as an error. eval reads values without a lock, even
+// if the program writes them at the same time.
 func (e *engine) eval(ctx context.Context, line string) (result any, has bool, err error) {
-	// expr recovers what its machine panics with, but neither lookup nor the
-	// parser and the checker are inside of that.
+	// expr recovers from the panics of its machine, but not from those in the parser,
+	// the checker or lookup.
 	defer func() {
 		if r := recover(); r != nil {
 			result, has, err = nil, false, fmt.Errorf("%.*s", maxMessage, fmt.Sprint(r))
@@ -57,7 +57,7 @@ func (e *engine) eval(ctx context.Context, line string) (result any, has bool, e
 		return nil, false, context.Cause(ctx)
 	}
 	if len(line) > maxLine {
-		return nil, false, fmt.Errorf("the line has %d bytes; at most %d are evaluated", len(line), maxLine)
+		return nil, false, fmt.Errorf("the line has %d bytes; the limit is %d", len(line), maxLine)
 	}
 	if !utf8.ValidString(line) {
 		return nil, false, errors.New("the line is not UTF-8")
@@ -69,7 +69,8 @@ func (e *engine) eval(ctx context.Context, line string) (result any, has bool, e
 			return nil, false, err
 		}
 		equals := m[3] + strings.IndexByte(line[m[3]:], '=') + 1
-		// All of it is ASCII: positions in errors stay those of the line.
+		// The text before the expression is ASCII, so the same number of blanks keeps
+		// the positions in errors right.
 		source = strings.Repeat(" ", equals) + line[equals:]
 	}
 	m := &meter{ctx: ctx, left: maxMemory, elements: maxElements}
@@ -85,12 +86,12 @@ func (e *engine) eval(ctx context.Context, line string) (result any, has bool, e
 	case name == "":
 		return result, result != nil || !m.noResult, nil
 	case result == nil && m.noResult:
-		return nil, false, fmt.Errorf("it was called and has no result; nothing is kept as %s", name)
+		return nil, false, fmt.Errorf("the call has no result; nothing is kept as %s", name)
 	}
 	return nil, false, e.keep(name, result)
 }
 
-// run compiles the source for the types that the values have now, and runs it.
+// run compiles the source for the current types of the values, and runs it.
 func (e *engine) run(m *meter, source string) (any, error) {
 	p, err := parse(source)
 	if err != nil {
@@ -108,7 +109,7 @@ func (e *engine) run(m *meter, source string) (any, error) {
 	return machine.Run(program, env)
 }
 
-// env looks the names up that an expression uses.
+// env looks up the names in an expression.
 func (e *engine) env(p *parsed) (map[string]any, error) {
 	env := map[string]any{}
 	for _, id := range p.names() {
@@ -130,7 +131,8 @@ func (e *engine) env(p *parsed) (map[string]any, error) {
 	return env, nil
 }
 
-// hint says which names there are, or which of many are meant.
+// hint lists the known names. If there are many, it lists those that are similar to
+// name.
 func (e *engine) hint(name string) string {
 	all := slices.Sorted(slices.Values(e.names()))
 	text := "; there are "
@@ -147,7 +149,7 @@ func (e *engine) hint(name string) string {
 	return text + strings.Join(all, ", ")
 }
 
-// isSlip says whether a and b differ in one place by at most two letters.
+// isSlip reports whether a and b differ in one place by at most two letters.
 func isSlip(a, b string) bool {
 	for a != "" && b != "" && a[0] == b[0] {
 		a, b = a[1:], b[1:]
@@ -158,8 +160,8 @@ func isSlip(a, b string) bool {
 	return len(a) <= 2 && len(b) <= 2
 }
 
-// The words of expr (its lexer's state.go, its parser's parseSecondary) that an
-// expression could not name again.
+// words contains the words of expr's language (state.go of its lexer, parseSecondary
+// of its parser). An expression could not use a value with such a name.
 var words = []string{
 	"true", "false", "nil", "let", "if", "else", "not", "in", "and", "or",
 	"matches", "contains", "startsWith", "endsWith",
@@ -172,12 +174,12 @@ func keepable(name string) error {
 	return nil
 }
 
-// shown is an error as expr shows it, with the place in the line. Of a long line
-// only the position is given.
+// shown returns an error in the form of expr, with the part of the line where it
+// is. For a long line, it returns the position only.
 func shown(err error, line string) error {
 	var at *file.Error
 	if !errors.As(err, &at) {
-		// The compiler puts its own stack below the first line.
+		// The compiler appends its own stack after the first line.
 		text, _, _ := strings.Cut(err.Error(), "\n")
 		return errors.New(text)
 	}

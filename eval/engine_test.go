@@ -160,7 +160,7 @@ func TestMethodWithoutResult(t *testing.T) {
 	require.Equal(t, []any{nil, nil, nil}, result)
 }
 
-func TestNumbersAreNotCut(t *testing.T) {
+func TestNumbersKeepTheirValue(t *testing.T) {
 	for _, test := range []struct {
 		v  any
 		to any

@@ -52,7 +52,7 @@ func TestErrors(t *testing.T) {
 		strings.Repeat("(", 2000):        "more than 1000 brackets or signs",
 		strings.Repeat("- ", 2000) + "1": "more than 1000 brackets or signs",
 		strings.Repeat("1+", 9000) + "1": "exceeds maximum allowed nodes",
-		strings.Repeat(" ", maxLine+1):   "at most 65536",
+		strings.Repeat(" ", maxLine+1):   "the limit is 65536",
 		"\"\xff\"":                       "not UTF-8",
 		"\"a\" matches \"(\"":            "missing closing )",
 	} {

@@ -1,5 +1,6 @@
-// Package eval adds expressions to the console of a manhole: what is typed and
-// is no command is evaluated, over the values that the program has given by name.
+// Package eval adds expressions to the console of a manhole. A line that is not a
+// command is evaluated as an expression. It can use the values in Options.Locals by
+// their names.
 //
 //	m, err := oneshot.Install(oneshot.Options{
 //		OneshotOn: syscall.SIGUSR2,
@@ -19,19 +20,21 @@
 //	>>> len(old)
 //
 // The language is that of github.com/expr-lang/expr: fields, elements and methods
-// of Go values, operators, and functions over lists. It cannot write a field, open
-// a file or run a program, but it can call every exported method of what the
-// program has given, on the goroutine of a session: give what may be called there.
-// name = expression keeps a value for the rest of the session.
+// of Go values, operators, and functions over lists. An expression cannot write a
+// field, open a file or run a program. But it can call every exported method of the
+// values, in the goroutine of a session. Provide only values whose methods may be
+// called there. The line name = expression keeps a value for the rest of the
+// session.
 //
-// An evaluation may make 2,000,000 elements and 64 MiB, a value that is kept
-// 100,000 and 4 MiB. It ends when the client interrupts it or leaves; a method that
-// does not return is left running, and a match, of at most 256 KiB with a pattern of
-// at most 1 KiB, runs to its end.
+// An evaluation may make 2,000,000 elements and use 64 MiB. For a value that is
+// kept, the limits are 100,000 elements and 4 MiB. An evaluation ends when the
+// client interrupts it or disconnects. A method that does not return continues to
+// run, and is abandoned. A match cannot be interrupted; its text may have 256 KiB,
+// and its pattern 1 KiB.
 //
-// An expression that reads a map while the program writes it ends the program, as
-// it always does in Go: give maps as a func() any that copies them under their
-// lock. What is shown of a result has no maps in it unless all its values come
+// If an expression reads a map while the program writes it, the program ends, as
+// always in Go. Provide a map as a func() any that copies it under its lock. The
+// entries of maps in a result are shown only if all values in the expression come
 // from such functions.
 package eval
 
@@ -46,18 +49,18 @@ import (
 	"github.com/gomanhole/oneshot/internal/values"
 )
 
-// Command returns the command for every line that is no other command, for
-// oneshot.Options.Commands.
+// Command returns a command for oneshot.Options.Commands. It evaluates every line
+// that is not another command.
 func Command() oneshot.Command {
 	return oneshot.Command{
 		Args:    "EXPRESSION",
-		Summary: "evaluate it, over locals: 1234+2345, cache.Len(), filter(conns, .Idle > 60), x = cache.Len()",
+		Summary: "evaluate an expression with the locals: 1234+2345, cache.Len(), filter(conns, .Idle > 60), x = cache.Len()",
 		Run:     run,
 	}
 }
 
 func run(ctx context.Context, s *oneshot.Session, args []string) error {
-	var direct atomic.Bool // a value was used that may be the program's own, and not a copy
+	var direct atomic.Bool // a value was used that may be the program's own, not a copy
 	e := &engine{
 		lookup: func(name string) (any, bool, error) {
 			if _, isFunc := s.Locals()[name].(func() any); !isFunc {
@@ -78,7 +81,7 @@ func run(ctx context.Context, s *oneshot.Session, args []string) error {
 	return values.Write(s, result)
 }
 
-// lookup is Local with the panic of a func as an error.
+// lookup calls Local, and returns the panic of a func() any as an error.
 func lookup(s *oneshot.Session, name string) (v any, ok bool, err error) {
 	defer func() {
 		if p := recover(); p != nil {

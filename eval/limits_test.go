@@ -65,8 +65,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	})
 }
 
-// evalInTime is e.eval, but fails the test when it takes longer than anybody would
-// wait.
+// evalInTime calls e.eval. It fails the test if the call takes too long.
 func evalInTime(t *testing.T, ctx context.Context, e *engine, line string) (result any, has bool, err error) {
 	t.Helper()
 	done := make(chan struct{})
@@ -100,7 +99,7 @@ func TestLoopsEndWithContext(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			defer cancel(nil)
 			p.locals["begun"] = func() bool {
-				// Once the loop runs; before it would do as well, but tell less.
+				// Cancel while the loop runs. Before the loop, the test would show less.
 				time.AfterFunc(30*time.Millisecond, func() { cancel(cause) })
 				return true
 			}
@@ -127,7 +126,7 @@ func TestAbandonedEvaluation(t *testing.T) {
 	begun, release := make(chan struct{}), make(chan struct{})
 	p.locals["block"] = func() int { close(begun); <-release; return 1 }
 	letGo := sync.OnceFunc(func() { close(release) })
-	defer letGo() // or a test that fails leaves the goroutine behind
+	defer letGo() // a failing test must not leave the goroutine behind
 	e := p.engine()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -168,7 +167,7 @@ func FuzzEval(f *testing.F) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		e := newProgram().engine()
-		// The fuzzer says nothing of an input that runs without end.
+		// The fuzzer does not report an input that runs without end.
 		late := time.AfterFunc(10*time.Second, func() { panic(fmt.Sprintf("eval does not end: %q", line)) })
 		defer late.Stop()
 		_, _, _ = e.eval(ctx, line)
@@ -190,7 +189,7 @@ func TestMatchesAreBounded(t *testing.T) {
 	require.Equal(t, 2, result)
 }
 
-func TestWhatIsKeptIsSmaller(t *testing.T) {
+func TestKeptValuesHaveLowerLimits(t *testing.T) {
 	p := newProgram()
 	e := p.engine()
 	_, _, err := e.eval(t.Context(), `len(map(1..990000, string(#)))`)
@@ -200,7 +199,7 @@ func TestWhatIsKeptIsSmaller(t *testing.T) {
 	require.Empty(t, p.vars())
 }
 
-func TestACycleIsNotWalkedWithoutEnd(t *testing.T) {
+func TestCyclesEnd(t *testing.T) {
 	p := newProgram()
 	cycle := []any{nil}
 	cycle[0] = cycle

@@ -68,7 +68,7 @@ func (reader) Read([]byte) (int, error) { return 0, io.EOF }
 
 type shape struct{ Side int }
 
-// program is what a program registers.
+// program is a test program with locals, and with the values that were kept.
 type program struct {
 	locals map[string]any
 	mu     sync.Mutex
@@ -76,7 +76,7 @@ type program struct {
 	kept   map[string]any
 }
 
-// vars returns what was kept.
+// vars returns the values that were kept.
 func (p *program) vars() map[string]any {
 	p.mu.Lock()
 	defer p.mu.Unlock()

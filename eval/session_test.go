@@ -21,8 +21,7 @@ import (
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
-// typed opens a session, sends lines and returns what comes back, without the
-// first screen.
+// typed opens a session, sends lines and returns the output after the first screen.
 func typed(t *testing.T, o oneshot.Options, lines string) string {
 	t.Helper()
 	o.SocketPath = filepath.Join(testwait.TempDir(t), "s")
@@ -48,7 +47,7 @@ func typed(t *testing.T, o oneshot.Options, lines string) string {
 	return text
 }
 
-func TestExpressionsInASession(t *testing.T) {
+func TestExpressionsInSession(t *testing.T) {
 	level := new(slog.LevelVar)
 	o := oneshot.Options{
 		Locals: map[string]any{
@@ -65,12 +64,12 @@ func TestExpressionsInASession(t *testing.T) {
 		"unknown name nosuch; there are bad, conns, debug, level, x (1:1)\n | nosuch\n | ^\n>>> "+
 		"bad: its func panicked: oops\n>>> unexpected token EOF (1:3)\n | 1 +\n | ..^\n>>> \"a'b\"\n>>> ", text)
 	require.Equal(t, slog.LevelDebug, level.Level())
-	require.NotContains(t, typed(t, o, "x\n"), "2", "what a session keeps is its own")
+	require.NotContains(t, typed(t, o, "x\n"), "2", "a session must not see the values that another one keeps")
 }
 
-// TestTheRootPackageDoesNotLinkExpr: who does not import this package does not pay
-// for it.
-func TestTheRootPackageDoesNotLinkExpr(t *testing.T) {
+// TestRootPackageDoesNotLinkExpr shows that a program which does not import this
+// package does not contain expr.
+func TestRootPackageDoesNotLinkExpr(t *testing.T) {
 	if _, err := exec.LookPath("go"); err != nil {
 		t.Skip("needs the go command")
 	}
@@ -79,7 +78,7 @@ func TestTheRootPackageDoesNotLinkExpr(t *testing.T) {
 		require.NoErrorf(t, err, "go list -deps %s", pkg)
 		return string(out)
 	}
-	require.Contains(t, deps("."), "expr-lang", "or this test sees nothing")
+	require.Contains(t, deps("."), "expr-lang", "otherwise this test shows nothing")
 	for line := range strings.Lines(deps("..")) {
 		path := strings.TrimSpace(line)
 		std := !strings.Contains(strings.Split(path, "/")[0], ".")

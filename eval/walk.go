@@ -7,8 +7,9 @@ import (
 	"reflect"
 )
 
-// deepCost walks what the arguments hold. What is there twice counts twice, for
-// it is also written or flattened twice: forty times [a, a] are 2^40 elements.
+// deepCost walks through everything inside the arguments. It counts a value twice
+// if it is there twice, because it is also written or flattened twice: forty nested
+// [a, a] have 2^40 elements.
 func deepCost(m *meter, args []any) uint64 { return walkCost(&walk{m: m, left: m.left}, args) }
 
 func jsonCost(m *meter, args []any) uint64 {
@@ -24,16 +25,17 @@ func walkCost(w *walk, args []any) uint64 {
 	return w.m.left - w.left
 }
 
-// walk sees no more than the function will that it is for: what a program keeps
-// behind a pointer or in a field of its own may be written at the same time, and
-// of a map that would be fatal.
+// walk computes the cost of a function, and reads only the data that the function
+// itself will read. The program may write other data, behind pointers or in
+// unexported fields, at the same time, and reading a map during a write ends the
+// process.
 type walk struct {
 	m    *meter
 	left uint64
-	json bool // as encoding/json: behind pointers, and exported fields only
+	json bool // follow pointers and skip unexported fields, as encoding/json does
 }
 
-// maxDepth is expr's own for flatten, and less than the stack has room for.
+// maxDepth is the limit that expr has for flatten. The stack has room for more.
 const maxDepth = 10_000
 
 func (w *walk) pay(n uint64) bool {
@@ -44,9 +46,9 @@ func (w *walk) pay(n uint64) bool {
 	return true
 }
 
-// value is false if more is there than may be paid for.
+// value walks through v. It returns false if the cost is more than what is left.
 func (w *walk) value(v reflect.Value, depth int) bool {
-	// An indented line of JSON has two spaces for each level.
+	// In indented JSON, each level adds two spaces to a line.
 	if !w.pay(elementSize+2*uint64(depth)) || depth > maxDepth {
 		return false
 	}

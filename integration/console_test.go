@@ -81,7 +81,7 @@ func TestEveryCommandInATerminal(t *testing.T) {
 		{"level.Set(debug)", nil},
 		{"loglevel", []string{`log level is DEBUG`}},
 		{"loglevel warn", []string{`log level was DEBUG, is WARN`}},
-		{"flush", []string{`forgot 2 users`}},
+		{"flush", []string{`removed 2 users`}},
 		{"nonsense", []string{`unknown name nonsense.*`, ` \| nonsense`, ` \| \^`}},
 		{"sessions", []string{`\* pid \d+, uid \d+, nc, since .*, runs for \S+: sessions`}},
 		{"stderr", []string{`standard error goes where the program sends it; stderr on has it come here`}},

@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gomanhole/oneshot/internal/frame"
+	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/stretchr/testify/require"
 )
 
@@ -109,7 +109,7 @@ func (c *child) soak(t *testing.T, from, to int) {
 func (c *child) among(i int64, script bool, input string) (string, error) {
 	var own *net.UnixAddr
 	if script {
-		own = &net.UnixAddr{Net: "unix", Name: fmt.Sprintf("@%s%d.%d", frame.SocketPrefix, os.Getpid(), i)}
+		own = &net.UnixAddr{Net: "unix", Name: fmt.Sprintf("@%s%d.%d", protocol.SocketPrefix, os.Getpid(), i)}
 	}
 	asked := time.Time{}
 	var last error
@@ -154,9 +154,9 @@ func talk(conn *net.UnixConn, script bool, input string) (string, error) {
 		return string(out), err
 	}
 	text := ""
-	for frames := frame.NewReader(strings.NewReader(string(out))); ; {
+	for frames := protocol.NewReader(strings.NewReader(string(out))); ; {
 		kind, payload, err := frames.Next()
-		if err != nil || kind == frame.End {
+		if err != nil || kind == protocol.End {
 			return text, err
 		}
 		text += string(payload)

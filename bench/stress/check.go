@@ -12,15 +12,15 @@ import (
 	"sync/atomic"
 )
 
-// command is a line that a client sends and the form of a right answer. A
-// command that makes a file has FILE in its line.
+// command is a line that a client sends, and the form of a correct answer. The line
+// of a command that makes a file contains FILE.
 type command struct {
 	line string
 	want *regexp.Regexp
 }
 
-// What takes more than a second says so in lines between, hence (?m)^ rather
-// than the beginning of the answer.
+// A command that takes more than a second writes lines of progress first. So the
+// patterns have (?m)^ and not the beginning of the answer.
 var commands = compile([][2]string{
 	{"help", `(?ms)^  stacks \[FLAGS\] \[REGEXP\] .*^  quit `},
 	{"help gc", `(?m)^run the garbage collector now`},
@@ -77,8 +77,7 @@ func compile(table [][2]string) (all []command) {
 
 var fileNumber atomic.Int64
 
-// pick returns a command as it is sent to a program, and what is to be done once
-// it has been answered; an error is what is wrong with the answer.
+// pick returns the line of a random command, and a function that checks the answer.
 func (p *process) pick(r *rand.Rand) (line string, check func(answer string) error) {
 	c := commands[r.IntN(len(commands))]
 	file := ""
@@ -94,7 +93,7 @@ func (p *process) pick(r *rand.Rand) (line string, check func(answer string) err
 	return line, func(answer string) error {
 		p.tally.add("commands", 1)
 		if !want.MatchString(answer) {
-			return fmt.Errorf("%q was answered %.2000q, which has not the form %s", line, answer, want)
+			return fmt.Errorf("%q was answered %.2000q, which does not match %s", line, answer, want)
 		}
 		if file == "" || !strings.Contains(answer, " written to ") {
 			return nil

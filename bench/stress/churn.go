@@ -16,13 +16,13 @@ import (
 	"github.com/gomanhole/oneshot"
 )
 
-// stuckTime is how long a call may take that is to end at once or with its
-// context.
+// stuckTime is the longest time for a call that should return at once, or when its
+// context ends.
 const stuckTime = 25 * time.Second
 
-// churn calls everything that a program can call, from many goroutines at
-// random moments. The errors that such a mess may bring are known; any other
-// ends the program, and so does a call that does not return.
+// churn calls everything that a program can call, from many goroutines at random
+// moments. Some errors are expected then. Any other error ends the program, and so
+// does a call that does not return.
 func (p *program) churn() {
 	p.opts.Reinstall = true
 	strict := p.opts

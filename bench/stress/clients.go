@@ -14,43 +14,42 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gomanhole/oneshot/internal/frame"
+	"github.com/gomanhole/oneshot/internal/protocol"
 )
 
-// client is a connection that has been let in.
+// client is a connection that was accepted.
 type client struct {
 	p    *process
 	r    *rand.Rand
 	conn *net.UnixConn
-	buf  []byte // what was read and is not done with
+	buf  []byte // bytes that were read and not used yet
 }
 
-// errRefused is for a client that was told to go.
+// errRefused means that the program refused the client.
 var errRefused = errors.New("refused")
 
-// isExcused reports whether whatever happens to a session is all right, since
-// the program is ending or has its sessions end early itself. Not to answer is
-// not all right: see lost.
+// isExcused reports whether a session may end at any time, because the program is
+// ending or ends its sessions early itself. A session without an answer is still a
+// failure: see lost.
 func (p *process) isExcused() bool {
 	return p.ending.Load() || p.kind.willful || p.broken.Load()
 }
 
-// full is in what a client is told when there are too many.
+// full is part of the refusal when there are too many sessions.
 const full = "sessions are open already"
 
-// again is how long a client waits for a socket before it asks for one again,
-// where its signal may have been taken for another's: what comes while a window
-// is open only makes it stay longer, and then somebody else enters.
+// again is how long a client waits for a socket before it sends another signal. A
+// signal that arrives while a window is open only keeps this window open longer, and
+// another client may enter it.
 const again = 250 * time.Millisecond
 
-// willfulPatience is how long a client tries to enter a program that may have
-// no manhole.
+// willfulPatience is how long a client tries to enter a program that may have no
+// manhole at the moment.
 const willfulPatience = 2 * time.Second
 
-// enter has a window opened and enters, as often as that takes; nil if it is
-// not to be. If the program is sure, one signal has to be enough: nobody else is
-// there, and the last who was had been let in, so that no connection waits
-// unseen which would use the window up.
+// enter asks for windows until it has entered one. It returns nil if it gives up. If
+// sure is true, one signal must be enough: there is no other client, and the last
+// client was accepted, so no connection is waiting that would use up the window.
 func (p *process) enter(r *rand.Rand, script, sure bool) *client {
 	most := patience
 	if p.kind.willful {
@@ -73,7 +72,7 @@ func (p *process) enter(r *rand.Rand, script, sure bool) *client {
 		conn, err := dial(p.path, script)
 		if err != nil {
 			if sure && !p.isExcused() && p.place.dead == nil && !p.executed.Load() && errors.Is(err, syscall.ECONNREFUSED) && !p.kind.abstract {
-				p.fail(wrongAnswer, "a socket stands at the path and nobody listens: %v", err)
+				p.fail(wrongAnswer, "there is a socket at the path without a listener: %v", err)
 			}
 			time.Sleep(200 * time.Microsecond)
 			continue
@@ -90,9 +89,9 @@ func (p *process) enter(r *rand.Rand, script, sure bool) *client {
 		switch {
 		case errors.Is(err, errRefused):
 			p.tally.add("refusals", 1)
-			asked = time.Time{}                                                 // the window may have been used up
-			if sure && !p.isExcused() && !strings.Contains(err.Error(), full) { // those before may not have ended yet
-				p.fail(wrongAnswer, "the only client was told to go: %v", err)
+			asked = time.Time{}                                                 // another connection may have used up the window
+			if sure && !p.isExcused() && !strings.Contains(err.Error(), full) { // sessions from before may not have ended yet
+				p.fail(wrongAnswer, "the only client was refused: %v", err)
 			}
 		case !p.isExcused() && (sure || !isReset(err)):
 			c.lost("the greeting", err)
@@ -103,8 +102,8 @@ func (p *process) enter(r *rand.Rand, script, sure bool) *client {
 	return nil
 }
 
-// isReset reports whether a connection was cut off. One that is made just while
-// the window is closed has nobody to tell it why.
+// isReset reports whether a connection was reset. This happens to a connection that
+// is made just while the window is being closed: it gets no reason.
 func isReset(err error) bool {
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
@@ -114,17 +113,17 @@ var scripts atomic.Int64
 func dial(path string, script bool) (*net.UnixConn, error) {
 	var own *net.UnixAddr
 	if script {
-		own = &net.UnixAddr{Net: "unix", Name: fmt.Sprintf("@%s%d.%d", frame.SocketPrefix, os.Getpid(), scripts.Add(1))}
+		own = &net.UnixAddr{Net: "unix", Name: fmt.Sprintf("@%s%d.%d", protocol.SocketPrefix, os.Getpid(), scripts.Add(1))}
 	}
 	return net.DialUnix("unix", own, &net.UnixAddr{Net: "unix", Name: path})
 }
 
-// greeted reads what is sent first: a greeting, or why it has to go.
+// greeted reads the beginning: a greeting, or the reason of a refusal.
 func (c *client) greeted(script bool) error {
 	want, size := fmt.Sprintf("stress, pid %d, ", c.p.pid()), 0
 	switch {
 	case script: // an empty frame
-		want, size = string(make([]byte, frame.HeaderSize)), frame.HeaderSize
+		want, size = string(make([]byte, protocol.HeaderSize)), protocol.HeaderSize
 		want = "\x01" + want[1:]
 	case c.p.kind.noPrompt:
 		want = "no command \"hello\"; help lists them\n"
@@ -144,7 +143,7 @@ func (c *client) greeted(script bool) error {
 			return nil
 		}
 		if len(c.buf) > 0 && !strings.HasPrefix(want, string(c.buf)) && !bytes.HasPrefix(c.buf, []byte("oneshot: "[:min(9, len(c.buf))])) {
-			return fmt.Errorf("a greeting of another form: %.200q", c.buf)
+			return fmt.Errorf("an unknown form of greeting: %.200q", c.buf)
 		}
 		if err := c.read(4 << 10); err != nil {
 			return err
@@ -152,7 +151,7 @@ func (c *client) greeted(script bool) error {
 	}
 }
 
-// send sends text, which a client that reads as well can always do in time.
+// send sends text. A client that also reads can always send in time.
 func (c *client) send(text string) error {
 	if err := c.conn.SetWriteDeadline(time.Now().Add(patience)); err != nil {
 		return err
@@ -161,7 +160,7 @@ func (c *client) send(text string) error {
 	return err
 }
 
-// read reads once, at most so many bytes.
+// read reads once, at most the given number of bytes.
 func (c *client) read(most int) error {
 	if err := c.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		return err
@@ -172,10 +171,10 @@ func (c *client) read(most int) error {
 	return err
 }
 
-const prompt = ">>> "
+const prompt = protocol.Prompt
 
-// untilPrompt reads up to a prompt after which nothing comes, and returns what
-// stood before it.
+// untilPrompt reads up to a prompt that is the end of the output, and returns the
+// text before it.
 func (c *client) untilPrompt() (string, error) {
 	for {
 		if before, ok := bytes.CutSuffix(c.buf, []byte(prompt)); ok && (len(before) == 0 || before[len(before)-1] == '\n') {
@@ -188,7 +187,7 @@ func (c *client) untilPrompt() (string, error) {
 	}
 }
 
-// until reads up to text, and returns what stood before it.
+// until reads up to text, and returns what came before it.
 func (c *client) until(text string) (string, error) {
 	for from := 0; ; {
 		if i := bytes.Index(c.buf[from:], []byte(text)); i >= 0 {
@@ -203,7 +202,7 @@ func (c *client) until(text string) (string, error) {
 	}
 }
 
-// untilEnd reads all that comes.
+// untilEnd reads to the end of the connection.
 func (c *client) untilEnd() (string, error) {
 	for {
 		if err := c.read(64 << 10); err != nil {
@@ -215,8 +214,8 @@ func (c *client) untilEnd() (string, error) {
 	}
 }
 
-// sync sends a word that is no command and reads up to the answer to that, so
-// that everything before has been answered. It returns what came meanwhile.
+// sync sends a word that is not a command and reads up to its answer. After that,
+// everything before has been answered. sync returns what came before this answer.
 func (c *client) sync() (string, error) {
 	word := fmt.Sprintf("sync%d", c.r.Uint64())
 	if err := c.send(word + "\n"); err != nil {
@@ -229,19 +228,19 @@ func (c *client) sync() (string, error) {
 	return before, err
 }
 
-// lost deals with a session that was cut off, or was not answered.
+// lost reports a session that was cut off or not answered, unless that is excused.
 func (c *client) lost(what string, err error) {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		if !c.p.broken.Load() && !c.p.isOver() {
-			c.p.failWithStacks(noEnd, "%s: %v; so far came %.500q", what, err, c.buf)
+			c.p.failWithStacks(noEnd, "%s: %v; received so far: %.500q", what, err, c.buf)
 		}
 	case !c.p.isExcused():
-		c.p.fail(wrongAnswer, "%s: %v; so far came %.500q", what, err, c.buf)
+		c.p.fail(wrongAnswer, "%s: %v; received so far: %.500q", what, err, c.buf)
 	}
 }
 
-// wrong is for an answer that is not what it should be.
+// wrong reports a wrong answer.
 func (c *client) wrong(err error) {
 	if !c.p.ending.Load() {
 		c.p.fail(wrongAnswer, "%v", err)

@@ -10,26 +10,26 @@ import (
 	"github.com/gomanhole/oneshot"
 )
 
-// kind is a sort of program.
+// kind is a kind of program.
 type kind struct {
 	name    string
-	options func(o *oneshot.Options) // what it changes in the usual ones
-	begin   func(p *program)         // starts what goes on in it
-	ending  func(p *program)         // waits for its end; nil: nothing handles TERM, INT and HUP
+	options func(o *oneshot.Options) // changes the usual options
+	begin   func(p *program)         // starts the program's work
+	ending  func(p *program)         // waits for the end; nil if the program does not handle TERM, INT and HUP
 
 	fromEnv  bool // its options come from the variable ONESHOT
 	noPrompt bool // its Handler is Exec
 	abstract bool // its socket is not a file
 	trigger  bool // it has a TriggerFile
 	again    bool // it can execute itself in place
-	unlogged bool // its standard error has no log, and perhaps no dump either
+	unlogged bool // its standard error has no log, and maybe no dump either
 
-	// A signal may open no window, and a session may end early, because the
-	// program itself wants it so.
+	// willful is true if the program itself may ignore a signal, or end a session
+	// early.
 	willful bool
 }
 
-// kinds are all of them.
+// kinds contains all kinds.
 var kinds = []kind{
 	{name: "plain"},
 	{name: "handler", ending: (*program).untilSignal},
@@ -69,7 +69,7 @@ func terminate(policy oneshot.TerminatePolicy) func(*oneshot.Options) {
 	return func(o *oneshot.Options) { o.Terminate = policy }
 }
 
-// stuck is a log that nobody reads.
+// stuck is a log whose writes never return.
 type stuck struct{}
 
 func (stuck) Write([]byte) (int, error) { select {} }

@@ -18,7 +18,7 @@ import (
 
 // worker starts one program after another, until ctx ends.
 func (s *stress) worker(ctx context.Context, number int) {
-	var left *place // by the last program, with a dead socket in it
+	var left *place // the place of the last program, if it left a dead socket there
 	for i := 0; ctx.Err() == nil; i++ {
 		seed := uint64(number)<<32 | uint64(i)
 		r := rand.New(rand.NewPCG(s.seed, seed))
@@ -26,7 +26,7 @@ func (s *stress) worker(ctx context.Context, number int) {
 		at := left
 		if at == nil || k.abstract {
 			if at != nil {
-				_ = os.RemoveAll(at.dir) // with the socket
+				_ = os.RemoveAll(at.dir) // and the socket in it
 			}
 			at = s.newPlace(k, fmt.Sprintf("%d.%d", number, i), r)
 		}
@@ -90,7 +90,7 @@ func (p *process) over(r *rand.Rand, clients *sync.WaitGroup) *place {
 	return p.terminate(ends[r.IntN(len(ends))], r, clients)
 }
 
-// brief is a program that is ended just when something begins.
+// brief ends a program just when something begins.
 func (p *process) brief(r *rand.Rand) *place {
 	var clients sync.WaitGroup
 	switch r.IntN(4) {
@@ -108,8 +108,8 @@ func (p *process) brief(r *rand.Rand) *place {
 	return p.over(r, &clients)
 }
 
-// middling is a program with a few things in it, which is ended at rest or in
-// the midst of a crowd.
+// middling does a few things with a program, and ends it either at rest or while a
+// crowd of clients is in it.
 func (p *process) middling(ctx context.Context, r *rand.Rand) *place {
 	for range 1 + r.IntN(5) {
 		if ctx.Err() == nil && !p.broken.Load() {
@@ -125,10 +125,11 @@ func (p *process) middling(ctx context.Context, r *rand.Rand) *place {
 	return p.over(r, &clients)
 }
 
-// long is a program that lives on, and must be afterwards what it was before.
+// long does many things with a program. At rest, the program must have the same
+// goroutines, descriptors and threads as before.
 func (p *process) long(ctx context.Context, r *rand.Rand) *place {
 	p.visit(r, true)
-	p.crowd(r) // has as many threads as will be needed, about
+	p.crowd(r) // after it, the program has about as many threads as it will need
 	before := p.rest(nil)
 	until := time.Now().Add(4*time.Second + time.Duration(r.Int64N(int64(6*time.Second))))
 	for ctx.Err() == nil && time.Now().Before(until) && !p.broken.Load() {
@@ -140,7 +141,7 @@ func (p *process) long(ctx context.Context, r *rand.Rand) *place {
 	return p.over(r, new(sync.WaitGroup))
 }
 
-// act does one thing, and returns when it is over.
+// act does one thing and waits for its end.
 func (p *process) act(r *rand.Rand) {
 	switch n := r.IntN(16); {
 	case n == 0 && p.kind.name == "activate":
@@ -161,11 +162,12 @@ func (p *process) act(r *rand.Rand) {
 	}
 }
 
-// crowd is clients at the same time, some of whom do not get in at once.
+// crowd starts clients that come at the same time. Some of them do not get in at
+// once.
 func (p *process) crowd(r *rand.Rand) {
 	n := 2 + r.IntN(5)
 	if r.IntN(5) == 0 {
-		n = 14 // more than may be inside
+		n = 14 // more than the limit of sessions
 	}
 	p.note("a crowd of %d", n)
 	p.sure = false
@@ -182,7 +184,7 @@ func (p *process) crowd(r *rand.Rand) {
 		p.burst(r.IntN(2000))
 	}
 	clients.Wait()
-	// Whoever is let in now has nobody before him in the line.
+	// A client that is accepted now is the only one that waits.
 	if !p.ending.Load() {
 		if c := p.enter(r, false, false); c != nil {
 			c.conn.Close()
@@ -191,7 +193,7 @@ func (p *process) crowd(r *rand.Rand) {
 	}
 }
 
-// again has the program execute itself in place, mostly with an open window.
+// again makes the program execute itself in place, mostly with an open window.
 func (p *process) again(r *rand.Rand) {
 	if r.IntN(4) > 0 {
 		p.send(syscall.SIGUSR2)
@@ -207,7 +209,7 @@ func (p *process) again(r *rand.Rand) {
 	} else {
 		p.closeWindow(r)
 	}
-	// A pending signal would be deadly to the new image, before the runtime handles anything.
+	// A pending signal would kill the new image before its runtime handles signals.
 	for until := time.Now().Add(patience); p.isPending(syscall.SIGUSR2); time.Sleep(time.Millisecond) {
 		if time.Now().After(until) {
 			p.failWithStacks(noEnd, "USR2 is still pending after %v", patience)
@@ -223,8 +225,8 @@ func (p *process) again(r *rand.Rand) {
 	p.tally.add("executed in place", 1)
 }
 
-// isPending reports whether the kernel still has a signal for the program that
-// no thread has taken (proc_pid_status(5): ShdPnd, SigPnd).
+// isPending reports whether the kernel has a signal for the program that no thread
+// has taken yet (ShdPnd and SigPnd in proc_pid_status(5)).
 func (p *process) isPending(sig syscall.Signal) bool {
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", p.pid()))
 	for _, file := range files {
@@ -238,17 +240,17 @@ func (p *process) isPending(sig syscall.Signal) bool {
 		}
 		err = errors.Join(err, readErr)
 	}
-	return err != nil && !p.isOver() // a thread has ended meanwhile
+	return err != nil && !p.isOver() // a thread has ended during the reading
 }
 
-// closeWindow enters until no window is open any more.
+// closeWindow enters windows until no window is open.
 func (p *process) closeWindow(r *rand.Rand) {
 	if p.kind.name == "activate" {
 		p.ask("deactivate")
 	}
 	for until := time.Now().Add(patience); !p.broken.Load(); {
 		if time.Now().After(until) {
-			p.failWithStacks(noEnd, "windows open again and again, or stay")
+			p.failWithStacks(noEnd, "windows stay open, or open again and again")
 			return
 		}
 		conn, err := dial(p.path, false)
@@ -267,25 +269,24 @@ func (p *process) closeWindow(r *rand.Rand) {
 	}
 }
 
-// atRest is what a program is made of while nothing goes on.
+// atRest counts what a program has while it does nothing.
 type atRest struct {
 	goroutines, descriptors, threads int
 	sessions                         int64
 }
 
-// Threads are not counted exactly. The runtime ends none that it has once
-// needed, but for those of sessions, which end with them; so there are as many
-// as were needed at one time at most, and a crowd that happens to fall so can
-// need one for each session and one for each command in a system call: 8 and 8
-// more than those before. A session that left a thread behind would exceed that
-// after 16.
+// The number of threads is not exact. The runtime keeps every thread that it once
+// needed; only the thread of a session ends with the session. So the number is the
+// most that were needed at one time. A crowd may happen to need a thread for each
+// session and one for each command in a system call: 8 and 8 more than before. If
+// each session left a thread behind, the number would exceed this after 16 sessions.
 const (
 	threadSlack    = 16
-	threadSessions = 64 // from so many on the number of threads tells something
+	threadSessions = 64 // after this number of sessions, a leak of threads shows
 )
 
-// rest waits until nothing goes on in the program and counts; not before it is
-// what it was before, or too much time has passed.
+// rest waits until the program does nothing, and counts what it has. It repeats that
+// until the numbers are as small as before, or too much time has passed.
 func (p *process) rest(before *atRest) (now *atRest) {
 	r := rand.New(rand.NewPCG(p.seed, 1))
 	p.note("at rest?")

@@ -1,33 +1,33 @@
 //go:build linux
 
-// Stress starts programs with a manhole and gives them no rest, until a time is
-// over:
+// Stress starts programs with a manhole and puts them under stress for a given time:
 //
 //	cd bench && go run ./stress -for 10m
 //	cd bench && go run -race ./stress -for 10m
 //
-// The programs are this binary again, in processes of their own, of several
-// kinds: those that handle no signal, and those that do in each of the ways
-// there are; those that compute, allocate, start children, execute themselves
-// in place, or install and uninstall their manhole from many goroutines at once
-// (kinds.go has them all). They are sent real signals at random moments: USR2
-// singly and in bursts of thousands, TSTP and CONT, and in the end TERM, INT, HUP,
-// QUIT or KILL. Real clients enter meanwhile, who work, stop commands, send
-// garbage, floods and lines without end, read slowly or not at all, go in the
-// midst of everything, or are of another user (sessions.go, stranger.go; for
-// that it must be run by root).
+// The programs are copies of this binary, each in its own process. There are several
+// kinds (kinds.go): programs that handle no signals, and programs that handle
+// signals in each possible way; programs that compute, allocate, start children,
+// execute themselves in place, or install and uninstall their manhole from many
+// goroutines at once. Stress sends them real signals at random moments: USR2, alone
+// and in bursts of thousands, TSTP and CONT, and at the end TERM, INT, HUP, QUIT or
+// KILL. At the same time, real clients enter. They run commands, stop commands, send
+// garbage, floods and lines without end, read slowly or not at all, disconnect at any
+// moment, or belong to another user (sessions.go, stranger.go; only root can start
+// clients of another user).
 //
-// It prints a line every few seconds and a table in the end, or after Ctrl-C. The
-// second part of the table must be zero, or it exits with status 1: what is left
-// of goroutines, threads and descriptors in programs that lived on, exit
-// statuses that are not those the program would have had without a manhole,
-// answers that have not the form of their command, files left behind, signals
-// that opened no window, waits of more than half a minute, panics, and data
-// races. Each failure is told with the kind of its program, what was done to it
-// last, and the end of its standard error; the file of that stays.
+// Stress prints a line every few seconds, and a table at the end or after Ctrl-C. The
+// second part of the table counts failures: leaked goroutines, threads and
+// descriptors in programs that live long; exit statuses that differ from those of a
+// program without a manhole; answers that do not have the form of their command;
+// files left behind; signals that opened no window; waits of more than half a minute;
+// panics; and data races. If one of these numbers is not zero, stress exits with
+// status 1. For each failure it prints the kind of the program, the last things that
+// were done with the program, and the end of its standard error. The file with the
+// standard error is kept.
 //
-// A seed repeats what is done and in which order within each program. When it
-// happens is up to the machine.
+// With the same seed, stress does the same things in the same order in each program.
+// The times depend on the machine.
 package main
 
 import (
@@ -54,7 +54,7 @@ type stress struct {
 	kinds   string
 	choice  []*kind // the kinds, by name
 	dir     string
-	binary  string // this one, where every user may run it
+	binary  string // a copy of this binary that every user may run
 	tally   *tally
 }
 
@@ -74,11 +74,11 @@ func main() {
 
 func run() int {
 	s := &stress{tally: newTally()}
-	length := flag.Duration("for", time.Minute, "how long to go on, such as 30s, 10m or 2h; what has begun then is still ended and checked")
+	length := flag.Duration("for", time.Minute, "how long to run, such as 30s, 10m or 2h; programs that are running then are still ended and checked")
 	every := flag.Duration("every", 5*time.Second, "the time between two lines of progress, such as 5s or 1m")
-	flag.Uint64Var(&s.seed, "seed", 0, "the number that decides what is done, to repeat a run; 0: another every time")
-	flag.IntVar(&s.workers, "workers", 2*runtime.NumCPU(), "the number of programs at a time")
-	flag.StringVar(&s.kinds, "kinds", "", "the kinds of programs, with commas between; empty: all, which are\n"+strings.Join(kindNames(), ", "))
+	flag.Uint64Var(&s.seed, "seed", 0, "the number that determines what is done; give it to repeat a run; 0: a random one")
+	flag.IntVar(&s.workers, "workers", 2*runtime.NumCPU(), "the number of programs that run at the same time")
+	flag.StringVar(&s.kinds, "kinds", "", "the kinds of programs, separated by commas; empty: all, which are\n"+strings.Join(kindNames(), ", "))
 	flag.Parse()
 	if flag.NArg() > 0 || s.workers < 1 {
 		fmt.Fprintln(os.Stderr, "stress takes only flags, and at least one worker; see stress -h")
@@ -109,15 +109,15 @@ func (s *stress) choose() error {
 	for _, name := range chosen {
 		k := kindNamed(strings.TrimSpace(name))
 		if k == nil {
-			return fmt.Errorf("stress: no kind of program is %q; they are %s", name, strings.Join(kindNames(), ", "))
+			return fmt.Errorf("stress: unknown kind of program %q; the kinds are %s", name, strings.Join(kindNames(), ", "))
 		}
 		s.choice = append(s.choice, k)
 	}
 	return nil
 }
 
-// settle makes the directory that everything is in, with a copy of this binary:
-// go run's own is where no other user can run it.
+// settle makes the directory for all files, with a copy of this binary. Other users
+// cannot run the binary that go run has made.
 func (s *stress) settle() error {
 	var err error
 	if s.dir, err = os.MkdirTemp("", "oneshot-stress-"); err != nil {
@@ -137,7 +137,7 @@ func (s *stress) settle() error {
 	return errors.Join(err, to.Close(), os.Chmod(s.binary, 0o755), os.Chmod(s.dir, 0o755)) // whatever the umask
 }
 
-// work stresses, and returns the status of the command.
+// work runs the stress, and returns the exit status of the command.
 func (s *stress) work(length, every time.Duration) int {
 	fmt.Printf("seed %d, %d workers, in %s\n", s.seed, s.workers, s.dir)
 	if os.Geteuid() != 0 {
@@ -164,7 +164,7 @@ func (s *stress) work(length, every time.Duration) int {
 		case <-tick.C:
 			fmt.Println(s.tally.line())
 			continue
-		case <-ended: // what has begun is ended still; a second Ctrl-C ends it now
+		case <-ended: // running programs are still ended and checked; a second Ctrl-C ends stress at once
 			stop()
 			ended = nil
 			continue
@@ -174,7 +174,7 @@ func (s *stress) work(length, every time.Duration) int {
 	}
 	s.tally.table(os.Stdout)
 	if n := s.tally.failures(); n > 0 {
-		fmt.Printf("\n%d failures; what their programs wrote is in %s\n", n, s.dir)
+		fmt.Printf("\n%d failures; the output of their programs is in %s\n", n, s.dir)
 		return 1
 	}
 	if err := os.RemoveAll(s.dir); err != nil {

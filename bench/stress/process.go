@@ -20,10 +20,10 @@ import (
 	"time"
 )
 
-// patience bounds every wait; what takes longer has failed.
+// patience limits every wait. A wait that takes longer is a failure.
 const patience = 30 * time.Second
 
-// process is one program under stress, seen from outside.
+// process is one program under stress, as the stress command sees it.
 type process struct {
 	run   *stress
 	tally *tally
@@ -33,35 +33,35 @@ type process struct {
 	seed  uint64
 
 	cmd         *exec.Cmd
-	path        string // where its socket stands
+	path        string // of its socket
 	triggerFile string
-	stderr      string // the name of the file
+	stderr      string // the name of the file with its standard error
 	ended       chan struct{}
-	ending      atomic.Bool // it has been told to end
-	broken      atomic.Bool // something failed; the rest would fail too
-	executed    atomic.Bool // in place of an image with an open window, and no session since
-	sure        bool        // the next signal cannot be one too many: see enter
+	ending      atomic.Bool // we have begun to end it
+	broken      atomic.Bool // something failed, so everything after it would fail too
+	executed    atomic.Bool // it executed itself in place with an open window, and had no session since
+	sure        bool        // the next signal must open a window: see enter
 	sessions    atomic.Int64
 
-	asking  sync.Mutex // held by who asks
+	asking  sync.Mutex // is held during a question and its answer
 	in      *os.File
 	answers *bufio.Reader
 	out     *os.File
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	actions []string   // the last ones
 }
 
-// place is where a program has its files, and who it is. One that was killed
-// leaves it to the next one, which finds the dead socket.
+// place is the directory and the user of a program. If a program was killed, the
+// next program gets its place and finds the dead socket.
 type place struct {
 	dir     string
 	pattern string      // SocketPath
-	uid     int         // 0: that of the stress
+	uid     int         // 0: the user of the stress command
 	dead    fs.FileInfo // the socket that was left
 }
 
-// start starts a program and waits until it is ready; nil if that failed.
+// start starts a program and waits until it is ready. It returns nil if that fails.
 func (s *stress) start(k *kind, at place, name string, seed uint64) *process {
 	p := &process{run: s, tally: s.tally, kind: k, place: at, name: name, seed: seed, ended: make(chan struct{})}
 	p.stderr = filepath.Join(s.dir, name+".stderr")
@@ -71,7 +71,7 @@ func (s *stress) start(k *kind, at place, name string, seed uint64) *process {
 		argv = append(argv, "-trigger", p.triggerFile)
 	}
 	p.cmd = exec.Command(s.binary, argv...)
-	// In a group of its own, so that a Ctrl-C for the stress is not for it.
+	// The program gets its own process group, so that Ctrl-C does not reach it.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	p.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
 	if at.uid != 0 {
@@ -82,7 +82,7 @@ func (s *stress) start(k *kind, at place, name string, seed uint64) *process {
 		p.path = strings.ReplaceAll(at.pattern, "%p", strconv.Itoa(p.pid()))
 	}
 	if err != nil {
-		p.fail(noEnd, "it did not start: %v", err)
+		p.fail(noEnd, "the program did not start: %v", err)
 		p.abandon(new(sync.WaitGroup))
 		return nil
 	}
@@ -115,7 +115,7 @@ func (p *process) launch() error {
 		return err
 	}
 	go func() {
-		_ = p.cmd.Wait() // ProcessState tells
+		_ = p.cmd.Wait() // ProcessState has the result
 		close(p.ended)
 	}()
 	if line, err := p.answer(); err != nil || line != "ready" {
@@ -135,19 +135,19 @@ func (p *process) isOver() bool {
 	}
 }
 
-// isHaunted reports whether something stands at its path already: in /tmp that
-// may be the dead socket of a stranger which had the pid before, and may be
-// another user's. It is left alone.
+// isHaunted reports whether there is a file at the program's path already. In /tmp,
+// this may be the dead socket of another program that had the pid before. It may
+// belong to another user, and stress leaves it alone.
 func (p *process) isHaunted() bool {
 	_, err := os.Lstat(p.path)
 	if err != nil || p.place.dead != nil {
 		return false
 	}
-	p.path = filepath.Join(p.place.dir, "elsewhere") // where nothing is to be looked for
+	p.path = filepath.Join(p.place.dir, "elsewhere") // no file will be there
 	return true
 }
 
-// answer reads an answer, which is bounded in time.
+// answer reads an answer, and waits only for a limited time.
 func (p *process) answer() (string, error) {
 	if err := p.out.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		return "", err
@@ -156,7 +156,7 @@ func (p *process) answer() (string, error) {
 	return strings.TrimSuffix(line, "\n"), err
 }
 
-// ask asks the program; empty if it is ending.
+// ask asks the program a question. The answer is empty if the program is ending.
 func (p *process) ask(question string) string {
 	p.asking.Lock()
 	defer p.asking.Unlock()
@@ -185,7 +185,7 @@ func (p *process) note(format string, args ...any) {
 // fail counts and reports a failure of this program. Its files stay.
 func (p *process) fail(counter, format string, args ...any) {
 	if p.broken.Swap(true) {
-		return // it follows from the first failure
+		return // this is a consequence of the first failure
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, format, args...)
@@ -204,7 +204,7 @@ func (p *process) fail(counter, format string, args ...any) {
 	p.tally.fail(counter, b.String())
 }
 
-// tail is the last lines of a file.
+// tail returns the last lines of a file.
 func tail(name string, n int) string {
 	text, err := os.ReadFile(name)
 	if err != nil {
@@ -219,18 +219,18 @@ func tail(name string, n int) string {
 	return strings.Join(lines[max(0, len(lines)-n):], "")
 }
 
-// hangs is for a wait that was in vain: the program has to say where it is.
+// hangs reports a wait that timed out, with the stacks of the program.
 func (p *process) hangs(format string, args ...any) {
 	p.failWithStacks(noEnd, format, args...)
 }
 
-// failWithStacks is fail for a program that has to say where it is.
+// failWithStacks is like fail, and makes the program print its stacks first.
 func (p *process) failWithStacks(counter, format string, args ...any) {
 	over := p.isOver()
 	if !over {
 		p.ending.Store(true)
 		for _, sig := range []syscall.Signal{syscall.SIGCONT, syscall.SIGQUIT} {
-			_ = p.cmd.Process.Signal(sig) // it may have ended just now
+			_ = p.cmd.Process.Signal(sig) // the program may have ended
 		}
 		select {
 		case <-p.ended:
@@ -243,8 +243,8 @@ func (p *process) failWithStacks(counter, format string, args ...any) {
 	p.fail(counter, format, args...)
 }
 
-// terminate ends the program in the given way and checks what there is to
-// check of one that has ended. It returns the place if the next one is to have it.
+// terminate ends the program in the given way, and checks the ended program. It
+// returns the place if the next program should get it.
 func (p *process) terminate(e end, r *rand.Rand, clients *sync.WaitGroup) *place {
 	p.note("ended by %s", e)
 	p.ending.Store(true)
@@ -260,7 +260,7 @@ func (p *process) terminate(e end, r *rand.Rand, clients *sync.WaitGroup) *place
 			p.fail(wrongStatus, "%s", wrong)
 		}
 	case <-time.After(patience):
-		p.hangs("it does not end")
+		p.hangs("the program does not end")
 	}
 	clients.Wait()
 	return p.finish(e, r)
@@ -281,7 +281,7 @@ func (p *process) abandon(clients *sync.WaitGroup) {
 
 var fault = regexp.MustCompile(`(?m)^(panic: |fatal error: |unexpected fault|WARNING: DATA RACE)`)
 
-// finish looks at what the program, which has ended, has written and left.
+// finish checks what the ended program has written and left behind.
 func (p *process) finish(e end, r *rand.Rand) *place {
 	p.in.Close()
 	p.out.Close()
@@ -290,7 +290,7 @@ func (p *process) finish(e end, r *rand.Rand) *place {
 		p.fail(faults, "%v", err)
 	}
 	if found := fault.Find(text); found != nil {
-		p.fail(faults, "its standard error has %q", found)
+		p.fail(faults, "its standard error contains %q", found)
 	}
 	windows := strings.Count(string(text), "oneshot: window open")
 	if p.kind.unlogged {
@@ -300,7 +300,7 @@ func (p *process) finish(e end, r *rand.Rand) *place {
 
 	keep := p.look(e, r)
 	if keep == nil {
-		_ = os.RemoveAll(p.place.dir) // the temporary directory goes as a whole in the end
+		_ = os.RemoveAll(p.place.dir) // at the end, the whole temporary directory is removed
 	}
 	if !p.broken.Load() {
 		_ = os.Remove(p.stderr)
@@ -308,8 +308,8 @@ func (p *process) finish(e end, r *rand.Rand) *place {
 	return keep
 }
 
-// look looks for sockets that are left. It returns the place if one was left as
-// it may be and is for the next program to find.
+// look looks for sockets that were left behind. It returns the place if a socket may
+// be left there, and the next program should find it.
 func (p *process) look(e end, r *rand.Rand) *place {
 	dead := p.place.dead
 	if dead != nil {

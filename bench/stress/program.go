@@ -21,22 +21,23 @@ import (
 	"github.com/gomanhole/oneshot"
 )
 
-// program is this binary as the program under stress, in its own process. It is
-// asked on its standard input and answers on its standard output, a line each.
+// program is this binary as the program under stress, in its own process. It reads
+// questions from its standard input and writes answers to its standard output, one
+// line each.
 type program struct {
 	kind *kind
 	opts oneshot.Options
 	seed uint64
 
-	// What goes on in the program holds this to read for every small piece of
-	// it; who holds it to write has the program at rest.
+	// The goroutines of the program hold the read lock for each small piece of work.
+	// While the write lock is held, the program is at rest.
 	going sync.RWMutex
 }
 
-// handled are the signals that a program handles which handles any.
+// handled are the signals that a program handles, if it handles signals.
 var handled = []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP}
 
-// handledStatus is how such a program ends then.
+// handledStatus is the exit status of a program after a handled signal.
 const handledStatus = 3
 
 // programMain is main in the program.
@@ -77,16 +78,17 @@ func (p *program) install() (*oneshot.Manhole, error) {
 	return oneshot.InstallFromEnv()
 }
 
-// exit ends the program as a good one does.
+// exit ends the program properly.
 func (p *program) exit(status int) {
-	p.going.Lock() // and nothing begins any more
+	p.going.Lock() // so no new work begins
 	if m := oneshot.Installed(); m != nil {
 		_ = m.Uninstall() // it is
 	}
 	os.Exit(status)
 }
 
-// The ways to wait for the end. Each says that it is ready.
+// The following methods are the ways to wait for the end. Each prints that the
+// program is ready.
 
 func (p *program) untilSignal() {
 	c := make(chan os.Signal, 1)
@@ -95,22 +97,22 @@ func (p *program) untilSignal() {
 	<-c
 }
 
-// untilContext stops listening as soon as it has the signal, which leaves the
-// next one deadly. There is one only.
+// untilContext stops listening when it has the signal. A second signal would kill
+// the program, but there is only one.
 func (p *program) untilContext() {
 	ctx, stop := signal.NotifyContext(context.Background(), handled...)
 	fmt.Println("ready")
 	<-ctx.Done()
 	stop()
-	time.Sleep(2 * time.Millisecond) // in which a guess about who handles the signal would be wrong
+	time.Sleep(2 * time.Millisecond) // during this time, a guess about who handles the signal would be wrong
 }
 
 func (p *program) untilWait() {
-	ctx, stop := signal.NotifyContext(context.Background(), handled...) // for what comes before Wait
+	ctx, stop := signal.NotifyContext(context.Background(), handled...) // for a signal that comes before Wait
 	defer stop()
 	fmt.Println("ready")
 	sig, err := oneshot.Installed().Wait(ctx, handled...)
-	if sig == nil && ctx.Err() == nil && !errors.Is(err, oneshot.ErrNotInstalled) { // which exit has seen to
+	if sig == nil && ctx.Err() == nil && !errors.Is(err, oneshot.ErrNotInstalled) { // unless exit has uninstalled the manhole
 		slog.Error("Wait", "err", err)
 		os.Exit(1)
 	}
@@ -125,7 +127,7 @@ func (p *program) untilHandle() {
 	for {
 		select {
 		case sig := <-own:
-			if !m.Handle(sig) && oneshot.Installed() == m { // or exit has begun
+			if !m.Handle(sig) && oneshot.Installed() == m { // otherwise exit has begun
 				slog.Error("Handle took it for another's", "signal", sig)
 				os.Exit(1)
 			}
@@ -139,8 +141,8 @@ func (p *program) untilHandle() {
 	}
 }
 
-// answer answers questions until there are no more: the parent is gone, or
-// wants the program to end of itself.
+// answer answers questions until the input ends: the parent has ended, or wants the
+// program to exit by itself.
 func (p *program) answer() {
 	if p.kind.ending == nil {
 		fmt.Println("ready")
@@ -151,7 +153,7 @@ func (p *program) answer() {
 			fmt.Println(p.count())
 		case "oneshot":
 			if m := oneshot.Installed(); m != nil {
-				go func() { _ = m.Oneshot(context.Background()) }() // its error is the client's to see
+				go func() { _ = m.Oneshot(context.Background()) }() // the client notices an error
 			}
 			fmt.Println("ok")
 		case "deactivate":
@@ -174,8 +176,8 @@ func (p *program) answer() {
 	p.exit(0)
 }
 
-// count stops what goes on and counts what there is then. A churning program
-// has no manhole meanwhile, and no session.
+// count stops the work in the program and counts what it has. A churning program
+// has no manhole and no session during this time.
 func (p *program) count() string {
 	p.going.Lock()
 	defer p.going.Unlock()
@@ -197,8 +199,8 @@ func entries(dir string) int {
 	return len(all)
 }
 
-// repeat does something all the time, on n goroutines, but when the program is
-// to be at rest.
+// repeat calls f again and again on n goroutines, except while the program must be
+// at rest.
 func (p *program) repeat(n int, f func(i int)) {
 	for i := range n {
 		go func() {
@@ -242,7 +244,7 @@ func (p *program) park() {
 	}
 }
 
-// haveChildren starts children that end soon.
+// haveChildren starts child processes that end soon.
 func (p *program) haveChildren() {
 	p.repeat(2, func(int) {
 		if err := exec.Command("sleep", "0.01").Run(); err != nil {

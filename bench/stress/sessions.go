@@ -11,16 +11,16 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gomanhole/oneshot/internal/frame"
+	"github.com/gomanhole/oneshot/internal/protocol"
 )
 
-// session is a way in which a client behaves once it has entered.
+// session is a way in which a client behaves in a session.
 type session struct {
 	name   string
 	run    func(c *client) error
 	weight int
 	script bool // the client wants frames
-	prompt bool // it needs one
+	prompt bool // the client needs a prompt
 }
 
 var sessions = []session{
@@ -37,7 +37,7 @@ var sessions = []session{
 	{name: "script, interrupted", run: (*client).asInterruptedScript, weight: 1, script: true},
 }
 
-// weighted has each as often as its weight.
+// weighted contains each session as often as its weight.
 var weighted = func() (all []session) {
 	for _, s := range sessions {
 		for range s.weight {
@@ -47,7 +47,7 @@ var weighted = func() (all []session) {
 	return all
 }()
 
-// visit is one client from its signal to its end.
+// visit runs one client, from its signal to its end.
 func (p *process) visit(r *rand.Rand, sure bool) {
 	s := weighted[r.IntN(len(weighted))]
 	for s.prompt && p.kind.noPrompt {
@@ -76,7 +76,7 @@ func (c *client) first() error {
 	return err
 }
 
-// dialogue waits for each answer, and leaves in one of the ways to leave.
+// dialogue waits for each answer, and leaves in a random way.
 func (c *client) dialogue() error {
 	if err := c.first(); err != nil {
 		return err
@@ -103,10 +103,10 @@ func (c *client) dialogue() error {
 	case 2:
 		return c.halfClose()
 	}
-	return nil // just goes
+	return nil // leaves without a word
 }
 
-// leave says that it leaves, and waits for the end.
+// leave sends text, which ends the session, and waits for the end.
 func (c *client) leave(text string) error {
 	if err := c.send(text); err != nil {
 		return err
@@ -123,8 +123,8 @@ func (c *client) halfClose() error {
 	return err
 }
 
-// allAtOnce is echo ... | nc -N: everything is sent, then no more comes, and
-// all has to be answered.
+// allAtOnce behaves like echo ... | nc -N: it sends everything and closes its side.
+// All lines must be answered.
 func (c *client) allAtOnce() error {
 	text := ""
 	var lines []string
@@ -145,10 +145,10 @@ func (c *client) allAtOnce() error {
 		return err
 	}
 	answers := strings.Split("\n"+all, "\n"+prompt)
-	if c.p.kind.noPrompt { // what is between the answers then
+	if c.p.kind.noPrompt { // without prompts, nothing separates the answers
 		answers = strings.Split(prompt+mark+all, mark)
 	}
-	if len(answers) != len(checks)+2 { // the first screen before, and nothing after the last prompt
+	if len(answers) != len(checks)+2 { // the first screen comes first, and nothing comes after the last prompt
 		if !c.p.isExcused() {
 			c.wrong(fmt.Errorf("%q had %d prompts, not %d: %.4000q", lines, len(answers)-1, len(checks)+1, all))
 		}
@@ -165,7 +165,7 @@ func (c *client) allAtOnce() error {
 
 const mark = "no command \"mark\"; help lists them\n"
 
-// interrupts stops commands that would take long, and others at any moment.
+// interrupts stops long commands, and other commands at any moment.
 func (c *client) interrupts() error {
 	if err := c.first(); err != nil {
 		return err
@@ -190,15 +190,15 @@ func (c *client) interrupts() error {
 	return c.leave("exit\n")
 }
 
-// goes reads so many bytes, sends perhaps a part of a line, or a command, and is
-// gone.
+// goes reads some bytes, perhaps sends a part of a line or a command, and
+// disconnects.
 func (c *client) goes() error {
 	c.p.tally.add("disconnects", 1)
 	most := c.r.IntN(4000)
 	if c.r.IntN(8) == 0 || c.p.kind.noPrompt {
 		most = 0
 	}
-	for len(c.buf) < most && !strings.HasSuffix(string(c.buf), "\n"+prompt) { // after which no more comes
+	for len(c.buf) < most && !strings.HasSuffix(string(c.buf), "\n"+prompt) { // nothing comes after the prompt
 		if err := c.read(most - len(c.buf)); err != nil {
 			return err
 		}
@@ -216,8 +216,8 @@ func (c *client) goes() error {
 	return nil
 }
 
-// readsSlowly has more sent than fits into the socket and reads it bit by bit,
-// then leaves in the midst of it, or reads the rest at once.
+// readsSlowly asks for more than the socket can hold, and reads it in small pieces.
+// Then it leaves before the end, or reads the rest at once.
 func (c *client) readsSlowly() error {
 	lines := strings.Repeat("stacks -go\nhelp\nmetrics\n", 30)
 	if err := c.send(lines); err != nil {
@@ -236,7 +236,7 @@ func (c *client) readsSlowly() error {
 	return err
 }
 
-// garbage is bytes that mean nothing, and then a word that has to be answered.
+// garbage sends bytes without a meaning, and then a word that must be answered.
 func (c *client) garbage() error {
 	p := make([]byte, c.r.IntN(20_000))
 	for i := range p {
@@ -245,8 +245,8 @@ func (c *client) garbage() error {
 	return c.sendAndSync(string(p)+"\n", nil)
 }
 
-// sendAndSync sends while it reads, since the program stops reading when nobody
-// takes its answers.
+// sendAndSync sends and reads at the same time. The program stops reading while the
+// client does not read the answers.
 func (c *client) sendAndSync(text string, check func(answers string) error) error {
 	sent := make(chan error, 1)
 	word := fmt.Sprintf("end%d", c.r.Uint64())
@@ -264,7 +264,7 @@ func (c *client) sendAndSync(text string, check func(answers string) error) erro
 	return nil
 }
 
-// longLines are of the greatest length, and of one byte more.
+// longLines sends lines of the greatest length, and of one byte more.
 func (c *client) longLines() error {
 	const most = 64 << 10
 	text := strings.Repeat("x", most) + "\n" + strings.Repeat("y", most+1+c.r.IntN(most)) + "\n"
@@ -276,7 +276,7 @@ func (c *client) longLines() error {
 	})
 }
 
-// floods sends more lines than are taken ahead. Each has to be answered.
+// floods sends more lines than the program reads ahead. Each must be answered.
 func (c *client) floods() error {
 	n := 1000 + c.r.IntN(2000)
 	return c.sendAndSync(strings.Repeat("flood\n", n), func(answers string) error {
@@ -287,8 +287,8 @@ func (c *client) floods() error {
 	})
 }
 
-// standardError has that of the program come here for a while. Lines of the log
-// may stand anywhere between the answers then.
+// standardError redirects the standard error of the program to this session for a
+// while. Lines of the log may then come anywhere between the answers.
 func (c *client) standardError() error {
 	if err := c.first(); err != nil {
 		return err
@@ -311,7 +311,7 @@ func (c *client) standardError() error {
 	return nil
 }
 
-// asScript sends one command and has a framed answer.
+// asScript sends one command and reads a framed answer.
 func (c *client) asScript() error {
 	line, check := c.p.pick(c.r)
 	if err := cmp.Or(c.send(line+"\n"), c.conn.CloseWrite()); err != nil {
@@ -338,25 +338,25 @@ func (c *client) asInterruptedScript() error {
 		return err
 	}
 	answer, status, err := c.frames()
-	// 1 where another has the profiler.
+	// The status is 1 if another session uses the profiler.
 	if err == nil && status != "130" && status != "1" {
 		c.wrong(fmt.Errorf("an interrupted profile ended with status %q: %.500q", status, answer))
 	}
 	return err
 }
 
-// frames reads all frames, and returns all text and the status.
+// frames reads all frames, and returns their text and the status.
 func (c *client) frames() (text, status string, err error) {
 	if err := c.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		return "", "", err
 	}
-	in := frame.NewReader(io.MultiReader(strings.NewReader(string(c.buf)), c.conn))
+	in := protocol.NewReader(io.MultiReader(strings.NewReader(string(c.buf)), c.conn))
 	for {
 		kind, payload, err := in.Next()
 		switch {
 		case err != nil:
 			return "", "", err
-		case kind == frame.End:
+		case kind == protocol.End:
 			return text, string(payload), nil
 		}
 		text += string(payload)

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// names of the signals that are sent.
+// names contains the names of the signals that are sent.
 var names = map[syscall.Signal]string{
 	syscall.SIGUSR2: "USR2", syscall.SIGUSR1: "USR1", syscall.SIGTERM: "TERM", syscall.SIGINT: "INT", syscall.SIGHUP: "HUP",
 	syscall.SIGQUIT: "QUIT", syscall.SIGKILL: "KILL", syscall.SIGTSTP: "TSTP", syscall.SIGSTOP: "STOP", syscall.SIGCONT: "CONT",
@@ -26,13 +26,13 @@ func signalNames() (sorted []string) {
 	return sorted
 }
 
-// send sends a signal; a program that has ended has no more use for it.
+// send sends a signal. It does not matter if the program has ended.
 func (p *process) send(sig syscall.Signal) {
 	_ = p.cmd.Process.Signal(sig)
 	p.tally.add("signal "+names[sig], 1)
 }
 
-// open asks the program for a window, in one of the ways it understands.
+// open asks the program for a window, in one of the ways that it supports.
 func (p *process) open(r *rand.Rand) {
 	switch way := r.IntN(6); {
 	case p.kind.trigger && way < 4:
@@ -52,16 +52,16 @@ func (p *process) open(r *rand.Rand) {
 	}
 }
 
-// burst sends so many signals as fast as it can.
+// burst sends n signals as fast as it can.
 func (p *process) burst(n int) {
 	p.note("%d times USR2", n)
 	for range n {
-		_ = p.cmd.Process.Signal(syscall.SIGUSR2) // it may have ended
+		_ = p.cmd.Process.Signal(syscall.SIGUSR2) // the program may have ended
 	}
 	p.tally.add("signal USR2", n)
 }
 
-// stop stops the program for a while, in which signals come.
+// stop stops the program for a while, and sends signals during this time.
 func (p *process) stop(r *rand.Rand) {
 	sig := []syscall.Signal{syscall.SIGTSTP, syscall.SIGSTOP}[r.IntN(2)]
 	p.note("%s, USR2, CONT", names[sig])
@@ -74,8 +74,8 @@ func (p *process) stop(r *rand.Rand) {
 	p.send(syscall.SIGCONT)
 }
 
-// pause waits for a random time up to most: the moment of what follows is what
-// is to be tried.
+// pause waits for a random time up to most, so that the next action happens at a
+// random moment.
 func pause(r *rand.Rand, most time.Duration) {
 	time.Sleep(time.Duration(r.Int64N(int64(most))))
 }
@@ -83,7 +83,7 @@ func pause(r *rand.Rand, most time.Duration) {
 // end is a way to end a program.
 type end struct {
 	signals []syscall.Signal
-	asks    bool // the program ends of itself, as its standard input does
+	asks    bool // the standard input is closed, and the program exits by itself
 }
 
 func (e end) String() string {
@@ -97,7 +97,7 @@ func (e end) String() string {
 	return text[1:]
 }
 
-// ends are the ways to end, one of which is taken.
+// ends contains the ways to end a program. One is chosen at random.
 var ends = []end{
 	{signals: []syscall.Signal{syscall.SIGTERM}},
 	{signals: []syscall.Signal{syscall.SIGTERM}},
@@ -108,21 +108,20 @@ var ends = []end{
 	{asks: true},
 }
 
-// leaves reports whether a socket may be left behind: nothing of the program
-// runs any more once this signal has come (see What is not promised in the
-// README).
+// leaves reports whether a socket may be left behind. After such a signal, no code
+// of the program runs any more (see "What is not promised" in the README).
 func (e end) leaves() bool {
 	return !e.asks && (e.signals[0] == syscall.SIGKILL || e.signals[0] == syscall.SIGQUIT)
 }
 
-// wrong says what is wrong about the status of a program that has ended
-// so; empty: nothing.
+// wrong checks the status of a program that was ended in this way. It returns a
+// description of what is wrong, or an empty string.
 func (e end) wrong(k *kind, got syscall.WaitStatus) string {
 	want := "exit status 0"
 	ok := got.Exited() && got.ExitStatus() == 0
 	if !e.asks {
 		switch sig := e.signals[0]; {
-		case sig == syscall.SIGQUIT: // the runtime's own way
+		case sig == syscall.SIGQUIT: // the runtime prints the stacks and exits
 			want, ok = "exit status 2", got.Exited() && got.ExitStatus() == 2
 		case sig == syscall.SIGKILL || k.ending == nil:
 			want, ok = "death by "+names[sig], got.Signaled() && got.Signal() == sig

@@ -15,23 +15,25 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/gomanhole/oneshot/internal/protocol"
 )
 
-// Two users that need not exist: one whose programs are stressed as well, and
-// one who is a stranger to all of them.
+// Two users, which need not exist. Some of the programs under stress belong to the
+// first one. The second one is a stranger to all programs.
 const (
 	owner    = 12345
 	stranger = 12346
 )
 
-// strangerMain is main in a client of another user: it says what it was told.
+// strangerMain is main in a client of another user. It prints what it received.
 func strangerMain(path string) {
 	conn, err := net.DialTimeout("unix", path, patience)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		fmt.Println("denied")
 		return
-	case err != nil: // it was somebody else's turn, and the window is closed
+	case err != nil: // another client was first, and the window is closed
 		fmt.Println("nothing there:", err)
 		return
 	}
@@ -40,8 +42,8 @@ func strangerMain(path string) {
 	_, _ = io.Copy(os.Stdout, conn)
 }
 
-// trespass has another user try to enter, where the mode of the socket keeps
-// him out and where somebody has changed it.
+// trespass starts a client of another user. Sometimes the mode of the socket keeps
+// the client out, and sometimes the mode was changed.
 func (p *process) trespass(r *rand.Rand) {
 	if os.Geteuid() != 0 {
 		return
@@ -50,7 +52,7 @@ func (p *process) trespass(r *rand.Rand) {
 	p.open(r)
 	pause(r, 2*time.Millisecond)
 	if !p.kind.abstract && r.IntN(2) == 0 {
-		_ = os.Chmod(p.path, 0o666) // it may not be there
+		_ = os.Chmod(p.path, 0o666) // there may be no socket
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	defer cancel()
@@ -62,10 +64,10 @@ func (p *process) trespass(r *rand.Rand) {
 	switch {
 	case err != nil:
 		p.fail(noEnd, "the client of another user: %v, %s", err, out)
-	case strings.HasPrefix(said, "denied"), strings.HasPrefix(said, fmt.Sprintf("oneshot: refused: uid %d ", stranger)):
+	case strings.HasPrefix(said, "denied"), strings.HasPrefix(said, fmt.Sprintf(protocol.Refused+"uid %d ", stranger)):
 		p.tally.add("denied to another uid", 1)
-	case strings.HasPrefix(said, "nothing there"), strings.HasPrefix(said, "oneshot: too late"), said == "" && p.isExcused():
+	case strings.HasPrefix(said, "nothing there"), strings.HasPrefix(said, protocol.TooLate), said == "" && p.isExcused():
 	default:
-		p.fail(wrongAnswer, "another user was told %.500q", said)
+		p.fail(wrongAnswer, "another user received %.500q", said)
 	}
 }

@@ -12,23 +12,23 @@ import (
 	"time"
 )
 
-// tally is what has happened, by name, and what failed.
+// tally counts events and failures by name.
 type tally struct {
 	began time.Time
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	n      map[string]int
 	failed int
 }
 
-// happened are the counters, in the order of the table; those of signals and
-// ways to end are in groups of their own.
+// happened contains the counters of events, in the order of the table. Signals and
+// ways to end have their own groups.
 var happened = []string{
 	"programs", "windows", "sessions", "commands", "refusals", "disconnects", "denied to another uid",
 	"executed in place", "looked at rest", "left by exec in place", "left by kill -9 or QUIT", "of those replaced", "of those removed",
 }
 
-// mustBeZero are the counters that make the command fail.
+// mustBeZero contains the counters of failures.
 var mustBeZero = []string{
 	leakedGoroutines, leakedThreads, leakedDescriptors, wrongStatus, wrongAnswer, filesLeft, noWindow, noEnd, faults,
 }
@@ -53,7 +53,7 @@ func (t *tally) add(name string, n int) {
 	t.n[name] += n
 }
 
-// failures is how many there have been.
+// failures returns the number of failures.
 func (t *tally) failures() (n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -63,10 +63,10 @@ func (t *tally) failures() (n int) {
 	return n
 }
 
-// maxReports is how many failures are told in full.
+// maxReports is the number of failures that are reported in full.
 const maxReports = 20
 
-// fail counts a failure and tells it, unless there were too many.
+// fail counts a failure and prints its report, unless there were too many.
 func (t *tally) fail(name, report string) {
 	t.add(name, 1)
 	t.mu.Lock()
@@ -78,7 +78,7 @@ func (t *tally) fail(name, report string) {
 	}
 }
 
-// line is the progress in one line.
+// line returns the progress in one line.
 func (t *tally) line() string {
 	failures := t.failures()
 	t.mu.Lock()
@@ -98,7 +98,7 @@ func (t *tally) sum(prefix string) (n int) {
 	return n
 }
 
-// table is all of it.
+// table prints all counters.
 func (t *tally) table(out io.Writer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

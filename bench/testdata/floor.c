@@ -1,5 +1,6 @@
-// The floor of what kill to first byte can take: a C program that does it all
-// inside its signal handler, without mode, credentials or atomic publication.
+// This program shows the shortest possible time from kill to the first byte. It
+// does everything in its signal handler, and does not set the mode, check
+// credentials or publish the socket atomically.
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>

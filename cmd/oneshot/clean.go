@@ -16,64 +16,63 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gomanhole/oneshot/cmd/oneshot/internal/display"
 	"github.com/gomanhole/oneshot/internal/discovery"
 )
 
 const cleanHelp = `usage: oneshot clean [-n] [-v] [DIR]
 
-Removes the sockets that processes have left in DIR, /tmp unless told: those that
-are named manhole-... and on which nobody listens. Only your own are removed; root
-removes everybody's. A process that was killed while a window was open leaves one.
+Removes old sockets of manholes from DIR, by default /tmp: sockets with a name
+manhole-... and no listener. It removes your own sockets only; root removes those of
+every user. A process leaves its socket behind if it is killed while a window is open.
 
-	-n   says what would be removed, and removes nothing
-	-v   says of the others why they are left
+	-n   prints what it would remove, and removes nothing
+	-v   also prints which sockets it does not remove, and why
 `
 
-// cleanDir is where the default socket path leads.
+// cleanDir is the directory of the default socket path.
 const cleanDir = "/tmp"
 
 func runClean(args []string, stdout, _ io.Writer) error {
-	var c cleaner
-	rest, err := parseSubcommand("clean", cleanHelp, args, stdout, func(flags *flag.FlagSet) {
-		flags.BoolVar(&c.pretend, "n", false, "")
+	c := cleaner{dir: cleanDir, uid: os.Geteuid(), out: stdout}
+	rest, err := parseFlags("clean", args, func(flags *flag.FlagSet) {
+		flags.BoolVar(&c.dryRun, "n", false, "")
 		flags.BoolVar(&c.verbose, "v", false, "")
 	})
 	switch {
-	case errors.Is(err, errHelp):
-		return nil
 	case err != nil:
 		return err
 	case len(rest) > 1:
-		return usageError{"clean: it takes one directory at a time; flags stand before it"}
-	}
-	c.dir, c.out, c.uid = cleanDir, stdout, os.Geteuid()
-	if len(rest) == 1 {
+		return usageError{"clean: give at most one directory, after the flags"}
+	case len(rest) == 1:
 		c.dir = rest[0]
 	}
 	return c.clean()
 }
 
-// cleaner removes dead sockets from one directory.
+// cleaner removes sockets without a listener from one directory.
 type cleaner struct {
-	dir              string
-	fd               int // of dir
-	uid              int
-	pretend, verbose bool
-	out              io.Writer
+	dir             string
+	fd              int // of dir
+	uid             int // only sockets of this user are removed; 0: of every user
+	dryRun, verbose bool
+	out             io.Writer
 }
 
-// Names of sockets, and of those that have not been moved to their path yet.
+// socketName matches the names of sockets. socketWithPID also finds the pid; the
+// suffix is that of a socket that has not been moved to its path yet.
 var (
 	socketName    = regexp.MustCompile(`^manhole-`)
 	socketWithPID = regexp.MustCompile(`^manhole-([0-9]+)(\.[0-9a-f]{6})?$`)
 )
 
 func (c *cleaner) clean() error {
-	// The descriptor stays that of one directory whatever is renamed meanwhile.
+	// All files are opened relative to this descriptor, so that they are in the same
+	// directory even if somebody renames it or replaces it with a link.
 	fd, err := unix.Open(c.dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	switch {
 	case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
-		return fmt.Errorf("clean: %s is not a directory (a symbolic link to one is not followed)", c.dir)
+		return fmt.Errorf("clean: %s is not a directory (symbolic links are not followed)", c.dir)
 	case err != nil:
 		return fmt.Errorf("clean: %w", &os.PathError{Op: "open", Path: c.dir, Err: err})
 	}
@@ -81,42 +80,42 @@ func (c *cleaner) clean() error {
 	defer folder.Close()
 	c.fd = fd
 	names, err := folder.Readdirnames(-1)
-	failed := []error{err} // what was read all the same is worth a look
+	failed := []error{err} // names has what was read before the error
 	slices.Sort(names)
 	for _, name := range names {
-		if !socketName.MatchString(name) {
-			continue
+		if socketName.MatchString(name) {
+			failed = append(failed, c.cleanFile(name))
 		}
-		why, err := c.remove(name)
-		path := shown(filepath.Join(c.dir, name))
-		switch {
-		case errors.Is(err, unix.ENOENT): // gone meanwhile
-			err = nil
-		case err != nil:
-			err = fmt.Errorf("clean: %s: %w", path, err)
-		case why != "":
-			if c.verbose {
-				_, err = fmt.Fprintf(c.out, "left %s: %s\n", path, why)
-			}
-		case c.pretend:
-			_, err = fmt.Fprintf(c.out, "would remove %s\n", path)
-		default:
-			_, err = fmt.Fprintf(c.out, "removed %s\n", path)
-		}
-		failed = append(failed, err)
 	}
 	return errors.Join(failed...)
 }
 
-// bindTime is how long ago a socket must have been made for one look to do. Its
-// maker makes the file first and listens afterwards (unix_bind_bsd in the
-// kernel's net/unix/af_unix.c), which takes microseconds.
-const bindTime = time.Second
+// cleanFile removes a file if it may, and prints what it has done.
+func (c *cleaner) cleanFile(name string) error {
+	path := display.EscapeLine(filepath.Join(c.dir, name))
+	kept, err := c.remove(name)
+	switch {
+	case errors.Is(err, unix.ENOENT): // somebody else has removed it
+		return nil
+	case err != nil:
+		return fmt.Errorf("clean: %s: %w", path, err)
+	case kept != "":
+		if c.verbose {
+			_, err = fmt.Fprintf(c.out, "left %s: %s\n", path, kept)
+		}
+	case c.dryRun:
+		_, err = fmt.Fprintf(c.out, "would remove %s\n", path)
+	default:
+		_, err = fmt.Fprintf(c.out, "removed %s\n", path)
+	}
+	return err
+}
 
-// remove removes a dead socket, or says why it does not.
-func (c *cleaner) remove(name string) (why string, err error) {
-	// A descriptor without rights keeps the inode, so that its number cannot
-	// come back as another file's, and the socket is asked through it.
+// remove removes a socket without a listener. For every other file it returns the
+// reason why the file is kept.
+func (c *cleaner) remove(name string) (kept string, err error) {
+	// A descriptor that cannot read or write is enough to connect to the socket. It
+	// also keeps the inode: no other file can get the same inode number.
 	fd, err := unix.Openat(c.fd, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return "", os.NewSyscallError("open", err)
@@ -126,44 +125,61 @@ func (c *cleaner) remove(name string) (why string, err error) {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return "", os.NewSyscallError("fstat", err)
 	}
-	switch {
-	case st.Mode&unix.S_IFMT != unix.S_IFSOCK:
-		return "it is not a socket", nil
-	case c.uid != 0 && int(st.Uid) != c.uid:
-		return fmt.Sprintf("it belongs to uid %d", st.Uid), nil
-	}
-	inUse, err := somebodyListens(fd)
-	if age := time.Since(time.Unix(st.Ctim.Unix())); err == nil && !inUse && age < bindTime {
-		time.Sleep(20 * time.Millisecond)
-		inUse, err = somebodyListens(fd)
-	}
-	switch {
-	case errors.Is(err, unix.EACCES):
-		return "you may not connect to it, so whether somebody listens is not known", nil
-	case err != nil:
-		return "", err
-	case inUse:
-		return "somebody listens", nil
-	}
-	if pid := listenerOf(name); pid != 0 {
-		return fmt.Sprintf("process %d listens on a socket of that name", pid), nil
-	}
-	if c.pretend {
-		return "", nil
+	if kept, err = c.reasonToKeep(name, fd, &st); kept != "" || err != nil || c.dryRun {
+		return kept, err
 	}
 	var now unix.Stat_t
 	if err := unix.Fstatat(c.fd, name, &now, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return "", os.NewSyscallError("stat", err)
 	}
 	if now.Dev != st.Dev || now.Ino != st.Ino {
-		return "another file has its name now", nil
+		return "the name belongs to another file now", nil
 	}
 	return "", os.NewSyscallError("unlink", unix.Unlinkat(c.fd, name, 0))
 }
 
-// somebodyListens asks about the socket of an O_PATH descriptor, by a connect of
-// the wrong kind of socket: it reaches nobody, and takes no window that is open
-// (see socketInUse in the package).
+// reasonToKeep returns why a file must not be removed, or an empty string.
+func (c *cleaner) reasonToKeep(name string, fd int, st *unix.Stat_t) (string, error) {
+	switch {
+	case st.Mode&unix.S_IFMT != unix.S_IFSOCK:
+		return "it is not a socket", nil
+	case c.uid != 0 && int(st.Uid) != c.uid:
+		return fmt.Sprintf("it belongs to uid %d", st.Uid), nil
+	}
+	inUse, err := socketInUse(fd, time.Unix(st.Ctim.Unix()))
+	switch {
+	case errors.Is(err, unix.EACCES):
+		return "you may not connect to it, so it is not known whether somebody listens", nil
+	case err != nil:
+		return "", err
+	case inUse:
+		return "somebody listens", nil
+	}
+	if pid := listenerOf(name); pid != 0 {
+		return fmt.Sprintf("process %d listens on a socket with this name", pid), nil
+	}
+	return "", nil
+}
+
+// bindTime is the age after which one look at a socket is enough. The kernel creates
+// the file in bind(2) and the program calls listen(2) later, usually microseconds
+// later (unix_bind_bsd in the kernel's net/unix/af_unix.c).
+const bindTime = time.Second
+
+// socketInUse reports whether somebody listens on the socket of an O_PATH descriptor.
+// It asks twice about a socket that is younger than bindTime.
+func socketInUse(fd int, created time.Time) (bool, error) {
+	inUse, err := somebodyListens(fd)
+	if err == nil && !inUse && time.Since(created) < bindTime {
+		time.Sleep(20 * time.Millisecond)
+		inUse, err = somebodyListens(fd)
+	}
+	return inUse, err
+}
+
+// somebodyListens connects a datagram socket to the socket of an O_PATH descriptor.
+// The types differ, so connect(2) fails, but the error tells whether there is a
+// listener. The listener notices nothing, and an open window is not used up.
 func somebodyListens(fd int) (bool, error) {
 	probe, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
@@ -174,17 +190,18 @@ func somebodyListens(fd int) (bool, error) {
 	switch {
 	case errors.Is(err, unix.ECONNREFUSED):
 		return false, nil
-	case err == nil, errors.Is(err, unix.EPROTOTYPE), errors.Is(err, unix.EPERM): // one of another type, or connected to another
+	case err == nil, errors.Is(err, unix.EPROTOTYPE), errors.Is(err, unix.EPERM):
+		// EPROTOTYPE: it is not a datagram socket. EPERM: it is one, but connected to another.
 		return true, nil
 	case errors.Is(err, unix.ENOENT):
-		return false, errors.New("it was asked through /proc, which is not mounted")
+		return false, errors.New("cannot connect to it through /proc, which is not mounted")
 	}
 	return false, os.NewSyscallError("connect", err)
 }
 
-// listenerOf returns the pid in the name of a socket if that process listens on
-// one of that name, else 0. An overlay file system shows the same file as two
-// inodes, of which only one has the listener.
+// listenerOf returns the pid in the name of a socket if that process listens on a
+// socket with this name, and 0 otherwise. On an overlay file system one file can have
+// two inodes, and only one of them has the listener.
 func listenerOf(name string) int {
 	m := socketWithPID.FindStringSubmatch(name)
 	if m == nil {
@@ -195,7 +212,7 @@ func listenerOf(name string) int {
 		return 0
 	}
 	listens, err := discovery.ListensOn(int(pid), "manhole-"+m[1])
-	if err != nil || !listens { // it has ended, mostly
+	if err != nil || !listens { // usually the process has ended
 		return 0
 	}
 	return int(pid)

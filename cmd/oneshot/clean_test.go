@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/gomanhole/oneshot/cmd/oneshot/internal/clienttest"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
@@ -65,14 +66,14 @@ func TestCleanRemovesDeadSocketsOnly(t *testing.T) {
 	require.NoError(t, os.Symlink(dir+"/other", dir+"/manhole-link"))
 	before := namesIn(t, dir)
 
-	out, _ := call(t, runClean, "-n", dir)
+	out, _ := call(t, "clean", "-n", dir)
 	for _, name := range dead {
 		require.Contains(t, out, "would remove "+dir+"/"+name+"\n")
 	}
 	require.Equal(t, len(dead), strings.Count(out, "\n"))
 	require.Equal(t, before, namesIn(t, dir), "-n removes nothing")
 
-	out, _ = call(t, runClean, "-v", dir)
+	out, _ = call(t, "clean", "-v", dir)
 	require.Equal(t, fmt.Sprintf(`removed %[1]s/%[2]s
 removed %[1]s/%[2]s.0a1b2c
 removed %[1]s/manhole-a b
@@ -87,9 +88,9 @@ left %[1]s/manhole-not-yet: somebody listens
 
 	require.NoError(t, live.SetDeadline(time.Now().Add(10*time.Millisecond)))
 	_, err = live.Accept()
-	require.ErrorIs(t, err, os.ErrDeadlineExceeded, "nobody has connected to it")
-	out, _ = call(t, runClean, dir)
-	require.Empty(t, out, "nothing is left to do")
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded, "clean must not connect to it")
+	out, _ = call(t, "clean", dir)
+	require.Empty(t, out, "a second clean removes nothing")
 }
 
 func TestCleanLeavesWhatBelongsToOthers(t *testing.T) {
@@ -102,39 +103,39 @@ func TestCleanLeavesWhatBelongsToOthers(t *testing.T) {
 	require.Equal(t, []string{"manhole-1x"}, namesIn(t, dir))
 }
 
-// TestCleanLeavesTheNameOfAListener that stands elsewhere.
+// The process listens in another directory on a socket with the same name.
 func TestCleanLeavesTheNameOfAListener(t *testing.T) {
 	dir, elsewhere := testwait.TempDir(t), testwait.TempDir(t)
 	pid := startProgram(t, "installed", pathEnv+"="+elsewhere+"/manhole-%p")
 	name := fmt.Sprintf("manhole-%d", pid)
 	deadSocket(t, dir+"/"+name)
 	require.NoError(t, syscall.Kill(pid, syscall.SIGUSR2))
-	pollForFile(t, elsewhere+"/"+name)
-	out, _ := call(t, runClean, "-v", dir)
-	require.Equal(t, fmt.Sprintf("left %s/%s: process %d listens on a socket of that name\n", dir, name, pid), out)
-	out, _ = call(t, runClean, "-v", elsewhere)
+	clienttest.PollForFile(t, elsewhere+"/"+name)
+	out, _ := call(t, "clean", "-v", dir)
+	require.Equal(t, fmt.Sprintf("left %s/%s: process %d listens on a socket with this name\n", dir, name, pid), out)
+	out, _ = call(t, "clean", "-v", elsewhere)
 	require.Equal(t, fmt.Sprintf("left %s/%s: somebody listens\n", elsewhere, name), out)
 
 	conn, err := net.Dial("unix", elsewhere+"/"+name)
-	require.NoError(t, err, "the window is still there")
+	require.NoError(t, err, "clean has left the window open")
 	defer conn.Close()
 	require.NoError(t, conn.SetDeadline(time.Now().Add(testwait.Patience)))
 	_, err = conn.Read(make([]byte, 1))
 	require.NoError(t, err)
-	out, _ = call(t, runClean, dir)
+	out, _ = call(t, "clean", dir)
 	require.Equal(t, "removed "+dir+"/"+name+"\n", out)
 }
 
-// TestCleanAfterAKill is what it is for.
+// A process that is killed while a window is open leaves its socket behind.
 func TestCleanAfterAKill(t *testing.T) {
 	dir := testwait.TempDir(t)
 	pid := startProgram(t, "installed", pathEnv+"="+dir+"/manhole-%p")
 	path := fmt.Sprintf("%s/manhole-%d", dir, pid)
 	require.NoError(t, syscall.Kill(pid, syscall.SIGUSR2))
-	pollForFile(t, path)
+	clienttest.PollForFile(t, path)
 	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
-	poll(t, "the removal of "+path, func() (string, bool) {
-		out, _ := call(t, runClean, dir)
+	clienttest.Poll(t, "the removal of "+path, func() (string, bool) {
+		out, _ := call(t, "clean", dir)
 		return fmt.Sprintf("clean printed %q", out), out == "removed "+path+"\n"
 	})
 	require.Empty(t, namesIn(t, dir))
@@ -152,6 +153,6 @@ func TestCleanDirectories(t *testing.T) {
 		var usage usageError
 		require.ErrorAs(t, runClean(args, io.Discard, io.Discard), &usage)
 	}
-	out, _ := call(t, runClean, "-h")
+	out, _ := call(t, "clean", "-h")
 	require.Equal(t, cleanHelp, out)
 }

@@ -9,20 +9,19 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"os/signal"
-	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"golang.org/x/term"
 
-	"github.com/gomanhole/oneshot/internal/frame"
+	"github.com/gomanhole/oneshot/cmd/oneshot/internal/display"
+	"github.com/gomanhole/oneshot/cmd/oneshot/internal/terminal"
+	"github.com/gomanhole/oneshot/internal/protocol"
 )
 
-// session is a session: with a person, if there is a terminal.
+// session runs a session, with a person if there is a terminal.
 func session(t target, o connectOptions, stdin, stdout *os.File) error {
 	conn, err := connect(t, o, false)
 	if err != nil {
@@ -30,15 +29,15 @@ func session(t target, o connectOptions, stdin, stdout *os.File) error {
 	}
 	defer conn.Close()
 	if term.IsTerminal(int(stdin.Fd())) && term.IsTerminal(int(stdout.Fd())) {
-		return interact(conn, stdin, stdout)
+		return terminal.Interact(conn, stdin, stdout)
 	}
 	return pipe(conn, stdin, stdout)
 }
 
-// command runs one line and ends with its status.
+// command runs one line. The error has the exit status of the command.
 func command(t target, o connectOptions, line string, stdout, stderr io.Writer) error {
-	if strings.ContainsAny(line, "\n\x03") {
-		return usageError{"a command is one line"}
+	if strings.ContainsAny(line, "\n"+string(rune(protocol.Interrupt))) {
+		return usageError{"a command must be a single line"}
 	}
 	conn, err := connect(t, o, true)
 	if err != nil {
@@ -56,23 +55,22 @@ func command(t target, o connectOptions, line string, stdout, stderr io.Writer) 
 	defer signal.Stop(interrupts)
 	go func() { passInterrupts(conn, interrupts, done) }()
 
-	status, err := answer(conn, stdout, stderr)
-	if errors.Is(err, syscall.EPIPE) { // oneshot PID stacks | head
+	status, err := readAnswer(conn, stdout, stderr)
+	switch {
+	case errors.Is(err, syscall.EPIPE): // oneshot PID stacks | head
 		return statusError{status: statusFailed}
-	}
-	if err != nil {
+	case err != nil:
 		return fmt.Errorf("%s: %w", t, err)
-	}
-	if status != 0 {
+	case status != 0:
 		return statusError{status: status}
 	}
 	return nil
 }
 
-// passInterrupts stops the running command for Ctrl-C. The second time nothing is
-// waited for.
+// passInterrupts stops the running command on Ctrl-C. A second Ctrl-C closes the
+// connection.
 func passInterrupts(conn *net.UnixConn, interrupts <-chan os.Signal, done <-chan struct{}) {
-	const interrupt = 0x03
+	const interrupt = protocol.Interrupt
 	for n := 0; ; n++ {
 		select {
 		case <-interrupts:
@@ -83,134 +81,39 @@ func passInterrupts(conn *net.UnixConn, interrupts <-chan os.Signal, done <-chan
 			conn.Close()
 			return
 		}
-		_, _ = conn.Write([]byte{interrupt}) // a program that is gone is noticed by answer
+		_, _ = conn.Write([]byte{interrupt}) // readAnswer reports a broken connection
 	}
 }
 
-// answer copies the frames of an answer to where they belong, and returns the
-// exit status.
-func answer(r io.Reader, stdout, stderr io.Writer) (int, error) {
+// readAnswer copies the frames of an answer to stdout and stderr and returns the exit
+// status.
+func readAnswer(r io.Reader, stdout, stderr io.Writer) (int, error) {
 	in := bufio.NewReader(r)
 	if first, err := in.Peek(1); err == nil && first[0] >= ' ' {
-		// Who is refused is told so in plain text.
+		// Not a frame: the manhole refuses a client in plain text.
 		text, _ := io.ReadAll(io.LimitReader(in, 4<<10))
-		return 0, errors.New(strings.TrimPrefix(strings.TrimSpace(shown(string(text))), "oneshot: "))
+		return 0, errors.New(strings.TrimPrefix(strings.TrimSpace(display.Escape(string(text))), "oneshot: "))
 	}
-	frames := frame.NewReader(in)
+	frames := protocol.NewReader(in)
 	for {
 		kind, payload, err := frames.Next()
 		switch {
 		case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, net.ErrClosed):
-			return 0, errors.New("the answer ends in the middle: the program has ended, or the session was")
+			return 0, errors.New("the answer is incomplete: the program or the session has ended")
 		case err != nil:
 			return 0, err
-		case kind == frame.Output:
+		case kind == protocol.Output:
 			if _, err := stdout.Write(payload); err != nil {
 				return 0, err
 			}
-		case kind == frame.Error:
-			_, _ = io.WriteString(stderr, shown(string(payload)))
-		case kind == frame.End:
+		case kind == protocol.Error:
+			_, _ = io.WriteString(stderr, display.Escape(string(payload)))
+		case kind == protocol.End:
 			status, err := strconv.ParseUint(string(payload), 10, 8)
 			if err != nil {
-				return 0, fmt.Errorf("its exit status is %.20q", payload)
+				return 0, fmt.Errorf("the answer has the invalid exit status %.20q", payload)
 			}
 			return int(status), nil
 		}
 	}
-}
-
-// runPprof takes a profile and opens it with the tool.
-func runPprof(args []string, stdout, stderr io.Writer) error {
-	o, rest, err := parseConnect(args)
-	if err != nil {
-		return err
-	}
-	var flags []string
-	if i := slices.Index(rest, "--"); i >= 0 {
-		rest, flags = rest[:i], rest[i+1:]
-	}
-	if len(rest) < 2 {
-		return usageError{"pprof: name a process and a profile: oneshot pprof PID heap; oneshot help pprof tells more"}
-	}
-	t, err := parseTarget(rest[0])
-	if err != nil {
-		return err
-	}
-	name, tool, line := rest[1], "pprof", append([]string{"profile"}, rest[1:]...)
-	if name == "trace" {
-		tool, line = "trace", rest[1:]
-	}
-	if slices.Contains(line, "-o") {
-		return usageError{"pprof: -o is not for here; oneshot PID profile NAME > FILE keeps a profile"}
-	}
-	dir, err := os.MkdirTemp("", "oneshot-pprof-")
-	if err != nil {
-		return err
-	}
-	file := filepath.Join(dir, strings.Map(func(r rune) rune { // it may be anything
-		if r == '/' || r < ' ' {
-			return '_'
-		}
-		return r
-	}, name)+".pb.gz")
-	stop := removeAtEnd(dir)
-	err = fetch(t, o, commandLine(line), file, stderr)
-	stop()
-	if err != nil {
-		_ = os.RemoveAll(dir)
-		return err
-	}
-	goCommand, err := exec.LookPath("go")
-	if err != nil {
-		_, err := fmt.Fprintf(stdout, "there is no go command here to open it; it is in %s\n", file)
-		return err
-	}
-	defer os.RemoveAll(dir)
-	defer removeAtEnd(dir)()
-	cmd := exec.Command(goCommand, append(append([]string{"tool", tool}, flags...), file)...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, stdout, stderr
-	// Ctrl-C is for the tool. (To ignore it here would have the tool inherit that.)
-	interrupts := make(chan os.Signal, 1)
-	signal.Notify(interrupts, os.Interrupt)
-	defer signal.Stop(interrupts)
-	err = cmd.Run()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		return statusError{status: exit.ExitCode()}
-	}
-	return err
-}
-
-// removeAtEnd has a folder removed if a signal ends the process, until stop is
-// called.
-func removeAtEnd(dir string) (stop func()) {
-	c := make(chan os.Signal, 1)
-	done := make(chan struct{})
-	signal.Notify(c, syscall.SIGTERM, syscall.SIGHUP)
-	go func() {
-		select {
-		case sig := <-c:
-			_ = os.RemoveAll(dir)
-			os.Exit(128 + int(sig.(syscall.Signal)))
-		case <-done:
-		}
-	}()
-	return func() {
-		signal.Stop(c)
-		close(done)
-	}
-}
-
-// fetch runs a line whose output goes into a new file.
-func fetch(t target, o connectOptions, line, file string, stderr io.Writer) error {
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	err = command(t, o, line, f, stderr)
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	return err
 }

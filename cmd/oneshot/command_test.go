@@ -18,10 +18,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gomanhole/oneshot/cmd/oneshot/internal/clienttest"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
-// startClient starts the client and returns what it prints.
+// startClient starts the client. It returns the buffer of the client's output.
 func startClient(t *testing.T, argv ...string) (*exec.Cmd, *bytes.Buffer) {
 	t.Helper()
 	cmd := testwait.Command(t, os.Args[0], argv...)
@@ -32,10 +33,10 @@ func startClient(t *testing.T, argv ...string) (*exec.Cmd, *bytes.Buffer) {
 	return cmd, &out
 }
 
-// pollSessions waits until the command sessions shows text.
+// pollSessions waits until the command sessions prints text.
 func pollSessions(t *testing.T, pid, text string) {
 	t.Helper()
-	poll(t, "a session that shows "+text, func() (string, bool) {
+	clienttest.Poll(t, "a session that shows "+text, func() (string, bool) {
 		out, errs, status := client(t, os.Args[0], pid, "sessions")
 		return fmt.Sprintf("status %d\n%s%s", status, out, errs), status == 0 && strings.Contains(out, text)
 	})
@@ -53,7 +54,7 @@ func TestCtrlCStopsTheCommand(t *testing.T) {
 	require.Zero(t, status, errs)
 }
 
-func TestAProgramThatEndsMeanwhile(t *testing.T) {
+func TestProgramEndsDuringCommand(t *testing.T) {
 	n := startProgram(t, "installed")
 	pid := strconv.Itoa(n)
 	cmd, out := startClient(t, pid, "profile", "cpu", "-seconds", "3000")
@@ -61,11 +62,11 @@ func TestAProgramThatEndsMeanwhile(t *testing.T) {
 	require.NoError(t, syscall.Kill(n, syscall.SIGKILL))
 	_ = cmd.Wait()
 	require.Equalf(t, 1, cmd.ProcessState.ExitCode(), "after the end of the program: %v; printed %q", cmd.ProcessState, out)
-	require.Contains(t, out.String(), "the answer ends in the middle")
+	require.Contains(t, out.String(), "the answer is incomplete")
 }
 
-// TestAReaderThatLeaves: oneshot PID stacks | head.
-func TestAReaderThatLeaves(t *testing.T) {
+// As in oneshot PID stacks | head.
+func TestReaderClosesTheOutput(t *testing.T) {
 	pid := strconv.Itoa(startProgram(t, "installed"))
 	cmd := testwait.Command(t, "sh", "-c", `"$0" "$1" bytes | head -c 1 >/dev/null`, os.Args[0], pid)
 	cmd.Env = append(os.Environ(), clientEnv+"=1")
@@ -74,29 +75,28 @@ func TestAReaderThatLeaves(t *testing.T) {
 	require.Empty(t, string(out))
 }
 
-// TestAnswersOfAHostileServer: whatever is sent, it ends, and nothing that could
-// do harm gets to the terminal.
-func TestAnswersOfAHostileServer(t *testing.T) {
+// For every answer, readAnswer returns and nothing harmful reaches the terminal.
+func TestHostileAnswers(t *testing.T) {
 	for name, test := range map[string]struct{ sent, says string }{
 		"refused":   {"oneshot: refused: uid 7 may not enter\n", "refused: uid 7 may not enter"},
-		"nothing":   {"", "ends in the middle"},
-		"half":      {"\x01\x00\x00\x00\x00\x00\x00\x09abc", "ends in the middle"},
-		"no frame":  {"\x07\x00\x00\x00", "ends in the middle"},
+		"nothing":   {"", "the answer is incomplete"},
+		"half":      {"\x01\x00\x00\x00\x00\x00\x00\x09abc", "the answer is incomplete"},
+		"no frame":  {"\x07\x00\x00\x00", "the answer is incomplete"},
 		"too long":  {"\x01\x00\x00\x00\xff\xff\xff\xff", "not a frame"},
-		"no status": {"\x03\x00\x00\x00\x00\x00\x00\x02-1", `its exit status is "-1"`},
+		"no status": {"\x03\x00\x00\x00\x00\x00\x00\x02-1", `invalid exit status "-1"`},
 		"escapes":   {"\x02\x00\x00\x00\x00\x00\x00\x04\x1b[2J\x03\x00\x00\x00\x00\x00\x00\x010", `\x1b[2J`},
 		"plain esc": {"[\x1b[2J" + strings.Repeat("x", 1<<20), `[\x1b[2J`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out, errs bytes.Buffer
 			ours, theirs := net.Pipe()
-			defer ours.Close() // answer need not read everything
+			defer ours.Close() // readAnswer may stop early
 			require.NoError(t, ours.SetDeadline(time.Now().Add(testwait.Patience)))
 			go func() {
 				_, _ = io.WriteString(theirs, test.sent)
 				theirs.Close()
 			}()
-			_, err := answer(ours, &out, &errs)
+			_, err := readAnswer(ours, &out, &errs)
 			text := out.String() + errs.String()
 			if err != nil {
 				text += err.Error()
@@ -112,16 +112,16 @@ func FuzzAnswer(f *testing.F) {
 	f.Add([]byte("\x01\x00\x00\x00\x00\x00\x00\x01x\x03\x00\x00\x00\x00\x00\x00\x010"))
 	f.Add([]byte("oneshot: refused\n"))
 	f.Fuzz(func(t *testing.T, sent []byte) {
-		_, _ = answer(bytes.NewReader(sent), io.Discard, io.Discard)
+		_, _ = readAnswer(bytes.NewReader(sent), io.Discard, io.Discard)
 	})
 }
 
-// TestManyClientsAtOnce: each opens, and one is faster than the others; all are
-// served in the end.
+// All clients send the signal, and one is the first to connect. In the end each of
+// them gets a session.
 func TestManyClientsAtOnce(t *testing.T) {
 	pid := strconv.Itoa(startProgram(t, "installed"))
 	var clients sync.WaitGroup
-	for range 8 { // as many as there may be sessions
+	for range 8 { // the maximum number of sessions
 		clients.Go(func() {
 			cmd := testwait.Command(t, os.Args[0], "-t", "20", pid, "say", "hello")
 			cmd.Env = append(os.Environ(), clientEnv+"=1")
@@ -131,11 +131,11 @@ func TestManyClientsAtOnce(t *testing.T) {
 			}
 		})
 	}
-	clients.Wait() // each command has its deadline
+	clients.Wait() // each command has a deadline
 }
 
-// TestAProgramThatUninstallsMeanwhile is not sent the signal again: it may mean
-// something else by then.
+// After Uninstall the signal may mean something else, so the client must not send it
+// again.
 func TestAProgramThatUninstallsMeanwhile(t *testing.T) {
 	cmd := testwait.Command(t, os.Args[0])
 	cmd.Env = append(os.Environ(), programEnv+"=uninstalls")
@@ -144,7 +144,7 @@ func TestAProgramThatUninstallsMeanwhile(t *testing.T) {
 	in, err := cmd.StdinPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
-	readReady(t, out)
+	clienttest.ReadReady(t, out)
 	_, errs, status := client(t, os.Args[0], "-t", "1.5", strconv.Itoa(cmd.Process.Pid), "build")
 	require.Equal(t, statusTimeout, status, errs)
 	in.Close()

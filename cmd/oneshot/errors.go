@@ -10,13 +10,13 @@ import (
 	"strconv"
 )
 
-// usageError is a mistake in what was typed. Its text says what to type instead.
+// usageError is an error in the command line. Its text says what to type instead.
 type usageError struct{ text string }
 
 func (e usageError) Error() string { return e.text }
 
-// statusError ends the client with an exit status. Its err may be nil: all has
-// been said already.
+// statusError ends the client with an exit status. err is nil if nothing is left to
+// report.
 type statusError struct {
 	status int
 	err    error
@@ -31,30 +31,15 @@ func (e statusError) Error() string {
 
 func (e statusError) Unwrap() error { return e.err }
 
-// errHelp is that help was asked for and has been printed.
-var errHelp = errors.New("help was printed")
-
-// parseSubcommand parses the flags of a subcommand and returns its arguments.
-func parseSubcommand(name, help string, args []string, stdout io.Writer, define func(*flag.FlagSet)) ([]string, error) {
+// parseFlags parses the flags of a subcommand and returns the arguments after them.
+// The error is flag.ErrHelp if the flags ask for help.
+func parseFlags(name string, args []string, define func(*flag.FlagSet)) ([]string, error) {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	define(flags)
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		if _, err := io.WriteString(stdout, help); err != nil {
-			return nil, err
-		}
-		return nil, errHelp
-	case err != nil:
-		return nil, usageError{fmt.Sprintf("%s: %v; oneshot help %s tells the flags", name, err, name)}
+	err := flags.Parse(args)
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		err = usageError{fmt.Sprintf("%s: %v; oneshot help %s shows the flags", name, err, name)}
 	}
-	return flags.Args(), nil
-}
-
-// countOf is a number and what it counts.
-func countOf(n int, noun, nouns string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return strconv.Itoa(n) + " " + nouns
+	return flags.Args(), err
 }

@@ -3,128 +3,131 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"runtime/debug"
 	"slices"
 	"strings"
 )
 
-// helpTexts are what oneshot help prints; that of the empty name is the overview.
+// helpTexts has the output of oneshot help COMMAND. The empty name is the overview.
 var helpTexts = map[string]string{
-	"": `Oneshot opens the manhole of a Go process, to look inside while it runs.
+	"": `Oneshot opens the manhole of a running Go process, so that you can look inside.
 
 Usage:
 
-	oneshot [flags] PID|PATH                     a session
-	oneshot [flags] PID|PATH COMMAND [ARG...]    one command: its output, its exit status
-	oneshot ps [-json]                           the Go processes, and which have a manhole
-	oneshot signals PID|MASK [PID|MASK]          signal masks as names; two are compared
-	oneshot pprof [flags] PID PROFILE [ARG...]   a profile, in go tool pprof
-	oneshot clean [-n] [-v] [DIR]                removes sockets that nobody listens on
+	oneshot [flags] PID|PATH                     start a session
+	oneshot [flags] PID|PATH COMMAND [ARG...]    run one command, with its output and exit status
+	oneshot ps [-json]                           list the Go processes and their manholes
+	oneshot signals PID|MASK [PID|MASK]          show signal masks as names, or compare two
+	oneshot pprof [flags] PID PROFILE [ARG...]   open a profile in go tool pprof
+	oneshot clean [-n] [-v] [DIR]                remove sockets without a listener
 	oneshot version
 	oneshot help [COMMAND]
 
-The flags of a session, before the PID:
+The flags of a session go before the PID:
 
-	-1, -USR1, -2, -USR2   send SIGUSR1 or SIGUSR2 to open it
-	-s SIGNAL              send another one, by name or number
-	-n                     send none: it is open already, or opened otherwise
-	-t SECONDS             wait so long for its socket; 5 unless told
+	-1, -USR1, -2, -USR2   send SIGUSR1 or SIGUSR2 to open the manhole
+	-s SIGNAL              send another signal, by name or number
+	-n                     send no signal: the manhole is open, or something else opens it
+	-t SECONDS             wait this long for the socket; default 5
 
-Without a signal among the flags, the process's own notice in /proc/PID/maps says
-which one opens it, and where. A process without one is not sent any signal.
+Without -1, -2, -s or -n, oneshot reads the notice of the process in /proc/PID/maps,
+which names the signal and the path of the socket. A process without a notice gets no
+signal.
 
-oneshot help COMMAND tells more: connect, ps, signals, pprof, clean.
+oneshot help COMMAND describes a command: connect, ps, signals, pprof, clean.
 `,
 	"connect": `usage: oneshot [-1|-USR1|-2|-USR2|-s SIGNAL|-n] [-t SECONDS] PID|PATH [COMMAND [ARG...]]
 
-Opens the manhole of a process and connects to it. PATH is where its socket stands,
-such as /tmp/manhole-4321, or @name for an abstract one; the number at its end is
-the pid. A process in a container is named by its pid out here; its socket is
-found through /proc/PID/root.
+Opens the manhole of a process and connects to it. PATH is the path of its socket,
+such as /tmp/manhole-4321, or @name for an abstract socket; the number at its end is
+the pid. For a process in a container give its pid outside of the container; its
+socket is found in /proc/PID/root.
 
-Nothing is sent before the kernel has said that the socket belongs to that process
-and its user. A signal that would end the process, or that it ignores, is not sent.
+oneshot sends nothing to a socket until the kernel has confirmed that it belongs to
+this process and its user. It does not send a signal that the process ignores or that
+would end it.
 
-With a terminal it is a session: Tab completes commands and flags, Ctrl-C stops the
-running command, Ctrl-D leaves, and the lines are kept in oneshot/history in
-$XDG_STATE_HOME or ~/.local/state. Without one it passes on what
-is piped in, and prints the session as it is, first screen and prompts included:
+On a terminal this is a session: Tab completes commands and flags, Ctrl-C stops the
+running command, Ctrl-D leaves. The lines are saved in oneshot/history in
+$XDG_STATE_HOME or ~/.local/state. Without a terminal, oneshot sends its standard
+input to the session and prints the whole session, with first screen and prompts:
 
 	echo stacks | oneshot 4321
 
-For scripts a COMMAND is better.
+A COMMAND is better for scripts.
 
-With a COMMAND it prints the output of that alone, as it is, and ends with its
-status: 0; 1 for an error, which is on standard error; 2 for no such command; 130 if
-it was interrupted. A single word is taken as a whole line, so expressions need one
-pair of quotes; the arguments of a command need none.
+With a COMMAND, oneshot prints the unchanged output of the command and nothing else,
+and ends with its status: 0 for success; 1 for an error, which is on standard error;
+2 for an unknown command; 130 if it was interrupted. A single word is taken as a
+whole line, so an expression needs one pair of quotes. The arguments of a command
+need none.
 
 	oneshot 4321 stacks -n 0 | less
 	oneshot 4321 profile heap > heap.pb.gz
 	oneshot 4321 'filter(conns, .Idle > 60)'
 
-The status is 5 if the socket does not come in time, 2 for wrong usage, 1 for every
-other failure.
+The status is 5 if the socket does not appear in time, 2 for wrong usage, and 1 for
+every other failure.
 `,
 	"pprof": `usage: oneshot pprof [flags] PID PROFILE [ARG...] [-- PPROF-FLAG...]
 
 Takes a profile (cpu, heap, allocs, block, mutex, goroutine, threadcreate, or one of
-the program's own) into a temporary file and opens it with go tool pprof. ARG are
-those of the console's command profile, PPROF-FLAG those of go tool pprof. PROFILE
-may be trace, which is opened with go tool trace. The flags are those of a session.
+the program's own) and opens it with go tool pprof. The ARGs are those of the command
+profile in a session, the PPROF-FLAGs those of go tool pprof. If PROFILE is trace, it
+is opened with go tool trace. The flags are those of a session.
 
 	oneshot pprof 4321 heap
 	oneshot pprof 4321 cpu -seconds 10 -- -top
 	oneshot pprof 4321 allocs -seconds 5 -- -http :8080
 
-The file stays, and its name is printed, where there is no go command.
+The profile is a temporary file. Without a go command, oneshot keeps the file and
+prints its name.
 `,
 	"ps":      psHelp,
 	"signals": signalsHelp,
 	"clean":   cleanHelp,
 	"version": "usage: oneshot version\n\nPrints the version of the client.\n",
-	"help":    "usage: oneshot help [COMMAND]\n\nExplains a command, or lists them.\n",
+	"help":    "usage: oneshot help [COMMAND]\n\nDescribes a command, or lists all commands.\n",
 }
 
 func runHelp(args []string, stdout, _ io.Writer) error {
+	rest, err := parseFlags("help", args, func(*flag.FlagSet) {})
 	switch {
-	case len(args) == 0:
-		args = []string{""}
-	case len(args) > 1:
-		return usageError{"help takes one command at a time: oneshot help COMMAND"}
+	case err != nil:
+		return err
+	case len(rest) == 0:
+		return printHelp(stdout, "")
+	case len(rest) > 1:
+		return usageError{"help takes one command: oneshot help COMMAND"}
+	case helpTexts[rest[0]] == "":
+		names := slices.Sorted(maps.Keys(helpTexts))[1:] // without the empty one
+		return usageError{fmt.Sprintf("help %.40q: no such command; the commands are %s", rest[0], strings.Join(names, ", "))}
 	}
-	text, ok := helpTexts[args[0]]
-	if !ok {
-		var names []string
-		for name := range helpTexts {
-			if name != "" {
-				names = append(names, name)
-			}
-		}
-		slices.Sort(names)
-		return usageError{fmt.Sprintf("help %.40q: no such command; there are %s", args[0], strings.Join(names, ", "))}
-	}
-	_, err := io.WriteString(stdout, text)
+	return printHelp(stdout, rest[0])
+}
+
+func printHelp(stdout io.Writer, name string) error {
+	_, err := io.WriteString(stdout, helpTexts[name])
 	return err
 }
 
 func runVersion(args []string, stdout, _ io.Writer) error {
-	if len(args) > 0 {
+	rest, err := parseFlags("version", args, func(*flag.FlagSet) {})
+	switch {
+	case err != nil:
+		return err
+	case len(rest) > 0:
 		return usageError{"version takes no arguments"}
 	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		_, err := fmt.Fprintln(stdout, "oneshot, of unknown version")
+		_, err := fmt.Fprintln(stdout, "oneshot, unknown version")
 		return err
 	}
-	text := "oneshot " + info.Main.Version
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			text += " " + s.Value
-		}
-	}
-	_, err := fmt.Fprintf(stdout, "%s, %s\n", text, info.GoVersion)
+	_, err = fmt.Fprintf(stdout, "oneshot %s, %s\n", info.Main.Version, info.GoVersion)
 	return err
 }

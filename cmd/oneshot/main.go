@@ -1,18 +1,18 @@
 //go:build linux
 
-// Command oneshot finds the manhole of a process, opens it, and gives a session
-// with a good terminal, or runs one command for a script.
+// Command oneshot finds the manhole of a process, opens it, and connects a terminal
+// with a session, or runs a single command for a script.
 //
-//	oneshot [flags] PID|PATH                     a session
-//	oneshot [flags] PID|PATH COMMAND [ARG...]    one command: its output, its exit status
-//	oneshot ps [-json]                           the Go processes, and which have a manhole
-//	oneshot signals PID|MASK [PID|MASK]          signal masks as names; two are compared
-//	oneshot pprof [flags] PID PROFILE [ARG...]   a profile, in go tool pprof
-//	oneshot clean [-n] [-v] [DIR]                removes sockets that nobody listens on
+//	oneshot [flags] PID|PATH                     start a session
+//	oneshot [flags] PID|PATH COMMAND [ARG...]    run one command, with its output and exit status
+//	oneshot ps [-json]                           list the Go processes and their manholes
+//	oneshot signals PID|MASK [PID|MASK]          show signal masks as names, or compare two
+//	oneshot pprof [flags] PID PROFILE [ARG...]   open a profile in go tool pprof
+//	oneshot clean [-n] [-v] [DIR]                remove sockets without a listener
 //	oneshot version
 //	oneshot help [COMMAND]
 //
-// oneshot help tells the flags, and where the program looks.
+// oneshot help describes the flags, and how the program finds a manhole.
 package main
 
 import (
@@ -22,43 +22,44 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"github.com/gomanhole/oneshot/cmd/oneshot/internal/display"
 )
 
-// Exit statuses. A command that was run by oneshot PID COMMAND has its own.
+// Exit statuses. oneshot PID COMMAND ends with the status of COMMAND if it has run.
 const (
 	statusFailed  = 1
 	statusUsage   = 2
-	statusTimeout = 5 // as manhole-cli has it
+	statusTimeout = 5 // the same as in manhole-cli
 )
 
 func main() {
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// run is the program; it returns its exit status.
+// run runs the program and returns its exit status.
 func run(args []string, stdin, stdout, stderr *os.File) int {
 	err := dispatch(args, stdin, stdout, stderr)
 	if err == nil {
 		return 0
 	}
-	var status statusError
+	exitStatus := statusFailed
 	var usage usageError
+	var status statusError
 	switch {
 	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "oneshot: %s\n", shownLine(usage.text))
-		return statusUsage
+		exitStatus, err = statusUsage, usage
 	case errors.As(err, &status):
-		if status.err != nil {
-			fmt.Fprintf(stderr, "oneshot: %s\n", shownLine(status.err.Error()))
-		}
-		return status.status
+		exitStatus, err = status.status, status.err
 	}
-	fmt.Fprintf(stderr, "oneshot: %s\n", shownLine(err.Error()))
-	return statusFailed
+	if err != nil {
+		fmt.Fprintf(stderr, "oneshot: %s\n", display.EscapeLine(err.Error()))
+	}
+	return exitStatus
 }
 
-// subcommands are those that are no session. A pid is a number and a path has a
-// slash, so that none of them can be meant.
+// subcommands are the commands other than a session. None of their names can be
+// mistaken for a pid, which is a number, or for a path, which contains a slash.
 var subcommands = map[string]func(args []string, stdout, stderr io.Writer) error{
 	"ps":      runPS,
 	"signals": runSignals,
@@ -73,31 +74,44 @@ func dispatch(args []string, stdin, stdout, stderr *os.File) error {
 		fmt.Fprint(stderr, helpTexts[""])
 		return statusError{status: statusUsage}
 	}
-	if args[0] == "-h" || args[0] == "-help" || args[0] == "--help" {
-		return runHelp(nil, stdout, stderr)
+	name := args[0]
+	switch name {
+	case "-h", "-help", "--help":
+		return printHelp(stdout, "")
 	}
-	if sub := subcommands[args[0]]; sub != nil {
-		if len(args) == 2 && (args[1] == "-h" || args[1] == "-help" || args[1] == "--help") {
-			return runHelp(args[:1], stdout, stderr)
-		}
-		return sub(args[1:], stdout, stderr)
+	if subcommands[name] != nil {
+		return runSubcommand(name, args[1:], stdout, stderr)
 	}
-	o, rest, err := parseConnect(args)
+	err := runSession(args, stdin, stdout, stderr)
 	if errors.Is(err, flag.ErrHelp) {
-		return runHelp([]string{"connect"}, stdout, stderr)
+		return printHelp(stdout, "connect")
 	}
+	return err
+}
+
+func runSubcommand(name string, args []string, stdout, stderr io.Writer) error {
+	err := subcommands[name](args, stdout, stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return printHelp(stdout, name)
+	}
+	return err
+}
+
+// runSession runs the command line of a session, with or without a command.
+func runSession(args []string, stdin, stdout, stderr *os.File) error {
+	o, rest, err := parseConnect("connect", args)
 	if err != nil {
 		return err
 	}
 	if len(rest) == 0 {
-		return usageError{"no PID or PATH; oneshot ps lists who has a manhole"}
+		return usageError{"give a PID or PATH; oneshot ps lists the processes with a manhole"}
 	}
 	t, err := parseTarget(rest[0])
 	if err != nil {
 		return err
 	}
 	if len(rest) == 2 && isConnectFlag(rest[1]) {
-		return usageError{fmt.Sprintf("%s: flags stand before the pid: oneshot %s %s", rest[1], rest[1], rest[0])}
+		return usageError{fmt.Sprintf("flags go before the PID: oneshot %s %s", rest[1], rest[0])}
 	}
 	if len(rest) > 1 {
 		return command(t, o, commandLine(rest[1:]), stdout, stderr)
@@ -105,8 +119,8 @@ func dispatch(args []string, stdin, stdout, stderr *os.File) error {
 	return session(t, o, stdin, stdout)
 }
 
-// commandLine is the line for a command and its arguments. One alone is a line
-// already, which may be an expression.
+// commandLine quotes the words of a command and joins them to a line. A single word
+// is a line already, for example an expression.
 func commandLine(words []string) string {
 	if len(words) == 1 {
 		return words[0]

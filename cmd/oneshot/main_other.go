@@ -1,7 +1,7 @@
 //go:build !linux
 
-// Command oneshot is the client of a manhole. It needs Linux, where it finds out
-// from /proc who listens on what; elsewhere use kill and nc -U.
+// Command oneshot is the client for manholes. It runs on Linux only, because it reads
+// /proc to find out which process has which socket. Elsewhere use kill and nc -U.
 package main
 
 import (
@@ -10,6 +10,6 @@ import (
 )
 
 func main() {
-	fmt.Fprintln(os.Stderr, "oneshot: the client needs Linux; use kill -USR2 PID and nc -U /tmp/manhole-PID")
+	fmt.Fprintln(os.Stderr, "oneshot: the client runs on Linux only; use kill -USR2 PID and nc -U /tmp/manhole-PID")
 	os.Exit(1)
 }

@@ -17,11 +17,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gomanhole/oneshot"
+	"github.com/gomanhole/oneshot/cmd/oneshot/internal/clienttest"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
-// What the environment makes of the test binary instead: one of the programs
-// below, or the client.
+// With programEnv the test binary is one of the programs of runProgram, with
+// clientEnv it is the client. pathEnv is the socket path of a program.
 const (
 	programEnv = "ONESHOT_CLIENT_TEST_PROGRAM"
 	clientEnv  = "ONESHOT_CLIENT_TEST_CLIENT"
@@ -29,7 +30,7 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	// Or each of the many programs takes a second to end under the race detector.
+	// By default each program sleeps for a second at its end under the race detector.
 	_ = os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	if name := os.Getenv(programEnv); name != "" {
 		runProgram(name)
@@ -42,17 +43,18 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// runProgram is a Go program that prints ready when it is, and waits.
+// runProgram is a Go program that prints that it is ready and runs until the end of
+// its input.
 func runProgram(name string) {
 	switch path := os.Getenv(pathEnv); name {
-	case "installed": // has a manhole
+	case "installed": // has a manhole that a signal opens
 		mustInstall(oneshot.Options{OneshotOn: syscall.SIGUSR2, SocketPath: path, Commands: commands})
-	case "activated": // has one that a signal opens and another keeps open
+	case "activated": // has a manhole that one signal opens and another keeps open
 		mustInstall(oneshot.Options{OneshotOn: syscall.SIGUSR2, ActivateOn: syscall.SIGUSR1, SocketPath: path})
-	case "asksforterm": // has one that a deadly signal opens, and does not listen to it any more
+	case "asksforterm": // asks for a signal that ends it, because it does not listen to it any more
 		mustInstall(oneshot.Options{OneshotOn: syscall.SIGTERM, SocketPath: path})
 		signal.Reset(syscall.SIGTERM)
-	case "uninstalls": // has one until it is asked for, and counts how often
+	case "uninstalls": // uninstalls its manhole at the first signal, and counts the signals
 		m, err := oneshot.Install(oneshot.Options{OneshotOn: syscall.SIGUSR2, NoReceiver: true})
 		if err != nil {
 			panic(err)
@@ -70,13 +72,10 @@ func runProgram(name string) {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		fmt.Println(1+len(c), "signals")
 		os.Exit(0)
-	case "triggered": // has one that no signal opens
+	case "triggered": // has a manhole that no signal opens
 		mustInstall(oneshot.Options{SocketPath: path})
-	case "plain": // has none
-	case "listening": // has none, and listens to some signals
-		c := make(chan os.Signal, 1)
-		signal.Notify(c, syscall.SIGUSR1, syscall.SIGWINCH, syscall.SIGTERM)
-	case "ps": // is the client's
+	case "plain": // has no manhole
+	case "ps": // runs oneshot ps
 		if err := runPS(nil, os.Stdout, os.Stderr); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -91,7 +90,7 @@ func runProgram(name string) {
 	fmt.Println("ready")
 	_, _ = io.Copy(io.Discard, os.Stdin) // until the test ends
 	if m := oneshot.Installed(); m != nil {
-		_ = m.Uninstall() // or a window that is open would leave its socket
+		_ = m.Uninstall() // it removes the socket of an open window
 	}
 	os.Exit(0)
 }
@@ -108,27 +107,13 @@ func startProgram(t *testing.T, name string, env ...string) int {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(append(os.Environ(), programEnv+"="+name), env...)
-	out, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	pid := startUntilEnd(t, cmd)
-	readReady(t, out)
-	return pid
+	return clienttest.StartReady(t, cmd)
 }
 
-// startUntilEnd starts a command that is ended with the test.
-func startUntilEnd(t *testing.T, cmd *exec.Cmd) int {
-	t.Helper()
-	in, err := cmd.StdinPipe() // the program ends with us, however we do
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() { end(cmd, in) })
-	return cmd.Process.Pid
-}
-
-// call calls a subcommand and returns what it prints.
-func call(t *testing.T, sub func(args []string, stdout, stderr io.Writer) error, args ...string) (stdout, stderr string) {
+// call runs a subcommand and returns its output.
+func call(t *testing.T, subcommand string, args ...string) (stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	require.NoError(t, sub(args, &out, &errs))
+	require.NoError(t, runSubcommand(subcommand, args, &out, &errs))
 	return out.String(), errs.String()
 }

@@ -18,26 +18,27 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gomanhole/oneshot/cmd/oneshot/internal/clienttest"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
-// client runs the client as a program of its own and returns what it says and its
-// exit status.
+// client runs the client as a separate program and returns its output and its exit
+// status.
 func client(t *testing.T, argv ...string) (stdout, stderr string, status int) {
 	t.Helper()
 	cmd := testwait.Command(t, argv[0], argv[1:]...)
 	cmd.Env = append(os.Environ(), clientEnv+"=1")
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	err := cmd.Run() // the status tells
+	err := cmd.Run() // the status is checked below
 	if status = cmd.ProcessState.ExitCode(); status < 0 {
 		require.FailNowf(t, "the client did not end by itself", "%q: %v; printed %q and %q", argv, err, out.String(), errs.String())
 	}
 	return out.String(), errs.String(), status
 }
 
-// everybodysBinary is this test binary where every user may run it.
-func everybodysBinary(t *testing.T) string {
+// binaryForEveryUser copies this test binary to a place where every user can run it.
+func binaryForEveryUser(t *testing.T) string {
 	t.Helper()
 	dir := testwait.TempDir(t)
 	require.NoError(t, os.Chmod(dir, 0o755))
@@ -55,7 +56,7 @@ func needNamespaces(t *testing.T, flags ...string) {
 	}
 }
 
-// children are the pids of a process's children.
+// children returns the pids of the children of a process.
 func children(t *testing.T, pid int) (pids []int) {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
@@ -68,11 +69,11 @@ func children(t *testing.T, pid int) (pids []int) {
 	return pids
 }
 
-// inNamespaces starts the program below unshare, with a /tmp of its own, and
-// returns its pid out here.
+// inNamespaces starts the program in new namespaces, with its own /tmp. It returns
+// the pid outside of them.
 func inNamespaces(t *testing.T, flags ...string) int {
 	t.Helper()
-	// The binary is in the /tmp that is covered.
+	// The new /tmp covers the one that has the binary.
 	script := "mount -t tmpfs none /tmp && exec /proc/self/fd/3"
 	cmd := exec.Command("unshare", append(append(flags, "--"), "sh", "-c", script)...)
 	cmd.Env = append(os.Environ(), programEnv+"=installed")
@@ -80,11 +81,7 @@ func inNamespaces(t *testing.T, flags ...string) int {
 	require.NoError(t, err)
 	defer self.Close()
 	cmd.ExtraFiles = []*os.File{self}
-	out, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	startUntilEnd(t, cmd)
-	readReady(t, out)
-	pid := cmd.Process.Pid
+	pid := clienttest.StartReady(t, cmd)
 	if below := children(t, pid); len(below) > 0 { // unshare --fork
 		pid = below[0]
 		t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
@@ -92,8 +89,8 @@ func inNamespaces(t *testing.T, flags ...string) int {
 	return pid
 }
 
-// TestAProcessInAContainer: other pid and mount namespaces, as in a container,
-// where its pid is 1 and its /tmp another; seen from the host.
+// The process has its own pid and mount namespaces, as in a container: there its pid
+// is 1 and it has another /tmp. The client runs outside.
 func TestAProcessInAContainer(t *testing.T) {
 	for name, flags := range map[string][]string{
 		"pid and mount": {"--pid", "--fork", "--mount", "--mount-proc"},
@@ -106,7 +103,7 @@ func TestAProcessInAContainer(t *testing.T) {
 			for range 3 {
 				out, errs, status := client(t, os.Args[0], strconv.Itoa(pid), "proc", "status")
 				require.Zero(t, status, errs)
-				require.Regexp(t, `(?m)^NSpid:\t1$`, out, "it is that process, which sees itself as pid 1")
+				require.Regexp(t, `(?m)^NSpid:\t1$`, out, "the process has pid 1 in its namespace")
 			}
 			out, errs, status := client(t, os.Args[0], strconv.Itoa(pid), "stacks")
 			require.Zero(t, status, errs)
@@ -129,30 +126,27 @@ func needTwoUsers(t *testing.T) {
 	}
 }
 
-// TestAPlantedSocket: another user listens at the path where the administrator
-// looks for the manhole. The client must not send it a byte.
+// Another user listens at the path where the administrator expects the manhole. The
+// client must not send a single byte to that socket.
 func TestAPlantedSocket(t *testing.T) {
 	needTwoUsers(t)
 	const alice, mallory = "12345", "12346"
-	binary := everybodysBinary(t)
+	binary := binaryForEveryUser(t)
 	as := func(uid string, argv ...string) *exec.Cmd {
 		return exec.Command("setpriv", append([]string{"--reuid", uid, "--regid", uid, "--clear-groups", "--"}, argv...)...)
 	}
 	victim := as(alice, binary)
 	victim.Env = append(os.Environ(), programEnv+"=installed")
-	out, err := victim.StdoutPipe()
-	require.NoError(t, err)
-	startUntilEnd(t, victim)
-	readReady(t, out)
+	clienttest.StartReady(t, victim)
 	path := fmt.Sprintf("/tmp/manhole-%d", victim.Process.Pid)
 
 	trap := as(mallory, binary)
 	trap.Env = append(os.Environ(), programEnv+"=trap", pathEnv+"="+path)
 	heard, err := trap.StdoutPipe()
 	require.NoError(t, err)
-	startUntilEnd(t, trap)
+	clienttest.Start(t, trap)
 	t.Cleanup(func() { _ = os.Remove(path) })
-	readReady(t, heard)
+	clienttest.ReadReady(t, heard)
 
 	for _, args := range [][]string{
 		{strconv.Itoa(victim.Process.Pid), "build"}, {"-n", strconv.Itoa(victim.Process.Pid), "build"},
@@ -161,7 +155,7 @@ func TestAPlantedSocket(t *testing.T) {
 		out, errs, status := client(t, append([]string{binary}, args...)...)
 		require.Equal(t, 1, status)
 		require.Empty(t, out)
-		require.Contains(t, errs, fmt.Sprintf("the socket %s is that of pid %d, uid %s, not of process %d, uid %s; nothing was sent",
+		require.Contains(t, errs, fmt.Sprintf("the socket %s belongs to pid %d, uid %s, not to process %d, uid %s; nothing was sent",
 			path, trap.Process.Pid, mallory, victim.Process.Pid, alice))
 	}
 	want := strings.Repeat("connected, heard 0 bytes\n", 4)
@@ -175,7 +169,7 @@ func TestAPlantedSocket(t *testing.T) {
 	require.Equal(t, want, string(text)+string(more))
 }
 
-// trap is a listener that says what it hears.
+// trap is a listener that prints how many bytes each client sends.
 func trap(path string) {
 	ln, err := net.Listen("unix", path)
 	if err != nil {
@@ -202,7 +196,7 @@ func trap(path string) {
 
 func TestAnotherUsersProcess(t *testing.T) {
 	needTwoUsers(t)
-	binary := everybodysBinary(t)
+	binary := binaryForEveryUser(t)
 	pid := strconv.Itoa(os.Getpid()) // root's
 	setpriv := []string{"setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups", "--", binary}
 	_, errs, status := client(t, append(setpriv, pid)...)

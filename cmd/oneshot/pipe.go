@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -7,21 +9,20 @@ import (
 	"syscall"
 )
 
-// pipe copies what in has to the session and what the session says to out, as a
-// filter does: when in ends, the writing side is closed (the session then answers
-// all that it was sent) and the rest is read. It returns when the session has
-// ended, with in read no further than needed, and has closed conn then.
+// pipe copies in to the session, and the output of the session to out. At the end of
+// in it closes the writing side; the session then answers everything that it was sent.
+// pipe returns when the session has ended, even if in has not. It closes conn.
 func pipe(conn *net.UnixConn, in io.Reader, out io.Writer) error {
 	sent := make(chan error, 1)
 	go func() {
 		_, err := io.Copy(conn, in)
-		if isGone(err) { // what it has said before is still to be read
+		if sessionHasEnded(err) { // not an error: its output must still be read
 			err = nil
 		}
 		_ = conn.CloseWrite()
 		sent <- err
 	}()
-	_, err := io.Copy(struct{ io.Writer }{out}, conn) // without splice(2), whose errors say nothing
+	_, err := io.Copy(struct{ io.Writer }{out}, conn) // the struct prevents splice(2), whose errors say nothing
 	_ = conn.Close()
 	if err != nil {
 		return err
@@ -33,7 +34,8 @@ func pipe(conn *net.UnixConn, in io.Reader, out io.Writer) error {
 	return err
 }
 
-// isGone reports whether a write has failed because nobody reads any more.
-func isGone(err error) bool {
+// sessionHasEnded reports whether a write has failed because the session does not
+// read any more.
+func sessionHasEnded(err error) bool {
 	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, net.ErrClosed)
 }

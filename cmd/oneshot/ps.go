@@ -17,49 +17,52 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/gomanhole/oneshot/cmd/oneshot/internal/display"
 	"github.com/gomanhole/oneshot/internal/discovery"
 )
 
 const psHelp = `usage: oneshot ps [-json]
 
-Lists the Go programs that run, but for itself, and which of them have a manhole:
+Lists the running Go programs, except this one, and their manholes:
 
-	PID      the pid to give to oneshot
-	INNER    the pid that a process in a container knows itself, and its socket has
+	PID      the pid to use with oneshot
+	INNER    the pid that a process in a container has there; the name of its
+	         socket contains it
 	USER     its effective user
 	GO       the version of Go that built it
-	PROGRAM  its main module and version; in parentheses its name if that differs
+	PROGRAM  its main module and version; if its name differs, the name in
+	         parentheses
 	MANHOLE  not linked: it does not import github.com/gomanhole/oneshot
-	         linked, not installed: it does, and shows no notice of a manhole
-	         else the signals that open it, and where its socket will stand
+	         linked, not installed: it does, but shows no notice of a manhole
+	         otherwise the signals that open the manhole, and the path of its
+	         socket
 	OPEN     how many windows are open now
 
-It is read from /proc/PID, and nothing is sent to any process. Other users'
-processes may only be looked at by root.
+oneshot ps reads /proc/PID and sends nothing to any process. Only root can read the
+processes of other users.
 
-	-json   prints an array of objects instead, one for each process:
+	-json   prints an array with one object for each process:
 
 	pid          number
-	inner_pid    number, the same as pid outside of containers
+	inner_pid    number; equals pid if the process is not in a container
 	uid, euid    numbers
 	user         string, the name of euid; empty if it has none
-	name         string, of the process
-	start        number, in clock ticks since the boot
+	name         string, the name of the process
+	start        number, the start time in clock ticks since boot
 	go           string, such as go1.26.0
 	main         string, the path of the main module
-	version      string, of that
-	revision     string, of its version control, with +dirty; may be empty
+	version      string, the version of the main module
+	revision     string, its version control revision, with +dirty; may be empty
 	linked       boolean: it imports github.com/gomanhole/oneshot
-	installed    boolean: it shows a notice
-	oneshot      string, the signal for one session; empty: none
-	activate     string, the signal that keeps it open; empty: none
+	installed    boolean: it shows a notice of a manhole
+	oneshot      string, the signal for one session; empty if there is none
+	activate     string, the signal that keeps it open; empty if there is none
 	socket       string, the path of the socket as seen from here; empty if not installed
 	same_network boolean: an abstract socket (@name) can be reached from here
-	open         number of windows; null if that may not be read
+	open         number of windows; null if it is not permitted to read it
 `
 
-// psRow is a process in the list; the names of its fields are for scripts to
-// rely on.
+// psRow is a process in the list. Scripts rely on the names of its JSON fields.
 type psRow struct {
 	PID         int    `json:"pid"`
 	InnerPID    int    `json:"inner_pid"`
@@ -83,22 +86,20 @@ type psRow struct {
 
 func runPS(args []string, stdout, stderr io.Writer) error {
 	var asJSON bool
-	rest, err := parseSubcommand("ps", psHelp, args, stdout, func(flags *flag.FlagSet) {
+	rest, err := parseFlags("ps", args, func(flags *flag.FlagSet) {
 		flags.BoolVar(&asJSON, "json", false, "")
 	})
 	switch {
-	case errors.Is(err, errHelp):
-		return nil
 	case err != nil:
 		return err
 	case len(rest) > 0:
-		return usageError{fmt.Sprintf("ps: it takes no %.40q; oneshot ps lists all Go programs", rest[0])}
+		return usageError{fmt.Sprintf("ps: unexpected argument %.40q; oneshot ps lists all Go programs", rest[0])}
 	}
 	found, denied, scanErr := discovery.Scan()
 	if scanErr != nil && len(found) == 0 {
 		return scanErr
 	}
-	found = slices.DeleteFunc(found, func(p *discovery.Process) bool { return p.PID == os.Getpid() }) // nobody looks for it
+	found = slices.DeleteFunc(found, func(p *discovery.Process) bool { return p.PID == os.Getpid() })
 	rows, err := psRows(found)
 	if err != nil {
 		return err
@@ -112,9 +113,9 @@ func runPS(args []string, stdout, stderr io.Writer) error {
 		err = printRows(stdout, rows)
 	}
 	if err == nil && denied > 0 {
-		text := countOf(denied, "process of another user was", "processes of other users were") + " not looked at; root sees them"
+		text := display.Count(denied, "process of another user was", "processes of other users were") + " skipped; root can read them"
 		if os.Geteuid() == 0 {
-			text = countOf(denied, "process was", "processes were") + " not looked at: not even root may do so here"
+			text = display.Count(denied, "process was", "processes were") + " skipped: not even root can read them here"
 		}
 		_, err = fmt.Fprintln(stderr, text)
 	}
@@ -122,7 +123,7 @@ func runPS(args []string, stdout, stderr io.Writer) error {
 }
 
 func psRows(found []*discovery.Process) ([]psRow, error) {
-	rows := make([]psRow, 0, len(found)) // an empty array and not null
+	rows := make([]psRow, 0, len(found)) // not nil, which JSON encodes as null
 	users := make(map[int]string)
 	var sockets discovery.Sockets
 	for _, p := range found {
@@ -160,15 +161,11 @@ func psRows(found []*discovery.Process) ([]psRow, error) {
 func printRows(w io.Writer, rows []psRow) error {
 	contained := slices.ContainsFunc(rows, func(r psRow) bool { return r.InnerPID != r.PID })
 	out := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	line := func(pid, inner string, rest ...string) {
-		cells := []string{pid}
-		if contained {
-			cells = append(cells, inner)
+	line := func(cells ...string) {
+		if !contained {
+			cells = slices.Delete(cells, 1, 2)
 		}
-		for _, cell := range append(cells, rest[:len(rest)-1]...) {
-			fmt.Fprintf(out, "%s\t", cellText(cell))
-		}
-		fmt.Fprintln(out, rest[len(rest)-1])
+		fmt.Fprintln(out, strings.Join(cells, "\t"))
 	}
 	line("PID", "INNER", "USER", "GO", "PROGRAM", "MANHOLE", "OPEN")
 	for _, r := range rows {
@@ -181,7 +178,8 @@ func printRows(w io.Writer, rows []psRow) error {
 		} else if *r.Open > 0 {
 			open = strconv.Itoa(*r.Open)
 		}
-		line(strconv.Itoa(r.PID), inner, cmp.Or(r.User, strconv.Itoa(r.EUID)), r.Go, r.program(), r.manhole(), open)
+		user := cmp.Or(r.User, strconv.Itoa(r.EUID))
+		line(strconv.Itoa(r.PID), inner, display.Cell(user), display.Cell(r.Go), display.Cell(r.program()), display.Cell(r.manhole()), open)
 	}
 	return out.Flush()
 }
@@ -194,7 +192,7 @@ func (r psRow) program() string {
 	if r.Version != "" {
 		text += " " + r.Version
 	}
-	// The kernel cuts names after 15 bytes.
+	// The kernel cuts the name of a process after 15 bytes.
 	if base := path.Base(r.Main); r.Name != base && (len(r.Name) < 15 || !strings.HasPrefix(base, r.Name)) {
 		text += " (" + r.Name + ")"
 	}
@@ -223,13 +221,4 @@ func (r psRow) manhole() string {
 		text += " in another network namespace"
 	}
 	return text
-}
-
-// cellText is untrusted text for one cell of a table.
-func cellText(s string) string {
-	s = strings.ReplaceAll(shownLine(s), "\t", `\t`)
-	if r := []rune(s); len(r) > 160 {
-		s = string(r[:157]) + "..."
-	}
-	return s
 }

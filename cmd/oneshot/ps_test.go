@@ -15,12 +15,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gomanhole/oneshot/cmd/oneshot/internal/clienttest"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 func psOf(t *testing.T, pid int) (row string, ok bool) {
 	t.Helper()
-	out, _ := call(t, runPS)
+	out, _ := call(t, "ps")
 	for line := range strings.Lines(out) {
 		if fields := strings.Fields(line); fields[0] == fmt.Sprint(pid) {
 			return strings.Join(fields[1:], " "), true
@@ -31,7 +32,7 @@ func psOf(t *testing.T, pid int) (row string, ok bool) {
 
 func jsonOf(t *testing.T, pid int) psRow {
 	t.Helper()
-	out, _ := call(t, runPS, "-json")
+	out, _ := call(t, "ps", "-json")
 	var rows []psRow
 	decoder := json.NewDecoder(strings.NewReader(out))
 	decoder.DisallowUnknownFields()
@@ -45,7 +46,7 @@ func jsonOf(t *testing.T, pid int) psRow {
 	return psRow{}
 }
 
-func TestPSOfProcessesWithAndWithoutManholes(t *testing.T) {
+func TestPSWithAndWithoutManhole(t *testing.T) {
 	dir := testwait.TempDir(t)
 	both := startProgram(t, "activated", pathEnv+"="+dir+"/s-%p")
 	path := fmt.Sprintf("%s/s-%d", dir, both)
@@ -61,13 +62,13 @@ func TestPSOfProcessesWithAndWithoutManholes(t *testing.T) {
 
 	gofmt := exec.Command("gofmt") // a Go program that waits for its input
 	if _, err := exec.LookPath("gofmt"); err == nil {
-		row, ok = psOf(t, startUntilEnd(t, gofmt))
+		row, ok = psOf(t, clienttest.Start(t, gofmt))
 		require.True(t, ok)
 		require.True(t, strings.HasSuffix(row, " cmd/gofmt not linked"), row)
 	}
 
-	_, ok = psOf(t, startUntilEnd(t, exec.Command("sleep", "1000")))
-	require.False(t, ok, "sleep is no Go program")
+	_, ok = psOf(t, clienttest.Start(t, exec.Command("sleep", "1000")))
+	require.False(t, ok, "sleep is not a Go program")
 
 	got := jsonOf(t, both)
 	none := 0
@@ -79,11 +80,11 @@ func TestPSOfProcessesWithAndWithoutManholes(t *testing.T) {
 	require.NotZero(t, got.Start)
 	require.False(t, jsonOf(t, plain).Installed)
 	for name := range fieldsOf(t, got) {
-		require.Contains(t, psHelp, name, "the help names every field")
+		require.Contains(t, psHelp, name, "the help describes every field")
 	}
 
 	require.NoError(t, syscall.Kill(both, syscall.SIGUSR2))
-	pollForFile(t, path)
+	clienttest.PollForFile(t, path)
 	require.Equal(t, 1, *jsonOf(t, both).Open)
 	row, _ = psOf(t, both)
 	require.True(t, strings.HasSuffix(row, path+" 1"), row)
@@ -98,20 +99,20 @@ func fieldsOf(t *testing.T, row psRow) (fields map[string]any) {
 	return fields
 }
 
-// TestPSCountsWhatItMayNotSee is run as another user.
-func TestPSCountsWhatItMayNotSee(t *testing.T) {
+// oneshot ps runs as a user that cannot read root's processes.
+func TestPSCountsSkippedProcesses(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to become another user")
 	}
 	pid := startProgram(t, "installed")
-	cmd := testwait.Command(t, everybodysBinary(t))
+	cmd := testwait.Command(t, binaryForEveryUser(t))
 	cmd.Dir = "/"
 	cmd.Env = append(os.Environ(), programEnv+"=ps")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 12345, Gid: 12345}}
 	var out, errs strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	require.NoError(t, cmd.Run(), errs.String())
-	require.Regexp(t, `^\d+ process(es)? of (an)?other users? (was|were) not looked at; root sees them\n$`, errs.String())
+	require.Regexp(t, `^\d+ process(es)? of (an)?other users? (was|were) skipped; root can read them\n$`, errs.String())
 	require.NotContains(t, out.String(), fmt.Sprintf("\n%d ", pid))
 	require.Regexp(t, `^PID +USER +GO +PROGRAM +MANHOLE +OPEN\n`, out.String())
 }
@@ -132,6 +133,6 @@ func TestPSUsage(t *testing.T) {
 		require.ErrorAs(t, runPS(args, io.Discard, io.Discard), &usage)
 		require.Contains(t, usage.text, "ps: ")
 	}
-	out, _ := call(t, runPS, "-h")
+	out, _ := call(t, "ps", "-h")
 	require.Equal(t, psHelp, out)
 }

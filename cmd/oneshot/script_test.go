@@ -19,11 +19,12 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/gomanhole/oneshot"
+	"github.com/gomanhole/oneshot/cmd/oneshot/internal/clienttest"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
-// scriptsTime is how long the scripts may take together. Go may have to build
-// pprof for them.
+// scriptsTime is how long all scripts together may take. The go command may have to
+// build pprof first.
 const scriptsTime = 4 * time.Minute
 
 // TestScripts runs testdata/script.
@@ -34,7 +35,7 @@ func TestScripts(t *testing.T) {
 			every = append(every, byte(b))
 		}
 	}
-	var goCache string // for go tool
+	var goCache string // go tool needs it
 	if out, err := testwait.Command(t, "go", "env", "GOCACHE").Output(); err == nil {
 		goCache = strings.TrimSpace(string(out))
 	}
@@ -63,7 +64,8 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// status N COMMAND runs a command that must end with status N; ! with another.
+// status N COMMAND runs a command that must end with exit status N. With ! it must
+// end with another one.
 func status(ts *testscript.TestScript, neg bool, args []string) {
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
@@ -83,10 +85,10 @@ func status(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// startCommand is start NAME COMMAND: in the background, its pid in $NAME.
+// start NAME COMMAND starts a command in the background. Its pid is in $NAME.
 func startCommand(ts *testscript.TestScript, _ bool, args []string) {
 	cmd := exec.Command(args[1], args[2:]...)
-	stdin, err := cmd.StdinPipe() // for those that read it
+	stdin, err := cmd.StdinPipe() // commands that read it must not see its end
 	ts.Check(err)
 	ts.Check(cmd.Start())
 	ts.Defer(func() {
@@ -95,11 +97,11 @@ func startCommand(ts *testscript.TestScript, _ bool, args []string) {
 		_ = cmd.Wait()
 	})
 	ts.Setenv(args[0], strconv.Itoa(cmd.Process.Pid))
-	ts.Check(untilExeced(cmd.Process.Pid))
+	ts.Check(waitForExec(cmd.Process.Pid))
 }
 
-// untilExeced waits until a process is no copy of this one any more.
-func untilExeced(pid int) error {
+// waitForExec waits until a process runs another program than this one.
+func waitForExec(pid int) error {
 	own, err := os.Readlink("/proc/self/exe")
 	if err != nil {
 		return err
@@ -110,21 +112,21 @@ func untilExeced(pid int) error {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("timeout, waited for: process %d becomes the command; last seen: %q, %v", pid, exe, err)
+			return fmt.Errorf("timeout, waited for: process %d executes the command; last seen: %q, %v", pid, exe, err)
 		}
 	}
 }
 
-// programCommand is program NAME KIND: one of the programs of main_test.go.
+// program NAME KIND starts one of the programs of main_test.go. Its pid is in $NAME.
 func programCommand(ts *testscript.TestScript, _ bool, args []string) {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), programEnv+"="+args[1])
 	out, err := cmd.StdoutPipe()
 	ts.Check(err)
-	in, err := cmd.StdinPipe() // the program ends with us, however we do
+	in, err := cmd.StdinPipe() // the program exits at the end of its input, even if the test is killed
 	ts.Check(err)
 	ts.Check(cmd.Start())
-	ts.Defer(func() { end(cmd, in) })
+	ts.Defer(func() { clienttest.End(cmd, in) })
 	ts.Check(out.(*os.File).SetReadDeadline(time.Now().Add(2 * testwait.Patience)))
 	text := make([]byte, len("ready\n"))
 	if n, err := io.ReadFull(out, text); err != nil {
@@ -134,6 +136,7 @@ func programCommand(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0]+"_path", fmt.Sprintf("/tmp/manhole-%d", cmd.Process.Pid))
 }
 
+// alive PID requires that a process is alive.
 func alive(ts *testscript.TestScript, _ bool, args []string) {
 	pid, err := strconv.Atoi(args[0])
 	ts.Check(err)
@@ -145,7 +148,7 @@ func alive(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// sessionsCommand is sessions N PID: opens so many sessions and stays in.
+// sessions N PID opens N sessions and keeps them open until the end of the script.
 func sessionsCommand(ts *testscript.TestScript, _ bool, args []string) {
 	n, err := strconv.Atoi(args[0])
 	ts.Check(err)
@@ -166,7 +169,7 @@ func sessionsCommand(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// commands are those of the programs.
+// commands are the commands of the programs.
 var commands = []oneshot.Command{
 	{Name: "say", Run: func(_ context.Context, s *oneshot.Session, args []string) error {
 		_, err := fmt.Fprintf(s, "%q\n", args)

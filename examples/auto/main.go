@@ -1,5 +1,5 @@
-// Command auto is a program that has nothing of a manhole but one import. What
-// the environment variable ONESHOT says decides whether there is one:
+// Command auto is a program whose only line for the manhole is an import. The
+// environment variable ONESHOT decides whether the program has a manhole:
 //
 //	ONESHOT='oneshot_on="USR2"' go run ./examples/auto
 package main

@@ -1,7 +1,7 @@
 //go:build unix
 
-// Command console is a program that shows more of itself in a session: values
-// of its own by name, a command of its own, and expressions.
+// Command console is a program that adds to its sessions: values with names, a
+// command of its own, and expressions.
 package main
 
 import (
@@ -18,20 +18,20 @@ import (
 	"github.com/gomanhole/oneshot/eval"
 )
 
-// cache is what the program has of interest.
+// cache is a value that a session may want to look at.
 type cache struct {
 	mu      sync.Mutex
 	entries map[string]string
 }
 
-// Len is how many entries there are.
+// Len returns the number of entries.
 func (c *cache) Len() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.entries)
 }
 
-// flush forgets everything.
+// flush removes all entries and returns how many there were.
 func (c *cache) flush() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -40,7 +40,7 @@ func (c *cache) flush() int {
 	return n
 }
 
-// snapshot is a copy, to be looked at without the lock.
+// snapshot returns a copy of the entries, which can be read without the lock.
 func (c *cache) snapshot() map[string]string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -71,7 +71,7 @@ func run() error {
 		NoReceiver: true,
 		Locals: map[string]any{
 			"cache": users,
-			"users": func() any { return users.snapshot() }, // called each time, so that the map is not read while it is written
+			"users": func() any { return users.snapshot() }, // a func, because a session must not read the map while the program writes it
 			"conns": conns,
 			"level": level,
 			"debug": slog.LevelDebug,
@@ -79,17 +79,17 @@ func run() error {
 		},
 		Commands: []oneshot.Command{
 			{
-				Name: "flush", Summary: "forget the users that are cached",
+				Name: "flush", Summary: "remove all users from the cache",
 				Run: func(_ context.Context, s *oneshot.Session, args []string) error {
 					if len(args) > 0 {
 						return fmt.Errorf("flush: it takes no arguments, not %q", args)
 					}
-					_, err := fmt.Fprintf(s, "forgot %d users\n", users.flush())
+					_, err := fmt.Fprintf(s, "removed %d users\n", users.flush())
 					return err
 				},
 			},
 			oneshot.LevelCommand(level),
-			eval.Command(), // what is no command is an expression
+			eval.Command(), // every other line is an expression
 		},
 	})
 	if err != nil {

@@ -1,12 +1,11 @@
 //go:build unix
 
-// Command prefork is a server of several processes, uWSGI style: a parent
-// listens and starts workers that accept on its socket. All of them share one
-// trigger file:
+// Command prefork is a server of several processes, in the style of uWSGI. A parent
+// listens, and starts workers that accept connections on its socket. All workers
+// use the same trigger file. This opens the manhole of the worker with that pid,
+// and of no other:
 //
 //	echo PID > FILE; nc -U /tmp/manhole-PID
-//
-// opens the worker with that pid, and no other.
 package main
 
 import (
@@ -28,7 +27,7 @@ func main() {
 	addr := flag.String("addr", "127.0.0.1:0", "where to listen")
 	workers := flag.Int("workers", 4, "how many processes serve")
 	trigger := flag.String("trigger", filepath.Join(os.TempDir(), fmt.Sprintf("prefork-%d.trigger", os.Getuid())), "the trigger file")
-	isWorker := flag.Bool("worker", false, "be a worker (the parent says so)")
+	isWorker := flag.Bool("worker", false, "run as a worker (only the parent sets this)")
 	flag.Parse()
 	run := func() error { return parent(*addr, *workers, *trigger) }
 	if *isWorker {
@@ -40,7 +39,7 @@ func main() {
 	}
 }
 
-// parent listens, starts the workers, and ends them when it is ended.
+// parent listens and starts the workers. When it gets a signal, it ends them.
 func parent(addr string, workers int, trigger string) error {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -83,7 +82,7 @@ func parent(addr string, workers int, trigger string) error {
 	return nil
 }
 
-// worker serves on the parent's socket until it is ended.
+// worker serves on the parent's socket until it gets a signal.
 func worker(trigger string) error {
 	ln, err := net.FileListener(os.NewFile(3, "the parent's socket"))
 	if err != nil {

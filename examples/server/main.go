@@ -1,8 +1,8 @@
 //go:build unix
 
-// Command server is a small HTTP server with a manhole, as a real one would
-// have it: main waits for the end in Wait, which opens the manhole when SIGUSR2
-// comes meanwhile, and SIGTERM or Ctrl-C shut the server down gracefully.
+// Command server is a small HTTP server with a manhole, built like a real server.
+// main calls Wait, which opens the manhole when SIGUSR2 arrives and returns on
+// SIGTERM or Ctrl-C. Then main shuts the server down gracefully.
 package main
 
 import (
@@ -32,8 +32,8 @@ func main() {
 }
 
 func run(addr, socket string) error {
-	// NoReceiver: main waits for signals anyway, so that no goroutine of the
-	// manhole has to.
+	// NoReceiver: main waits for signals in Wait, so the manhole does not need its
+	// own goroutine for that.
 	m, err := oneshot.Install(oneshot.Options{OneshotOn: syscall.SIGUSR2, NoReceiver: true, SocketPath: socket})
 	if err != nil {
 		return err
@@ -61,7 +61,7 @@ func run(addr, socket string) error {
 	slog.Info("shutting down", "signal", sig.String())
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	go m.Wait(grace) // so that a shutdown that hangs can be looked at
+	go m.Wait(grace) // the manhole can still be opened if the shutdown hangs
 	return server.Shutdown(grace)
 }
 

@@ -1,8 +1,8 @@
 //go:build unix
 
-// Command trouble is a service with three faults at once, to try the manhole on: it
-// leaks goroutines, its sessions queue behind a lock whose holder waits for a
-// backend, and its events fill a channel.
+// Command trouble is a service with three faults, to try out the manhole. It leaks
+// goroutines. Its sessions queue for a lock, and the holder of the lock waits for a
+// backend. Its events fill a channel.
 package main
 
 import (
@@ -55,7 +55,7 @@ func run() error {
 	}
 }
 
-// quote gives up on a slow source, whose goroutine then sends to nobody.
+// quote gives up on a slow source. Its goroutine can then never send the answer.
 func quote(id int) (price int) {
 	answer := make(chan int)
 	go func() {
@@ -82,17 +82,17 @@ func (s *sessions) user(id int) string {
 	if name, ok := s.users[id]; ok {
 		return name
 	}
-	s.users[id] = ask(id) // with the lock held
+	s.users[id] = ask(id) // while it holds the lock
 	return s.users[id]
 }
 
-// ask is a backend that has stopped to answer.
+// ask calls a backend that no longer answers.
 func ask(id int) string {
 	time.Sleep(time.Hour)
 	return fmt.Sprint("user ", id)
 }
 
-// audit reads the events, until it needs to know a user.
+// audit reads the events, until it needs the name of a user.
 func audit(events <-chan int, s *sessions) {
 	for e := range events {
 		slog.Info("event", "number", e, "user", s.user(e))

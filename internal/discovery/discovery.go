@@ -1,6 +1,6 @@
-// Package discovery finds Go processes and their manholes from outside. What it
-// reads was written by other processes: a notice, a name or build information
-// may say anything, and is to be neither trusted nor printed as it is.
+// Package discovery finds Go processes and their manholes from outside. It reads
+// data that other processes control: a notice, a name or build information can
+// contain anything. Do not trust this data, and escape it before you print it.
 package discovery
 
 import (
@@ -11,46 +11,49 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+
+	"github.com/gomanhole/oneshot/internal/protocol"
 )
 
-// Why a process could not be read.
+// The reasons why a process could not be read.
 var (
 	ErrNoProcess    = errors.New("no such process")
-	ErrThread       = fmt.Errorf("%w, but a thread", ErrNoProcess)
+	ErrThread       = fmt.Errorf("%w: it is a thread", ErrNoProcess)
 	ErrNotPermitted = errors.New("not permitted")
 )
 
-// ModulePath is the module that a program with a manhole is linked with.
+// ModulePath is the path of the module that every program with a manhole contains.
 const ModulePath = "github.com/gomanhole/oneshot"
 
-const defaultPath = "/tmp/manhole-%p" // oneshot.DefaultSocketPath
+const defaultPath = protocol.DefaultSocketPath
 
-// Process is a process as it was at one moment.
+// Process describes a process at one moment.
 type Process struct {
 	PID       int
-	Inner     []int // its pids in the namespaces from ours to its own; NSpid of status
+	Inner     []int // its pids in the namespaces from ours to its own (NSpid of the status file)
 	UID, EUID int
-	Stopped   bool   // by SIGSTOP or a tracer
+	Stopped   bool   // stopped by SIGSTOP or a tracer
 	Ended     bool   // a zombie
-	Name      string // at most 15 bytes, as it likes
-	Start     uint64 // clock ticks since the boot; with PID it names the process for good
+	Name      string // at most 15 bytes; the process can choose it
+	Start     uint64 // the start time in clock ticks since the boot; PID and Start together are unique
 
-	IsGo     bool   // its build information could be read; what follows is from there
-	Go       string // version
-	Main     string // the main module, or the package where there is none
+	// The build information of the executable.
+	IsGo     bool   // there is build information
+	Go       string // the version of Go
+	Main     string // the main module, or the main package if there is no module
 	Version  string // of the main module
-	Revision string // of its version control, with +dirty
-	Linked   bool   // with this module
+	Revision string // of the version control system; ends in +dirty if files were modified
+	Linked   bool   // the program contains this module
 
-	Notice *Notice // nil: none
+	Notice *Notice // nil if there is none
 
-	root    string // /proc/PID/root if paths mean other files there than here
-	net     string // the network namespace; empty if not known
-	ourNet  string
-	running bool // it has memory of its own: no kernel thread, and has not ended
+	root    string // /proc/PID/root, if the process sees other files than we do
+	net     string // its network namespace; empty if not known
+	ourNet  string // our network namespace; empty if not known
+	running bool   // it has its own memory: it is not a kernel thread and has not ended
 }
 
-// InnerPID is the pid that the process itself knows.
+// InnerPID returns the pid of the process in its own namespace.
 func (p *Process) InnerPID() int {
 	if len(p.Inner) == 0 { // before Linux 4.1
 		return p.PID
@@ -58,7 +61,7 @@ func (p *Process) InnerPID() int {
 	return p.Inner[len(p.Inner)-1]
 }
 
-// innerPath is where the process itself sees its socket.
+// innerPath returns the path of the socket as the process itself sees it.
 func (p *Process) innerPath() string {
 	pattern := defaultPath
 	if p.Notice != nil {
@@ -67,13 +70,14 @@ func (p *Process) innerPath() string {
 	return strings.ReplaceAll(pattern, "%p", strconv.Itoa(p.InnerPID()))
 }
 
-// SocketPath is where the socket of an open window stands, as seen from here. It
-// leads through /proc/PID/root where the process has another mount namespace
-// or root, and may then be too long for a socket address. An abstract name
-// stays as it is, and is of use where SameNet is true.
+// SocketPath returns the path at which we can reach the socket of an open window.
+// If the process has another mount namespace or root, the path goes through
+// /proc/PID/root, and may be too long for a socket address. An abstract name is
+// returned unchanged, and can be reached only if SameNet is true.
 //
-// The process has chosen it, and a link on the way leads to a file of ours. So
-// whoever connects there has to ask who is at the other end (SO_PEERCRED).
+// The process has chosen the path, and a symbolic link in it can lead to one of
+// our own files. A client that connects to it must check the credentials of its
+// peer (SO_PEERCRED).
 func (p *Process) SocketPath() string {
 	path := p.innerPath()
 	if strings.HasPrefix(path, "@") {
@@ -82,11 +86,12 @@ func (p *Process) SocketPath() string {
 	return p.root + path
 }
 
-// SameNet reports whether the process has our network namespace, which abstract
-// sockets belong to. It is true as well where that cannot be read.
+// SameNet reports whether the process is in our network namespace. Abstract
+// sockets belong to a network namespace. The result is true also if the namespaces
+// are not known.
 func (p *Process) SameNet() bool { return p.net == "" || p.ourNet == "" || p.net == p.ourNet }
 
-// fromBuild takes what there is to know from the build information.
+// fromBuild fills in the fields that come from the build information.
 func (p *Process) fromBuild(info *debug.BuildInfo) {
 	if info == nil {
 		return
@@ -114,14 +119,15 @@ func (p *Process) fromBuild(info *debug.BuildInfo) {
 	}
 }
 
-// Notice is what a process says of its manhole in the name of a mapping.
+// Notice describes the manhole of a process. The process publishes it as the name
+// of a memory mapping.
 type Notice struct {
 	Oneshot, Activate string // names of signals, such as SIGUSR2; empty: none
 	Path              string // of the socket, with %p for the pid; absolute, or @name
 }
 
-// ParseNotice finds the notice in the text of a maps file (proc_pid_maps(5)), the
-// first if there are several.
+// ParseNotice returns the first notice in the text of a maps file
+// (proc_pid_maps(5)).
 func ParseNotice(maps []byte) (Notice, bool) {
 	for line := range bytes.Lines(maps) {
 		if n, ok := noticeInLine(line); ok {
@@ -131,12 +137,12 @@ func ParseNotice(maps []byte) (Notice, bool) {
 	return Notice{}, false
 }
 
-// noticeInLine reads a line such as
+// noticeInLine parses a line such as
 //
 //	7f28-7f29 r--p 00000000 00:01 21621    /memfd:oneshot:v1 signal=SIGUSR2 path=/tmp/manhole-%p (deleted)
 //
-// The path is the last word and may have blanks. Words that are not known are
-// passed over, for those yet to come.
+// The path is the last word and may contain blanks. Unknown words are ignored, so
+// that later versions can add words.
 func noticeInLine(line []byte) (n Notice, ok bool) {
 	text := strings.TrimSuffix(string(line), "\n")
 	for range 5 { // address, permissions, offset, device, inode
@@ -153,7 +159,7 @@ func noticeInLine(line []byte) (n Notice, ok bool) {
 	if !ok {
 		return Notice{}, false
 	}
-	// The kernel writes a line feed in a name as \012 and nothing else so, not
+	// The kernel escapes a line feed in a name as \012. It escapes nothing else, not
 	// even the backslash (show_map_vma in fs/proc/task_mmu.c).
 	text = strings.ReplaceAll(text, `\012`, "\n")
 	for {
@@ -179,7 +185,7 @@ func noticeInLine(line []byte) (n Notice, ok bool) {
 	return n, true
 }
 
-// isSignalName takes what looks like the name of a signal, or none.
+// isSignalName reports whether s looks like the name of a signal, or is empty.
 func isSignalName(s string) bool {
 	if s == "" {
 		return true

@@ -19,21 +19,21 @@ import (
 	"github.com/gomanhole/oneshot/internal/procfs"
 )
 
-// Read looks at a process. The error is ErrNoProcess if there is none or it ends
-// meanwhile, and ErrNotPermitted if it is there and one of its files, which
-// the error names, may not be read; then the process is returned as well, with
-// what everybody may read: all up to Start.
+// Read reads a process. The error is ErrNoProcess if there is no such process, or
+// if it ends during the reading. The error is ErrNotPermitted if we may not read
+// one of its files; the error names the file. In this case Read also returns the
+// process, with the fields that every user may read: all up to Start.
 func Read(pid int) (*Process, error) { return make(programs).read(pid) }
 
-// All looks at every process, and returns the Go programs among those that may be
-// read, by pid.
+// All reads every process. It returns the Go programs among the processes that we
+// may read, ordered by pid.
 func All() ([]*Process, error) {
 	found, _, err := Scan()
 	return found, err
 }
 
-// Scan is All, and tells how many processes may not be read. Some may have been
-// found where there is an error.
+// Scan is like All, and also returns how many processes we may not read. Even with
+// an error, it returns the processes that it found.
 func Scan() (found []*Process, denied int, err error) {
 	names, err := pids()
 	if err != nil {
@@ -59,7 +59,7 @@ func Scan() (found []*Process, denied int, err error) {
 func pids() ([]int, error) {
 	dir, err := os.Open("/proc")
 	if err != nil {
-		return nil, fmt.Errorf("processes are looked up in /proc: %w", err)
+		return nil, fmt.Errorf("cannot list the processes: %w", err)
 	}
 	defer dir.Close()
 	names, err := dir.Readdirnames(-1)
@@ -73,15 +73,15 @@ func pids() ([]int, error) {
 		}
 	}
 	if len(all) == 0 {
-		return nil, errors.New("/proc has no processes; is it mounted?")
+		return nil, errors.New("/proc contains no processes; is it mounted?")
 	}
 	slices.Sort(all)
 	return all, nil
 }
 
-// errChanged is that between two steps the process became another, or the
-// process executed another program.
-var errChanged = errors.New("it changes all the time")
+// errChanged means that between two steps the pid was given to another process, or
+// the process executed another program.
+var errChanged = errors.New("it changed again and again during the reading")
 
 func (cache programs) read(pid int) (*Process, error) {
 	var p *Process
@@ -125,7 +125,8 @@ func (cache programs) readOnce(pid int) (*Process, error) {
 	return p, err
 }
 
-// explain tells the errors of reading a file of a process apart.
+// explain converts an error of reading a process's file to ErrNoProcess or
+// ErrNotPermitted, if it means that.
 func explain(file string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ESRCH):
@@ -137,24 +138,24 @@ func explain(file string, err error) error {
 }
 
 func (p *Process) fromStatus(status procfs.Status) error {
-	// A thread has a folder too, which is in no list.
+	// A thread has a directory in /proc too, but no listing shows it.
 	if tgid := status["Tgid"]; tgid != strconv.Itoa(p.PID) {
 		return fmt.Errorf("%w of process %.20s", ErrThread, tgid)
 	}
 	uids := strings.Fields(status["Uid"])
 	if len(uids) < 2 {
-		return errors.New("its status file has no Uid")
+		return errors.New("the status file has no line Uid")
 	}
 	var err1, err2 error
 	p.UID, err1 = strconv.Atoi(uids[0])
 	p.EUID, err2 = strconv.Atoi(uids[1])
 	if err := cmp.Or(err1, err2); err != nil {
-		return fmt.Errorf("its status file, Uid: %w", err)
+		return fmt.Errorf("the line Uid of the status file: %w", err)
 	}
 	for _, word := range strings.Fields(status["NSpid"]) {
 		inner, err := strconv.Atoi(word)
 		if err != nil {
-			return fmt.Errorf("its status file, NSpid: %w", err)
+			return fmt.Errorf("the line NSpid of the status file: %w", err)
 		}
 		p.Inner = append(p.Inner, inner)
 	}
@@ -164,11 +165,12 @@ func (p *Process) fromStatus(status procfs.Status) error {
 	return nil
 }
 
-// look reads what only those may read who may trace the process (ptrace(2)).
+// look reads the files for which we need the permission to trace the process
+// (ptrace(2)).
 func (cache programs) look(p *Process, dir string) error {
 	exe, err := os.Open(dir + "/exe")
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // it is ending
+		return nil // the process is ending
 	}
 	if err != nil {
 		return explain(dir+"/exe", err)
@@ -196,7 +198,7 @@ func (cache programs) look(p *Process, dir string) error {
 	return nil
 }
 
-// place finds out whether the process sees the same files and network as we do.
+// place finds out whether the process has the same files and network as we do.
 func (p *Process) place(dir string) error {
 	mnt, err := os.Readlink(dir + "/ns/mnt")
 	if err != nil {
@@ -234,15 +236,16 @@ func readNotice(maps string) (found *Notice, err error) {
 	return found, err
 }
 
-// Bounds of a file of another process: one of a million mappings has maps of
-// about 64 MiB, and a path of 4 KiB may be all escapes.
+// Bounds for a file of another process. A process with a million mappings has a
+// maps file of about 64 MiB. A line can be long because a path can have 4 KiB, all
+// of them escaped.
 const (
 	maxFile = 64 << 20
 	maxLine = 32 << 10
 )
 
-// eachLine calls f for each line of a file until f returns false or the bound is
-// reached. Longer lines are left out.
+// eachLine calls f for each line of a file until f returns false or maxFile bytes
+// are read. It skips lines longer than maxLine.
 func eachLine(name string, f func(line []byte) bool) error {
 	file, err := os.Open(name)
 	if err != nil {
@@ -274,8 +277,8 @@ func eachLineOf(r io.Reader, f func(line []byte) bool) error {
 	}
 }
 
-// programs are the build informations of executables that were read; nil: it is
-// no Go program.
+// programs caches the build information of executables. It is nil for an
+// executable that is not a Go program.
 type programs map[executable]*debug.BuildInfo
 
 type executable struct {
@@ -298,8 +301,9 @@ func (cache programs) build(file *os.File, info fs.FileInfo) *debug.BuildInfo {
 	return build
 }
 
-// readBuild reads the build information; nil: there is none. The readers of
-// executables in the standard library do not promise to survive a forged one.
+// readBuild reads the build information, and returns nil if there is none. It
+// recovers from panics: the standard library does not promise that its readers of
+// executables can handle a forged file.
 func readBuild(file *os.File) (build *debug.BuildInfo) {
 	defer func() {
 		if recover() != nil {

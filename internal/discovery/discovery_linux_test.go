@@ -18,7 +18,8 @@ import (
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
-// readEnv makes the test binary a program that reads the process with this pid.
+// readEnv contains a pid. With it, the test binary is a program that reads the
+// process with that pid.
 const readEnv = "ONESHOT_DISCOVERY_TEST_PID"
 
 func TestMain(m *testing.M) {
@@ -43,7 +44,7 @@ func start(t *testing.T, cmd *exec.Cmd) int {
 	return cmd.Process.Pid
 }
 
-func TestAProcessWithAManhole(t *testing.T) {
+func TestProcessWithManhole(t *testing.T) {
 	dir := testwait.TempDir(t)
 	before, err := Read(os.Getpid())
 	require.NoError(t, err)
@@ -86,16 +87,17 @@ func TestAProcessWithAManhole(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, listens)
 
-	// Another process has no window, though it is in the list of its namespace.
+	// The kernel's list contains the socket for this process too, since it is in the
+	// same namespace. But the process has no window.
 	other := *p
 	other.PID = start(t, exec.Command("sleep", "1000"))
 	var s Sockets
 	n, err = s.Windows(&other)
 	require.NoError(t, err)
-	require.Zero(t, n, "of another process")
+	require.Zero(t, n, "the window belongs to another process")
 }
 
-func TestAProcessThatIsNoGoProgram(t *testing.T) {
+func TestProcessOfAnotherLanguage(t *testing.T) {
 	pid := start(t, exec.Command("sleep", "1000"))
 	testwait.Eventually(t, func() bool { p, err := Read(pid); return err == nil && p.Name == "sleep" }, "the start of sleep")
 	p, err := Read(pid)
@@ -129,8 +131,8 @@ func TestNoProcess(t *testing.T) {
 	}
 }
 
-// TestAZombie has ended and not been waited for.
-func TestAZombie(t *testing.T) {
+// TestZombie reads a process that has ended and has not been waited for.
+func TestZombie(t *testing.T) {
 	cmd := testwait.Command(t, "true")
 	require.NoError(t, cmd.Start())
 	defer func() { _ = cmd.Wait() }()
@@ -143,7 +145,7 @@ func TestAZombie(t *testing.T) {
 	require.False(t, p.IsGo)
 }
 
-func TestAnotherUsersProcess(t *testing.T) {
+func TestProcessOfAnotherUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to become another user")
 	}
@@ -184,7 +186,7 @@ func TestAnotherMountNamespace(t *testing.T) {
 func TestAnotherRoot(t *testing.T) {
 	cmd := exec.Command("/bin/sleep", "1000")
 	cmd.Dir = "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: "/usr"} // has all that /bin/sleep needs where /bin is /usr/bin
+	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: "/usr"} // if /bin is /usr/bin, /usr contains everything that /bin/sleep needs
 	if err := cmd.Start(); err != nil {
 		t.Skip("needs root, and /bin/sleep in /usr:", err)
 	}
@@ -198,7 +200,7 @@ func TestAnotherRoot(t *testing.T) {
 	require.True(t, p.SameNet())
 }
 
-func TestLongLinesAreLeftOut(t *testing.T) {
+func TestLongLinesAreSkipped(t *testing.T) {
 	text := "a\n" + strings.Repeat("x", maxLine+10) + "\nb\n\n" + strings.Repeat("y", 3*maxLine) + "\nc"
 	var lines []string
 	require.NoError(t, eachLineOf(strings.NewReader(text), func(line []byte) bool {

@@ -7,13 +7,13 @@ import (
 	"fmt"
 )
 
-var errNoProc = fmt.Errorf("processes are looked up in Linux's /proc: %w", errors.ErrUnsupported)
+var errNoProc = fmt.Errorf("cannot find processes: only Linux has the /proc that this needs: %w", errors.ErrUnsupported)
 
-// Read fails: only Linux has what it reads.
+// Read returns an error: it needs the /proc of Linux.
 func Read(int) (*Process, error) { return nil, errNoProc }
 
-// All fails: only Linux has what it reads.
+// All returns an error: it needs the /proc of Linux.
 func All() ([]*Process, error) { return nil, errNoProc }
 
-// Scan fails: only Linux has what it reads.
+// Scan returns an error: it needs the /proc of Linux.
 func Scan() ([]*Process, int, error) { return nil, 0, errNoProc }

@@ -32,7 +32,7 @@ func TestNotice(t *testing.T) {
 func TestNoNotice(t *testing.T) {
 	for _, line := range []string{
 		"",
-		"/memfd:oneshot:v1 signal=SIGUSR2 path=/tmp/x", // a file of that name
+		"/memfd:oneshot:v1 signal=SIGUSR2 path=/tmp/x", // a file with that name
 		"/memfd:oneshot:v10 signal=SIGUSR2 path=/tmp/x (deleted)",
 		"/memfd:oneshot:v1 signal=SIGUSR2 (deleted)",
 		"/memfd:oneshot:v1 path= (deleted)",
@@ -51,7 +51,7 @@ func TestNoNotice(t *testing.T) {
 		require.Zero(t, n)
 	}
 	_, ok := ParseNotice([]byte("/memfd:oneshot:v1 path=/tmp/x (deleted)\n"))
-	require.False(t, ok, "no mapping")
+	require.False(t, ok, "the line is not a mapping")
 }
 
 func FuzzParseNotice(f *testing.F) {
@@ -83,7 +83,7 @@ func TestSocketPath(t *testing.T) {
 	require.Equal(t, "/proc/41/root/run/1/1", p.SocketPath())
 	p.Notice.Path = "@a%p"
 	require.Equal(t, "@a1", p.SocketPath())
-	require.True(t, p.SameNet(), "not known")
+	require.True(t, p.SameNet(), "the namespaces are not known")
 	p.net, p.ourNet = "net:[1]", "net:[2]"
 	require.False(t, p.SameNet())
 }

@@ -11,17 +11,17 @@ import (
 	"strings"
 )
 
-// Sockets are the listening unix sockets of the network namespaces that were
-// looked at; each is read once. The zero value is ready.
+// Sockets caches the listening unix sockets of each network namespace, so that a
+// list is read only once. The zero value is ready for use.
 type Sockets struct{ byNet map[string]listeners }
 
-// listeners are the inodes of listening sockets by the name that they were
-// bound to.
+// listeners maps the name to which sockets were bound to their inodes.
 type listeners map[string][]string
 
-// Windows is how many windows of a process are open. A socket keeps the name that
-// it was bound to, which is the temporary one (unix_bind_bsd in the kernel's
-// net/unix/af_unix.c), so that is what is looked for.
+// Windows returns the number of open windows of a process. In the kernel's list, a
+// socket keeps the name to which it was bound, even if its file is renamed
+// (unix_bind_bsd in net/unix/af_unix.c). A manhole binds to a temporary name, so
+// Windows looks for temporary names too.
 func (s *Sockets) Windows(p *Process) (int, error) {
 	path := p.innerPath()
 	return s.count(p.PID, p.net, func(name string) bool {
@@ -31,9 +31,10 @@ func (s *Sockets) Windows(p *Process) (int, error) {
 
 var isTemporary = regexp.MustCompile(`^\.[0-9a-f]{6}$`)
 
-// ListensOn reports whether a process listens on a socket of that file name, or of
-// that and the suffix of a temporary one, in whatever folder. Where its
-// descriptors may not be read, a socket of somebody else's will do.
+// ListensOn reports whether a process listens on a socket with the file name base,
+// or with base and the suffix of a temporary name, in any directory. If we may not
+// read the process's descriptors, ListensOn cannot tell its sockets from those of
+// other processes, and counts all of them.
 func ListensOn(pid int, base string) (bool, error) {
 	var s Sockets
 	n, err := s.count(pid, "", func(name string) bool {
@@ -43,10 +44,11 @@ func ListensOn(pid int, base string) (bool, error) {
 	return n > 0, err
 }
 
-// count counts the listening sockets that the process holds. The list is of all
-// processes in the network namespace, in which a container may have the same
-// pids and paths, so the descriptors decide.
-func (s *Sockets) count(pid int, net string, is func(name string) bool) (int, error) {
+// count counts the listening sockets of a process with names for which match
+// returns true. The kernel's list contains the sockets of all processes in the
+// network namespace, and a container may use the same pids and paths. So count
+// compares the list with the descriptors of the process.
+func (s *Sockets) count(pid int, net string, match func(name string) bool) (int, error) {
 	dir := "/proc/" + strconv.Itoa(pid)
 	all, ok := s.byNet[net]
 	if !ok {
@@ -63,7 +65,7 @@ func (s *Sockets) count(pid int, net string, is func(name string) bool) (int, er
 	}
 	wanted := make(map[string]bool)
 	for name, inodes := range all {
-		if is(name) {
+		if match(name) {
 			for _, inode := range inodes {
 				wanted["socket:["+inode+"]"] = true
 			}
@@ -79,7 +81,7 @@ func (s *Sockets) count(pid int, net string, is func(name string) bool) (int, er
 	return held, err
 }
 
-// countHeld counts those of the sockets that are among the descriptors.
+// countHeld counts the wanted sockets that are among the descriptors in dir.
 func countHeld(dir string, wanted map[string]bool) (int, error) {
 	folder, err := os.Open(dir)
 	if err != nil {
@@ -101,10 +103,10 @@ func countHeld(dir string, wanted map[string]bool) (int, error) {
 }
 
 // acceptsConnections is the flag of a listening socket (__SO_ACCEPTCON in the
-// kernel's net.h).
+// kernel's include/linux/net.h).
 const acceptsConnections = 1 << 16
 
-// readListeners reads /proc/PID/net/unix, whose lines are
+// readListeners reads /proc/PID/net/unix. Its lines are:
 //
 //	Num       RefCount Protocol Flags    Type St Inode Path
 //	00000000684177a7: 00000002 00000000 00010000 0001 01 20443 /tmp/manhole-41.0a1b2c
@@ -125,7 +127,7 @@ func parseListener(line []byte) (name, inode string, ok bool) {
 		line = bytes.TrimLeft(line, " ")
 		fields[i], line, ok = bytes.Cut(line, []byte(" "))
 		if !ok {
-			return "", "", false // one without a name
+			return "", "", false // a socket without a name
 		}
 	}
 	flags, err := strconv.ParseUint(string(fields[3]), 16, 64)

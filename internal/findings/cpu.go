@@ -9,26 +9,25 @@ import (
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
-// spinning finds goroutines that are on a processor at every look, in the same
-// function of the program, while the process does little else. It takes three
-// looks to tell a loop from a busy server.
+// spinning finds goroutines that run in the same function of the program at every
+// look, while the process does little else. It takes three looks to tell a loop
+// from a busy server.
 func spinning(e *Evidence) []Finding {
 	busy, user := vitals.CPUs(e.Before.Usage, e.After.Usage)
-	needed := 0.6
-	if !e.first().Traced {
-		needed = 0.7 // which goroutine it is, is not known; a server talks to the system more
+	needed := minUserTime
+	if !e.first().HasMembers {
+		needed = minUserTimeNoIDs
 	}
-	// A loop has a CPU for itself, if others do not want it too.
-	if e.Final && (busy < 0.25 || user < needed || len(e.Looks) < 3) {
+	if e.Final && (busy < minBusyCPUs || user < needed || len(e.Looks) < looksForSpinning) {
 		return nil
 	}
 	var found []Finding
-	for _, r := range e.onCPU() {
+	for _, r := range e.runningAtEveryLook() {
 		f := Finding{
 			Title: fmt.Sprintf("%s on CPU at every look; the process uses %.1f of %d CPUs, %.0f%% of it outside the kernel",
 				plural(r.count, "goroutine"), busy, e.After.Procs, 100*user),
 			Lines:  []string{"at " + place(r.frames[0])},
-			Weight: 750 + min(r.count, 40),
+			Weight: weightSpinning + min(r.count, weightOfSpinners),
 		}
 		for _, caller := range r.frames[1:min(len(r.frames), 3)] {
 			f.Lines = append(f.Lines, "    called at "+place(caller))
@@ -38,34 +37,33 @@ func spinning(e *Evidence) []Finding {
 	return found
 }
 
-// running is goroutines that are not waiting, and the program's own part of
-// their stack, from the innermost frame that they are in at every look.
+// running describes goroutines that are not waiting.
 type running struct {
 	count  int
-	frames []stack.Frame
+	frames []stack.Frame // frames of the program's own code, beginning with the innermost that is there at every look
 }
 
-func (e *Evidence) onCPU() []running {
+func (e *Evidence) runningAtEveryLook() []running {
 	var all []running
 	var counts []map[string]int
-	if !e.first().Traced {
+	if !e.first().HasMembers {
 		for _, look := range e.Looks[1:] {
-			counts = append(counts, e.inside(look, onCPU))
+			counts = append(counts, e.countInside(look, onCPU))
 		}
 	}
 	for i := range e.first().Groups {
 		g := &e.first().Groups[i]
-		if e.late() {
+		if e.outOfTime() {
 			break
 		}
 		if !onCPU(g) {
 			continue
 		}
-		frames := slices.DeleteFunc(slices.Clone(g.Frames), func(f stack.Frame) bool { return e.rank(f) == 0 })
+		frames := slices.DeleteFunc(slices.Clone(g.Frames), func(f stack.Frame) bool { return e.rank(f) == rankStandard })
 		if len(frames) == 0 {
 			continue
 		}
-		if !e.first().Traced {
+		if !e.first().HasMembers {
 			for k, f := range frames {
 				n := g.Count
 				for _, count := range counts {
@@ -87,19 +85,20 @@ func (e *Evidence) onCPU() []running {
 			}
 		}
 	}
-	// One of many that come and go is on a CPU at every look now and then; it
-	// spins if it is most of those in that function.
+	// If many goroutines come and go in a function, one of them may happen to be on a
+	// CPU at every look. Count only those that are at least half of the goroutines in
+	// the function.
 	if len(all) > 0 {
-		inside := e.inside(e.first(), func(*stack.Group) bool { return true })
+		inside := e.countInside(e.first(), func(*stack.Group) bool { return true })
 		all = slices.DeleteFunc(all, func(r running) bool { return 2*r.count < inside[r.frames[0].Function] })
 	}
 	slices.SortStableFunc(all, func(a, b running) int { return cmp.Compare(b.count, a.count) })
-	return all[:min(len(all), 3)]
+	return all[:min(len(all), maxSpinningPlaces)]
 }
 
 func onCPU(g *stack.Group) bool { return g.State == "runnable" || g.State == "running" }
 
-// join adds goroutines to those that run in the same function.
+// join adds r to the entry of all that runs in the same function, or appends it.
 func join(all []running, r running) []running {
 	if r.count == 0 {
 		return all
@@ -113,7 +112,8 @@ func join(all []running, r running) []running {
 	return append(all, r)
 }
 
-// memberInAll reports whether a goroutine runs inside the function at each look.
+// memberInAll reports whether a goroutine runs inside the function at every later
+// look.
 func (e *Evidence) memberInAll(id uint64, function string) bool {
 	for _, look := range e.Looks[1:] {
 		if !slices.ContainsFunc(look.Groups, func(g stack.Group) bool {
@@ -125,19 +125,19 @@ func (e *Evidence) memberInAll(id uint64, function string) bool {
 	return true
 }
 
-// inside counts the goroutines that are inside each function, of the groups
-// that count.
-func (e *Evidence) inside(look *stack.Snapshot, counts func(*stack.Group) bool) map[string]int {
+// countInside counts the goroutines inside each function. It counts only groups
+// for which counts returns true.
+func (e *Evidence) countInside(look *stack.Snapshot, counts func(*stack.Group) bool) map[string]int {
 	inside := make(map[string]int)
 	for i := range look.Groups {
-		if e.late() {
+		if e.outOfTime() {
 			break
 		}
 		g := &look.Groups[i]
 		if !counts(g) {
 			continue
 		}
-		seen := make(map[string]bool) // a function may call itself
+		seen := make(map[string]bool) // a recursive function is on the stack several times
 		for _, f := range g.Frames {
 			if !seen[f.Function] {
 				seen[f.Function] = true

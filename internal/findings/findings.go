@@ -1,7 +1,7 @@
-// Package findings says what stands out in a program: the few things that a
-// tired person should look at first. A healthy program has none, so a rule
-// keeps silent where it is not sure; and what may be over in an instant counts
-// only if it is still there at the next look.
+// Package findings finds what stands out in a program: the few things that a tired
+// person should look at first. A healthy program must have no findings, so a rule
+// that is not sure reports nothing. A state that may end in an instant counts only
+// if it is still there at the next look. A look is a snapshot of the goroutines.
 package findings
 
 import (
@@ -15,44 +15,44 @@ import (
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
-// Evidence is what the rules see.
+// Evidence is the input of the rules.
 type Evidence struct {
-	// Looks are snapshots of the goroutines, the first one first, all of the
-	// same kind.
+	// Looks contains the snapshots of the goroutines, in the order of time. Either
+	// all of them have members or none.
 	Looks []*stack.Snapshot
-	// Final says that there will be no other look. Until then the findings are
-	// suspicions.
+	// Final is true if there will be no other look. Otherwise Find returns
+	// suspicions, and the caller should look again.
 	Final bool
-	// Deadline is when the rules stop searching: a program with very many
-	// different stacks is not to be kept busy by them.
+	// Deadline is when the rules stop searching. A program may have very many
+	// different stacks, and the rules must not keep it busy.
 	Deadline time.Time
-	// Before and After are the vital signs around the looks.
+	// Before and After are the vital signs before the first look and after the last.
 	Before, After vitals.Sample
 	// Code classifies packages.
 	Code Code
 
-	Heap        func() []HeapSite // what holds the heap, the largest first
+	Heap        func() []HeapSite // the places that allocated the live heap, the largest first
 	Descriptors vitals.Descriptors
 	Kinds       func() ([]vitals.Kind, error)
-	FullPipe    func(fd int) bool // whether a descriptor is a pipe without room
+	FullPipe    func(fd int) bool // reports whether a descriptor is a full pipe
 
-	queues  []*queue       // for locks
-	ranks   map[string]int // by package
+	queues  []*queue       // the queues for locks
+	ranks   map[string]int // caches Code.rank by package
 	cut     bool           // the deadline has passed
-	checked int            // how often it was looked at
+	checked int            // the number of calls of outOfTime
 }
 
 // Finding is one thing that stands out.
 type Finding struct {
 	Title  string
-	Lines  []string // what else is known, with places in the program's code
-	Weight int      // the most telling has the largest
+	Lines  []string // details, with places in the program's code
+	Weight int      // the importance; the largest is shown first
 }
 
-// Most is how many findings are worth reading.
-const Most = 5
+// MaxFindings is the largest number of findings that Find returns.
+const MaxFindings = 5
 
-// Find applies the rules. The most telling finding comes first.
+// Find applies the rules. It returns the most important finding first.
 func Find(e *Evidence) []Finding {
 	if e.ranks == nil {
 		e.ranks = make(map[string]int)
@@ -61,26 +61,29 @@ func Find(e *Evidence) []Finding {
 	e.queues = e.findQueues()
 	var all []Finding
 	for _, rule := range []func(*Evidence) []Finding{
-		locks, stuckWrites, descriptors, collector, spinning, leaks, downstream, heap, strays,
+		locks, stuckWrites, descriptors, memoryLimit, spinning, leaks, networkWaits, heap, stuckWorkers,
 	} {
 		all = append(all, try(rule, e)...)
 	}
 	slices.SortStableFunc(all, func(a, b Finding) int { return cmp.Compare(b.Weight, a.Weight) })
-	return all[:min(len(all), Most)]
+	return all[:min(len(all), MaxFindings)]
 }
 
-// Cut reports whether the last Find has not seen everything.
+// Cut reports whether the last Find stopped at the deadline and may have missed
+// something.
 func (e *Evidence) Cut() bool { return e.cut }
 
-// late reports whether the rules are to stop searching.
-func (e *Evidence) late() bool {
+// outOfTime reports whether the deadline has passed. It reads the clock only at
+// every 64th call.
+func (e *Evidence) outOfTime() bool {
 	if e.checked++; !e.cut && e.checked%64 == 0 && !e.Deadline.IsZero() && time.Now().After(e.Deadline) {
 		e.cut = true
 	}
 	return e.cut
 }
 
-// try applies a rule. A fault in it must not keep anybody from the stacks.
+// try applies a rule. If the rule panics, the user must still see the stacks, so
+// the panic becomes a finding.
 func try(rule func(*Evidence) []Finding, e *Evidence) (found []Finding) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -93,8 +96,9 @@ func try(rule func(*Evidence) []Finding, e *Evidence) (found []Finding) {
 func (e *Evidence) first() *stack.Snapshot { return e.Looks[0] }
 func (e *Evidence) last() *stack.Snapshot  { return e.Looks[len(e.Looks)-1] }
 
-// lasting is how many goroutines of a group of the first look are still there
-// in all later ones: the same ones where they are known, else as many.
+// lasting returns how many goroutines of a group of the first look are in the
+// group at all later looks too. If the members are known, these are the same
+// goroutines. Otherwise lasting returns the smallest number of goroutines.
 func (e *Evidence) lasting(g *stack.Group) int {
 	n, members := g.Count, g.Members
 	for _, look := range e.Looks[1:] {
@@ -102,7 +106,7 @@ func (e *Evidence) lasting(g *stack.Group) int {
 		if same == nil {
 			return 0
 		}
-		if look.Traced {
+		if look.HasMembers {
 			members = slices.DeleteFunc(slices.Clone(members), func(m stack.Goroutine) bool { return !same.Has(m.ID) })
 			n = len(members)
 		} else {
@@ -112,10 +116,10 @@ func (e *Evidence) lasting(g *stack.Group) int {
 	return n
 }
 
-// span is the time between the first and the last look.
+// span returns the time between the first and the last look.
 func (e *Evidence) span() time.Duration { return e.After.At.Sub(e.Before.At) }
 
-// still is how a finding says that it was seen more than once.
+// still returns the part of a title that says that there was more than one look.
 func (e *Evidence) still() string {
 	if len(e.Looks) == 1 {
 		return ""
@@ -125,39 +129,44 @@ func (e *Evidence) still() string {
 
 // Code tells the program's own code from libraries.
 type Code struct {
-	Main string          // the path of the main module; empty if not known
-	Deps map[string]bool // the paths of its dependencies
-	Not  func(pkg string) bool
+	Main string                // the path of the main module; empty if not known
+	Deps map[string]bool       // the paths of its dependencies
+	Not  func(pkg string) bool // reports whether a package belongs to the manhole
 }
 
-// rank is 2 for the program's own packages, 1 for those of other modules, 0 for
-// the standard library's and the manhole's.
+// The ranks of packages.
+const (
+	rankStandard = iota // the standard library and the manhole
+	rankModule          // other modules
+	rankProgram         // the program's own packages
+)
+
 func (c Code) rank(pkg string) int {
 	switch {
 	case c.Not != nil && c.Not(pkg):
-		return 0
+		return rankStandard
 	case pkg == "main":
-		return 2
+		return rankProgram
 	case c.Main != "" && (pkg == c.Main || strings.HasPrefix(pkg, c.Main+"/")):
-		return 2
+		return rankProgram
 	}
-	for path := pkg; path != ""; { // a module may have no dot in its name
+	for path := pkg; path != ""; { // check this before the dot: a module may have no dot in its name
 		if c.Deps[path] {
-			return 1
+			return rankModule
 		}
 		path = path[:max(strings.LastIndexByte(path, '/'), 0)]
 	}
 	first, _, _ := strings.Cut(pkg, "/")
 	switch {
 	case !strings.Contains(first, "."):
-		return 0 // the standard library's packages have no dot there
+		return rankStandard // only in the standard library the first element has no dot
 	case c.Main == "":
-		return 2
+		return rankProgram
 	}
-	return 1
+	return rankModule
 }
 
-// rank is that of the frame's package.
+// rank returns the rank of the frame's package.
 func (e *Evidence) rank(f stack.Frame) int {
 	pkg := f.Package()
 	r, known := e.ranks[pkg]
@@ -168,15 +177,16 @@ func (e *Evidence) rank(f stack.Frame) int {
 	return r
 }
 
-// site is the index of the innermost frame of the program's own code, else of
-// another module's; -1 if the stack is the standard library's alone.
+// site returns the index of the innermost frame of the program's own code. If there
+// is none, it returns the innermost frame of another module, or -1 if all frames
+// are of the standard library.
 func (e *Evidence) site(frames []stack.Frame) int {
 	found := -1
 	for i, f := range frames {
 		switch e.rank(f) {
-		case 2:
+		case rankProgram:
 			return i
-		case 1:
+		case rankModule:
 			if found < 0 {
 				found = i
 			}
@@ -185,13 +195,13 @@ func (e *Evidence) site(frames []stack.Frame) int {
 	return found
 }
 
-// place is how a frame is shown.
+// place formats a frame.
 func place(f stack.Frame) string {
 	return fmt.Sprintf("%s  %s:%d", f.Function, f.File, f.Line)
 }
 
-// sites lists where groups stand in the program's code, the most frequent
-// first, at most n of them.
+// sites lists the places of groups in the program's code, the most frequent first,
+// at most n of them.
 func (e *Evidence) sites(groups []*stack.Group, n int) []string {
 	type count struct {
 		place string

@@ -12,12 +12,12 @@ import (
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
-// The rules are tested by programs with the faults (package integration). Here
-// is what takes minutes to come about, and what must not happen.
+// Programs with faults test most of the rules (package integration). The tests here
+// are about waits of minutes, and about findings that must not be reported.
 
-// trace makes a snapshot of goroutines as runtime.Stack writes them.
-func trace(goroutines ...string) *stack.Snapshot {
-	t := stack.Trace{Text: []byte(strings.Join(goroutines, "\n\n"))}
+// listing makes a snapshot of goroutines from the text of runtime.Stack.
+func listing(goroutines ...string) *stack.Snapshot {
+	t := stack.Listing{Text: []byte(strings.Join(goroutines, "\n\n"))}
 	return t.Group(func(string) bool { return false })
 }
 
@@ -29,12 +29,12 @@ func goroutine(id int, state string, frames ...string) string {
 	return text + "created by main.start in goroutine 1\n\t/src/main.go:5 +0x1d"
 }
 
-// final is what is found in a program that looks the same three times.
+// final returns the findings in a program that is the same at three looks.
 func final(s *stack.Snapshot) []Finding {
 	return Find(&Evidence{Looks: []*stack.Snapshot{s, s, s}, Final: true, After: vitals.Sample{Limit: vitals.NoLimit}})
 }
 
-func workers(state string, minutes ...int) (goroutines []string) {
+func waitingWorkers(state string, minutes ...int) (goroutines []string) {
 	for i, m := range minutes {
 		s := state
 		if m > 0 {
@@ -45,11 +45,11 @@ func workers(state string, minutes ...int) (goroutines []string) {
 	return goroutines
 }
 
-// TestALeakThatTheCollectorHasProved: the mark of Go 1.27 on the state hides no
-// group, and one such goroutine is enough.
-func TestALeakThatTheCollectorHasProved(t *testing.T) {
-	healthy := workers("sync.Cond.Wait", make([]int, 40)...)
-	found := final(trace(append(healthy, goroutine(90, "chan receive (leaked)", "main.fetch.func1"))...))
+// TestLeakProvedByCollector shows that one goroutine with the mark of Go 1.27 in
+// its state is enough, and that goroutines with and without the mark are one group.
+func TestLeakProvedByCollector(t *testing.T) {
+	healthy := waitingWorkers("sync.Cond.Wait", make([]int, 40)...)
+	found := final(listing(append(healthy, goroutine(90, "chan receive (leaked)", "main.fetch.func1"))...))
 	require.Len(t, found, 1)
 	require.Equal(t, "1 goroutine, 2% of all, waits in chan receive at one place, and still 0s later", found[0].Title)
 	require.Equal(t, []string{"at main.fetch.func1  /src/main.go:10", "started at main.start  /src/main.go:5",
@@ -63,43 +63,43 @@ func TestALeakThatTheCollectorHasProved(t *testing.T) {
 		}
 		senders = append(senders, goroutine(100+i, state, "main.quote.func1"))
 	}
-	found = final(trace(append(healthy, senders...)...))
+	found = final(listing(append(healthy, senders...)...))
 	require.Len(t, found, 1)
 	require.Contains(t, found[0].Title, "60 goroutines, 60% of all, wait in chan send at one place")
 	require.Contains(t, found[0].Lines, "the garbage collector has proved that nothing can wake 30 of them")
 }
 
-func TestAWorkerThatHasWaitedForMinutes(t *testing.T) {
-	found := final(trace(workers("sync.Cond.Wait", 0, 0, 12, 0, 1, 0, 0, 0)...))
-	require.Empty(t, found, "they are one group, of which it is not known that the others go on")
+func TestWorkerThatHasWaitedForMinutes(t *testing.T) {
+	found := final(listing(waitingWorkers("sync.Cond.Wait", 0, 0, 12, 0, 1, 0, 0, 0)...))
+	require.Empty(t, found, "they are one group, and we do not know whether the others go on")
 
-	goroutines := workers("sync.Cond.Wait", 0, 0, 0, 1, 0, 0, 0)
+	goroutines := waitingWorkers("sync.Cond.Wait", 0, 0, 0, 1, 0, 0, 0)
 	goroutines = append(goroutines, goroutine(30, "chan receive, 12 minutes", "main.(*queue).lookUp", "main.work"))
-	found = final(trace(goroutines...))
+	found = final(listing(goroutines...))
 	require.Len(t, found, 1)
-	require.Contains(t, found[0].Title, "goroutine 30: it waits in chan receive")
+	require.Contains(t, found[0].Title, "goroutine 30 waits in chan receive")
 	require.Contains(t, found[0].Title, "while the 7 others that run main.work go on")
 	require.Equal(t, "at main.(*queue).lookUp  /src/main.go:10", found[0].Lines[0])
 
-	all := append(workers("sync.Cond.Wait", 12, 12, 12, 11, 12, 12, 13),
+	all := append(waitingWorkers("sync.Cond.Wait", 12, 12, 12, 11, 12, 12, 13),
 		goroutine(30, "chan receive, 12 minutes", "main.(*queue).lookUp", "main.work"))
-	require.Empty(t, final(trace(all...)), "all have waited as long")
+	require.Empty(t, final(listing(all...)), "all have waited for the same time")
 }
 
-func TestARequestThatHasWaitedForMinutes(t *testing.T) {
+func TestRequestThatHasWaitedForMinutes(t *testing.T) {
 	request := func(state string) *stack.Snapshot {
-		return trace(goroutine(7, state, "main.(*orders).ServeHTTP", "net/http.serverHandler.ServeHTTP", "net/http.(*conn).serve"))
+		return listing(goroutine(7, state, "main.(*orders).ServeHTTP", "net/http.serverHandler.ServeHTTP", "net/http.(*conn).serve"))
 	}
 	found := final(request("chan receive, 3 minutes"))
 	require.Len(t, found, 1)
-	require.Equal(t, "1 request of HTTP in chan receive for up to 3 minutes", found[0].Title)
+	require.Equal(t, "1 HTTP request has waited in chan receive for up to 3 minutes", found[0].Title)
 	require.Empty(t, final(request("chan receive")))
 	require.Empty(t, final(request("select, 3 minutes")), "it may be a stream of events")
 }
 
 func TestHolderBehindAnotherLock(t *testing.T) {
 	lock := "sync.(*Mutex).Lock"
-	found := final(trace(
+	found := final(listing(
 		goroutine(1, "sync.Mutex.Lock", lock, "main.(*a).get", "main.serve"),
 		goroutine(2, "sync.Mutex.Lock", lock, "main.(*b).get", "main.(*a).fill", "main.serve"),
 		goroutine(3, "IO wait", "net.(*conn).Read", "main.(*b).load", "main.serve"),
@@ -108,31 +108,31 @@ func TestHolderBehindAnotherLock(t *testing.T) {
 	for _, f := range found {
 		require.Contains(t, f.Title, "waits for a lock in main.")
 	}
-	found = final(trace(
+	found = final(listing(
 		goroutine(1, "sync.Mutex.Lock", lock, "main.(*a).get", "main.(*b).fill", "main.serve"),
 		goroutine(2, "sync.Mutex.Lock", lock, "main.(*b).get", "main.(*a).fill", "main.serve"),
 	))
 	require.Len(t, found, 1)
-	require.Contains(t, found[0].Title, "deadlock? 2 goroutines queue for locks")
+	require.Contains(t, found[0].Title, "possible deadlock: 2 goroutines queue for locks")
 	require.Contains(t, strings.Join(found[0].Lines, "\n"), "main.(*b).get  /src/main.go:11")
 }
 
-// looks is what is found in a program that looks different each time.
+// looks returns the findings in a program that is different at each look.
 func looks(snapshots ...*stack.Snapshot) []Finding {
 	return Find(&Evidence{Looks: snapshots, Final: true, After: vitals.Sample{Limit: vitals.NoLimit}})
 }
 
-func TestALockThatIsPassedOnIsNoDeadlock(t *testing.T) {
+func TestLockThatChangesHolderIsNoDeadlock(t *testing.T) {
 	waiter := func(id int) string {
 		return goroutine(id, "sync.Mutex.Lock", "sync.(*Mutex).Lock", "main.(*wrapped).Lock", "main.work")
 	}
 	worker := func(id int) string { return goroutine(id, "sleep", "time.Sleep", "main.work") }
-	require.Empty(t, looks(trace(waiter(1), waiter(2), worker(3)), trace(waiter(1), waiter(3), worker(2))),
-		"the holder is not inside the type's methods, and yet there is one")
-	require.Len(t, looks(trace(waiter(1), waiter(2)), trace(waiter(1), waiter(2), waiter(3))), 1)
+	require.Empty(t, looks(listing(waiter(1), waiter(2), worker(3)), listing(waiter(1), waiter(3), worker(2))),
+		"there is a holder, although it is not inside the type's methods")
+	require.Len(t, looks(listing(waiter(1), waiter(2)), listing(waiter(1), waiter(2), waiter(3))), 1)
 }
 
-func TestAServerOfSilentClients(t *testing.T) {
+func TestServerOfSilentClients(t *testing.T) {
 	created := func(text, by string, parent int) string {
 		return strings.Replace(text, "created by main.start in goroutine 1", fmt.Sprintf("created by %s in goroutine %d", by, parent), 1)
 	}
@@ -142,41 +142,42 @@ func TestAServerOfSilentClients(t *testing.T) {
 			created(goroutine(100+i, "chan receive", "main.handle"), "main.serve", 1),
 			created(goroutine(200+i, "IO wait", "net.(*conn).Read", "main.readLoop"), "main.handle", 100+i))
 	}
-	require.Empty(t, final(trace(goroutines...)))
+	require.Empty(t, final(listing(goroutines...)))
 }
 
-func TestTheRulesStopInTime(t *testing.T) {
+func TestRulesStopAtTheDeadline(t *testing.T) {
 	var goroutines []string
 	for i := range 500 {
 		goroutines = append(goroutines, goroutine(i, "sync.Mutex.Lock", "sync.(*Mutex).Lock", fmt.Sprintf("main.f%d", i)))
 	}
-	s := trace(goroutines...)
+	s := listing(goroutines...)
 	e := &Evidence{Looks: []*stack.Snapshot{s, s}, Deadline: time.Now().Add(-time.Second)}
 	Find(e)
 	require.True(t, e.Cut())
 }
 
-func TestOfManyFindingsTheMostTellingAreShown(t *testing.T) {
+func TestNumberOfFindingsIsLimited(t *testing.T) {
 	var goroutines []string
 	for i := range 9 {
 		goroutines = append(goroutines, goroutine(i, "sync.Mutex.Lock", "sync.(*Mutex).Lock", fmt.Sprintf("main.(*t%d).get", i), "main.f"),
 			goroutine(100+i, "sleep", "time.Sleep", fmt.Sprintf("main.(*t%d).get", i), "main.f"))
 	}
-	require.Len(t, final(trace(goroutines...)), Most)
+	require.Len(t, final(listing(goroutines...)), MaxFindings)
 }
 
-func TestAFaultInARuleIsAFinding(t *testing.T) {
+func TestPanicInARuleIsAFinding(t *testing.T) {
 	found := try(func(*Evidence) []Finding { panic("oops") }, nil)
 	require.Equal(t, "a rule of the manhole itself failed: oops", found[0].Title)
 }
 
-func TestCodeOfTheProgram(t *testing.T) {
+func TestRanks(t *testing.T) {
 	c := Code{Main: "example.com/shop", Deps: map[string]bool{"github.com/lib/pq": true, "plain": true}, Not: func(pkg string) bool { return pkg == "example.com/oneshot" }}
 	for pkg, rank := range map[string]int{
-		"main": 2, "example.com/shop": 2, "example.com/shop/cart": 2, "example.com/shopping": 1,
-		"github.com/lib/pq/oid": 1, "plain/x": 1, "net/http": 0, "internal/poll": 0, "example.com/oneshot": 0,
+		"main": rankProgram, "example.com/shop": rankProgram, "example.com/shop/cart": rankProgram,
+		"example.com/shopping": rankModule, "github.com/lib/pq/oid": rankModule, "plain/x": rankModule,
+		"net/http": rankStandard, "internal/poll": rankStandard, "example.com/oneshot": rankStandard,
 	} {
 		require.Equal(t, rank, c.rank(pkg), pkg)
 	}
-	require.Equal(t, 2, Code{}.rank("example.com/x"), "without build information what is not the standard library's counts")
+	require.Equal(t, rankProgram, Code{}.rank("example.com/x"), "without build information, everything outside the standard library is the program's")
 }

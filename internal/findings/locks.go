@@ -9,16 +9,16 @@ import (
 	"github.com/gomanhole/oneshot/internal/stack"
 )
 
-// queue is the goroutines that wait for the locks of one type, or of one
-// function where the lock is not taken in a method.
+// queue describes the goroutines that wait for the locks of one type, or of one
+// function if the lock is not taken in a method.
 type queue struct {
 	name    string // of the type or function
 	waiters []*stack.Group
 	lockers map[string]bool // the functions that call Lock
-	count   int
-	holder  *stack.Group // who may hold it; nil: nobody to be seen
-	frame   int          // of holder, that is inside the type or function
-	score   int          // of holder
+	count   int             // the number of goroutines that wait at every look
+	holder  *stack.Group    // the goroutines that may hold the lock; nil if none is found
+	frame   int             // the index of the holder's frame inside the type or function
+	score   int             // how likely holder holds the lock
 }
 
 // waitsForLock reports whether the group queues for a mutex.
@@ -26,13 +26,13 @@ func waitsForLock(g *stack.Group) bool {
 	switch g.State {
 	case "sync.Mutex.Lock", "sync.RWMutex.Lock", "sync.RWMutex.RLock":
 		return true
-	case "semacquire": // the lock for writing of a file or connection
+	case "semacquire": // it may be the lock of a file or connection
 		return contains(g.Frames, "internal/poll.(*fdMutex).rwlock")
 	}
 	return false
 }
 
-// locker is the frame that calls Lock.
+// locker returns the index of the frame that calls Lock, or -1.
 func locker(g *stack.Group) int {
 	for i, f := range g.Frames {
 		switch f.Package() {
@@ -44,20 +44,21 @@ func locker(g *stack.Group) int {
 	return -1
 }
 
-// within is the type or function whose lock a frame is inside of.
-func within(f stack.Frame) (name string, method bool) {
+// lockOwner returns the type of a method, or the name of a function. Goroutines
+// that call Lock there are in one queue.
+func lockOwner(f stack.Frame) string {
 	if r := f.Receiver(); r != "" {
-		return r, true
+		return r
 	}
-	name = f.Function
-	if i := strings.Index(name[strings.LastIndexByte(name, '/')+1:], ".func"); i >= 0 { // a literal in it
+	name := f.Function
+	if i := strings.Index(name[strings.LastIndexByte(name, '/')+1:], ".func"); i >= 0 { // a function literal
 		name = name[:strings.LastIndexByte(name, '/')+1+i]
 	}
-	return name, false
+	return name
 }
 
-// locks finds queues for locks: with somebody who may hold it, or, where all
-// wait for locks, a deadlock.
+// locks finds queues for locks, and for each queue a goroutine that may hold the
+// lock. If all possible holders wait for locks themselves, it reports a deadlock.
 func locks(e *Evidence) []Finding {
 	var dead []*queue
 	var found []Finding
@@ -67,8 +68,8 @@ func locks(e *Evidence) []Finding {
 			if !e.moves(q) {
 				dead = append(dead, q)
 			}
-		case q.count >= manyWaiters || e.first().Traced && !e.moves(q): // else they come and go
-			found = append(found, e.convoy(q))
+		case q.count >= minQueueUnknown || e.first().HasMembers && !e.moves(q): // otherwise the waiters come and go
+			found = append(found, e.lockQueue(q))
 		}
 	}
 	if len(dead) > 0 {
@@ -77,14 +78,14 @@ func locks(e *Evidence) []Finding {
 	return found
 }
 
-// moves reports whether somebody may have got the lock between the looks: a
-// waiter has left, or, where it is not known who waits, the runtime has counted
-// the long wait of one that has got a lock.
+// moves reports whether a waiter may have got the lock between the looks. If the
+// members are known, a waiter must have left the queue. Otherwise, the runtime must
+// have counted a long wait: it counts a wait when the waiter gets the lock.
 func (e *Evidence) moves(q *queue) bool {
 	if len(e.Looks) == 1 {
 		return false
 	}
-	if !e.first().Traced {
+	if !e.first().HasMembers {
 		return e.After.MutexWait-e.Before.MutexWait > e.span().Seconds()/2
 	}
 	n := 0
@@ -94,12 +95,9 @@ func (e *Evidence) moves(q *queue) bool {
 	return q.count < n
 }
 
-// manyWaiters is how long a queue is that stands out where it is not known
-// whether the same goroutines are in it at each look.
-const manyWaiters = 10
-
-// stuck reports whether the way from the queue to its holder, and from there
-// to the holder for which that waits, ends nowhere or where it began.
+// stuck reports whether the queue cannot move. It follows the queue to its holder,
+// from there to the queue in which this holder waits, and so on. The queue is stuck
+// if this way ends at a queue without a holder, or never ends.
 func stuck(q *queue, queues []*queue) bool {
 	for range queues {
 		if q.holder == nil {
@@ -110,22 +108,22 @@ func stuck(q *queue, queues []*queue) bool {
 		}
 		at := slices.IndexFunc(queues, func(next *queue) bool { return slices.Contains(next.waiters, q.holder) })
 		if at < 0 {
-			return false // it has moved on by the second look
+			return false // the holder has moved on by the second look
 		}
 		q = queues[at]
 	}
 	return true
 }
 
-// findQueues collects the goroutines that wait for locks, longest queue first,
-// and who may hold them.
+// findQueues collects the goroutines that wait for locks, and finds the possible
+// holders. The longest queue comes first.
 func (e *Evidence) findQueues() []*queue {
 	byName := make(map[string]*queue)
 	waits := make(map[*stack.Group]*queue)
 	var queues []*queue
 	for i := range e.first().Groups {
 		g := &e.first().Groups[i]
-		if e.late() {
+		if e.outOfTime() {
 			break
 		}
 		if !waitsForLock(g) {
@@ -135,7 +133,7 @@ func (e *Evidence) findQueues() []*queue {
 		if n == 0 || at < 0 {
 			continue
 		}
-		name, _ := within(g.Frames[at])
+		name := lockOwner(g.Frames[at])
 		q := byName[name]
 		if q == nil {
 			q = &queue{name: name, lockers: make(map[string]bool)}
@@ -154,21 +152,22 @@ func (e *Evidence) findQueues() []*queue {
 	return queues
 }
 
-// findHolders looks for a goroutine that is inside the type or function of each
-// queue and does not wait for its lock. One that has called something from there
-// is more likely the holder than one whose own loop it is, such as a janitor's.
+// findHolders finds for each queue a goroutine that is inside its type or function
+// and does not wait for its lock. A goroutine that has called something from there
+// is more likely the holder. A goroutine that only runs its own loop there, such as
+// a janitor, is less likely the holder.
 func (e *Evidence) findHolders(byName map[string]*queue, waits map[*stack.Group]*queue) {
-	inside := make(map[string]string) // by function: the name of its queue, if any
+	inside := make(map[string]string) // maps a function to the name of its queue, or to ""
 	for i := range e.first().Groups {
 		g := &e.first().Groups[i]
-		if e.late() {
+		if e.outOfTime() {
 			return
 		}
-		outermost := make(map[*queue]int) // where a lock was taken, if any
+		outermost := make(map[*queue]int) // the frame that may have taken the lock
 		for k, f := range g.Frames {
 			name, known := inside[f.Function]
 			if !known {
-				name, _ = within(f)
+				name = lockOwner(f)
 				if byName[name] == nil {
 					name = ""
 				}
@@ -189,13 +188,13 @@ func (e *Evidence) findHolders(byName map[string]*queue, waits map[*stack.Group]
 func (e *Evidence) holderScore(q *queue, g *stack.Group, at int) int {
 	score := min(at, 3)
 	if at == len(g.Frames)-1 {
-		score -= 4 // the function of a go statement
+		score -= 4 // the function that a go statement started
 	}
 	if q.lockers[g.Frames[at].Function] {
 		score += 4
 	}
-	if g.Count > 10 {
-		score -= 6 // a lock has one holder
+	if g.Count > maxLockHolders {
+		score -= 6
 	}
 	if waitsForLock(g) {
 		score -= 2
@@ -206,11 +205,10 @@ func (e *Evidence) holderScore(q *queue, g *stack.Group, at int) int {
 	return score
 }
 
-func (e *Evidence) convoy(q *queue) Finding {
-	of := "a lock in " + q.name
+func (e *Evidence) lockQueue(q *queue) Finding {
 	f := Finding{
-		Title:  fmt.Sprintf("%s for %s%s", waitText(q.count), of, e.still()),
-		Weight: 900 + min(q.count, 50),
+		Title:  fmt.Sprintf("%s for a lock in %s%s", waitText(q.count), q.name, e.still()),
+		Weight: weightLockQueue + min(q.count, weightOfCount),
 	}
 	f.Lines = append(f.Lines, e.sites(q.waiters, 2)...)
 	h := q.holder
@@ -237,21 +235,22 @@ func waitText(n int) string {
 	return fmt.Sprintf("%d goroutines queue", n)
 }
 
-// inward shows the call at from and the ones that it led to, at most n, those
-// of the program's own code before others; and where the program called in, if
-// it is a library.
+// inward lists the frame at index from and the frames of the calls inside it, at
+// most n. It leaves out the standard library, except for the innermost frame. If
+// the frame at from is in a library, it lists the frame of the program that called
+// the library instead.
 func (e *Evidence) inward(frames []stack.Frame, from, n int) []string {
 	lines := []string{"    " + place(frames[from])}
-	if e.rank(frames[from]) < 2 {
+	if e.rank(frames[from]) < rankProgram {
 		for _, f := range frames[from:] {
-			if e.rank(f) == 2 {
+			if e.rank(f) == rankProgram {
 				lines = []string{"    " + place(f)}
 				break
 			}
 		}
 	}
 	for i := from - 1; i >= 0 && n > 1; i-- {
-		if e.rank(frames[i]) > 0 || i == 0 {
+		if e.rank(frames[i]) > rankStandard || i == 0 {
 			lines = append(lines, "    "+place(frames[i]))
 			n--
 		}
@@ -259,8 +258,8 @@ func (e *Evidence) inward(frames []stack.Frame, from, n int) []string {
 	return lines
 }
 
-// deadlock is about queues in which everybody waits, none of them for somebody
-// who could go on.
+// deadlock reports queues that are stuck: no goroutine in them waits for a
+// goroutine that can go on.
 func (e *Evidence) deadlock(queues []*queue) Finding {
 	n := 0
 	var groups []*stack.Group
@@ -269,10 +268,10 @@ func (e *Evidence) deadlock(queues []*queue) Finding {
 		groups = append(groups, q.waiters...)
 	}
 	f := Finding{
-		Title:  fmt.Sprintf("deadlock? %s for locks, and nobody else is seen to hold them%s", waitText(n), e.still()),
-		Weight: 950,
+		Title:  fmt.Sprintf("possible deadlock: %s for locks that no other goroutine seems to hold%s", waitText(n), e.still()),
+		Weight: weightDeadlock,
 	}
-	// Those at the root of it are few; those behind them are many.
+	// Few goroutines cause a deadlock, and many queue behind them.
 	slices.SortStableFunc(groups, func(a, b *stack.Group) int { return cmp.Compare(a.Count, b.Count) })
 	shown := 0
 	for _, g := range groups {
@@ -281,7 +280,7 @@ func (e *Evidence) deadlock(queues []*queue) Finding {
 			at = max(locker(g), 0)
 		}
 		f.Lines = append(f.Lines, fmt.Sprintf("%d at %s", g.Count, place(g.Frames[at])))
-		if at+1 < len(g.Frames) && e.rank(g.Frames[at+1]) > 0 {
+		if at+1 < len(g.Frames) && e.rank(g.Frames[at+1]) > rankStandard {
 			f.Lines = append(f.Lines, "    called at "+place(g.Frames[at+1]))
 		}
 		if shown++; shown == 4 {

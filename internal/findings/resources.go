@@ -10,23 +10,17 @@ import (
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
-// HeapSite is a place in the program that has allocated what is still in use,
-// as far as the heap profile, which samples, has seen it.
+// HeapSite is a place in the program that has allocated memory which is still in
+// use. The numbers are estimates, since the heap profile contains samples only.
 type HeapSite struct {
 	Frames  []stack.Frame
 	Bytes   int64
 	Objects int64
 }
 
-const (
-	largeHeap   = 128 << 20 // below it nobody asks what holds the heap
-	fullPercent = 90        // of a limit is nearly at it
-	thrashing   = 5         // collections a second
-)
-
-// heap finds what holds most of a large heap.
+// heap finds the place that allocated at least 40% of a large heap.
 func heap(e *Evidence) []Finding {
-	if e.After.LiveHeap < largeHeap || e.Heap == nil {
+	if e.After.LiveHeap < minHeap || e.Heap == nil {
 		return nil
 	}
 	sites, total := e.heapSites(nil)
@@ -37,13 +31,13 @@ func heap(e *Evidence) []Finding {
 		Title: fmt.Sprintf("%d%% of the live heap of %s was allocated at one place",
 			100*sites[0].Bytes/max(total, 1), vitals.Bytes(e.After.LiveHeap)),
 		Lines:  []string{"at " + place(sites[0].Frames[0])},
-		Weight: 300,
+		Weight: weightHeap,
 	}}
 }
 
 // heapSites adds up the heap by places in the program's own code, the largest
-// first. The frames of a site begin there. Those that only is false for are
-// left out.
+// first. The frames of a site begin at this place. If only is not nil, heapSites
+// leaves out the sites for which only returns false.
 func (e *Evidence) heapSites(only func(HeapSite) bool) (sites []HeapSite, total int64) {
 	if e.Heap == nil {
 		return nil, 0
@@ -52,10 +46,10 @@ func (e *Evidence) heapSites(only func(HeapSite) bool) (sites []HeapSite, total 
 	for _, s := range e.Heap() {
 		total += s.Bytes
 		if e.Code.Not != nil && slices.ContainsFunc(s.Frames, func(f stack.Frame) bool { return e.Code.Not(f.Package()) }) {
-			continue // the manhole's own, such as this
+			continue // an allocation of the manhole itself
 		}
 		at := e.site(s.Frames)
-		if at < 0 || e.rank(s.Frames[at]) < 2 || only != nil && !only(s) {
+		if at < 0 || e.rank(s.Frames[at]) < rankProgram || only != nil && !only(s) {
 			continue
 		}
 		s.Frames = s.Frames[at:]
@@ -72,25 +66,25 @@ func (e *Evidence) heapSites(only func(HeapSite) bool) (sites []HeapSite, total 
 	return sites, total
 }
 
-// collector finds the garbage collector at work all the time because the
-// program is at its memory limit.
-func collector(e *Evidence) []Finding {
+// memoryLimit finds a program that is at its memory limit, so that the garbage
+// collector runs all the time.
+func memoryLimit(e *Evidence) []Finding {
 	limit := e.After.Limit
-	if limit == 0 || limit >= vitals.NoLimit || e.After.InUse() < limit/100*fullPercent {
+	if limit == 0 || limit >= vitals.NoLimit || e.After.InUse() < limit/100*minLimitUsed {
 		return nil
 	}
 	cycles := e.After.Cycles - e.Before.Cycles
 	seconds := e.span().Seconds()
-	// Where what survives is at the limit, one collection follows the other,
-	// however long each takes.
-	full := e.After.LiveHeap >= limit/100*fullPercent
-	if e.Final && !full && float64(cycles) < thrashing*seconds {
+	// If the live heap alone is at the limit, one collection follows the other, no
+	// matter how long each takes.
+	full := e.After.LiveHeap >= limit/100*minLimitUsed
+	if e.Final && !full && float64(cycles) < minCollections*seconds {
 		return nil
 	}
 	f := Finding{
 		Title: fmt.Sprintf("the memory limit of %s is reached: %s in use, %s of live heap, %.0f collections a second",
 			vitals.Bytes(limit), vitals.Bytes(e.After.InUse()), vitals.Bytes(e.After.LiveHeap), float64(cycles)/max(seconds, 1e-9)),
-		Weight: 850,
+		Weight: weightMemoryLimit,
 	}
 	sites, total := e.heapSites(nil)
 	for _, s := range sites[:min(len(sites), 2)] {
@@ -99,23 +93,23 @@ func collector(e *Evidence) []Finding {
 	return []Finding{f}
 }
 
-// descriptors finds that there will be no more of them soon, of what kind most
-// are, and who may have opened them.
+// descriptors finds that almost all descriptors are in use, of what kind most of
+// them are, and which goroutines and places may have opened them.
 func descriptors(e *Evidence) []Finding {
 	d := e.Descriptors
-	if d.Limit <= 0 || int64(d.Open)*100 < int64(d.Limit)*fullPercent {
+	if d.Limit <= 0 || int64(d.Open)*100 < int64(d.Limit)*minLimitUsed {
 		return nil
 	}
 	f := Finding{
 		Title:  fmt.Sprintf("%d of %d file descriptors are open", d.Open, d.Limit),
-		Weight: 990,
+		Weight: weightDescriptors,
 	}
 	if e.Kinds == nil {
 		return []Finding{f}
 	}
 	kinds, err := e.Kinds()
 	if err != nil || len(kinds) == 0 {
-		// Reading the folder takes a descriptor, which may be one too many.
+		// Reading the kinds takes a descriptor, and there may be none left.
 		return []Finding{f}
 	}
 	var names []string
@@ -123,14 +117,14 @@ func descriptors(e *Evidence) []Finding {
 		names = append(names, fmt.Sprintf("%d %s", k.Count, k.Name))
 	}
 	f.Lines = append(f.Lines, "most are: "+strings.Join(names, ", "))
-	// One goroutine for each of them?
+	// Is there about one goroutine for each of them?
 	for i := range e.first().Groups {
 		g := &e.first().Groups[i]
 		at := e.site(g.Frames)
 		if at < 0 || 2*g.Count < kinds[0].Count || g.Count > kinds[0].Count*6/5+8 {
 			continue
 		}
-		f.Lines = append(f.Lines, fmt.Sprintf("as many goroutines (%d) wait at %s", g.Count, place(g.Frames[at])))
+		f.Lines = append(f.Lines, fmt.Sprintf("about as many goroutines (%d) wait at %s", g.Count, place(g.Frames[at])))
 		if g.Creator.Function != "" {
 			f.Lines = append(f.Lines, "    started at "+place(g.Creator))
 		}
@@ -143,7 +137,7 @@ func descriptors(e *Evidence) []Finding {
 	return []Finding{f}
 }
 
-// opensFile reports whether an allocation is that of an open file or connection.
+// opensFile reports whether the memory was allocated to open a file or connection.
 func opensFile(s HeapSite) bool {
 	return slices.ContainsFunc(s.Frames, func(f stack.Frame) bool {
 		switch f.Function {

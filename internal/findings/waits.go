@@ -8,15 +8,8 @@ import (
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
-// Limits from which on a number of goroutines at one place is worth a line.
-const (
-	manySenders   = 20  // nobody idles in a send
-	manyReceivers = 100 // pools do idle in a receive
-	manyRequests  = 10  // that wait for one answer of the network each
-)
-
-// blocked reports whether the group waits for another goroutine, and not for
-// the network, the clock or the system.
+// blocked reports whether the group waits for other goroutines of the program, and
+// not for the network, a timer or the system.
 func blocked(g *stack.Group) bool {
 	switch g.State {
 	case "chan receive", "chan send", "chan receive (nil chan)", "chan send (nil chan)", "select", "select (no cases)",
@@ -26,20 +19,21 @@ func blocked(g *stack.Group) bool {
 	return false
 }
 
-// leaks finds groups that collect goroutines: many that send to nobody, or a
-// group that is most of all goroutines and is no pool. The goroutines of a pool
-// were started by one loop; those of a leak one by one, and go on coming. A
-// goroutine that the garbage collector has marked as leaked needs no company.
+// leaks finds groups in which goroutines pile up: many that wait in a send, or a
+// group with most of the goroutines that is not a pool. One loop starts the
+// goroutines of a pool. Those of a leak are started one by one, and more and more
+// of them. If the garbage collector has marked a goroutine as leaked, a single one
+// is enough.
 func leaks(e *Evidence) []Finding {
 	var found []Finding
 	first := e.first()
 	for i := range first.Groups {
 		g := &first.Groups[i]
-		if e.late() {
+		if e.outOfTime() {
 			break
 		}
 		leaked := g.Leaked()
-		if !blocked(g) || leaked == 0 && (waitsForLock(g) || g.Count < manySenders) {
+		if !blocked(g) || leaked == 0 && (waitsForLock(g) || g.Count < minSenders) {
 			continue
 		}
 		at := e.site(g.Frames)
@@ -50,12 +44,12 @@ func leaks(e *Evidence) []Finding {
 		switch {
 		case leaked > 0:
 		case g.State == "chan send" && 10*g.Count >= first.Total && (e.quiet(g.Count) || e.startedApart(g)) && !e.shrinks(g):
-		case grew > 0 && g.Count >= manyReceivers:
-		case g.Count >= manyReceivers && 2*g.Count >= first.Total && e.startedApart(g):
+		case grew > 0 && g.Count >= minReceivers:
+		case g.Count >= minReceivers && 2*g.Count >= first.Total && e.startedApart(g):
 		default:
 			continue
 		}
-		if e.lasting(g) < g.Count*9/10 {
+		if e.lasting(g) < almostAll(g.Count) {
 			continue
 		}
 		wait := "wait"
@@ -66,7 +60,7 @@ func leaks(e *Evidence) []Finding {
 			Title: fmt.Sprintf("%s, %d%% of all, %s in %s at one place%s",
 				plural(g.Count, "goroutine"), percent(g.Count, first.Total), wait, g.State, e.still()),
 			Lines:  []string{"at " + place(g.Frames[at])},
-			Weight: 600 + percent(g.Count, first.Total),
+			Weight: weightLeak + percent(g.Count, first.Total),
 		}
 		if g.Creator.Function != "" {
 			f.Lines = append(f.Lines, "started at "+place(g.Creator))
@@ -76,7 +70,7 @@ func leaks(e *Evidence) []Finding {
 		}
 		if grew > 0 {
 			f.Title += fmt.Sprintf(", when there were %d more", grew)
-			f.Weight += 100
+			f.Weight += weightGrowth
 		}
 		found = append(found, f)
 	}
@@ -93,11 +87,12 @@ func ofThem(n, all int) string {
 	return fmt.Sprintf("%d of them", n)
 }
 
-// growth is by how many goroutines the group grew from the first look to the
-// last, if the program has started goroutines and not only moved them.
+// growth returns by how many goroutines the group grew from the first look to the
+// last. It returns 0 if the program has no more goroutines than before or has
+// started none: then goroutines have only moved into the group.
 func (e *Evidence) growth(g *stack.Group) int {
 	if !e.Final {
-		return 1 // it may
+		return 1 // it may grow until the last look
 	}
 	same := e.last().Find(g.Key())
 	if same == nil || e.last().Total <= e.first().Total || e.After.Created <= e.Before.Created {
@@ -106,20 +101,22 @@ func (e *Evidence) growth(g *stack.Group) int {
 	return max(same.Count-g.Count, 0)
 }
 
-// shrinks reports whether there are fewer of the group at the last look.
+// shrinks reports whether the group is smaller at the last look.
 func (e *Evidence) shrinks(g *stack.Group) bool {
 	same := e.last().Find(g.Key())
 	return same == nil || same.Count < g.Count
 }
 
-// quiet reports whether the program has run goroutines less often between the
-// looks than it takes for all of a group to go on and come back. In a busy program
-// it is not to be known.
+// quiet reports whether goroutines began to run less often between the looks than
+// turns, which is how often they must run for a whole group to leave and come back.
+// In a quiet program, the group at the last look must contain the same goroutines.
+// In a busy program we cannot know.
 func (e *Evidence) quiet(turns int) bool {
 	return len(e.Looks) == 1 || vitals.Runs(e.Before, e.After) < uint64(turns)
 }
 
-// startedApart reports whether the goroutines have many parents, as requests are.
+// startedApart reports whether many different goroutines started those of the
+// group. This is so if each request starts one.
 func (e *Evidence) startedApart(g *stack.Group) bool {
 	parents := make(map[uint64]bool)
 	for _, m := range g.Members {
@@ -128,25 +125,25 @@ func (e *Evidence) startedApart(g *stack.Group) bool {
 	return len(parents) > max(4, g.Count/10)
 }
 
-// downstream finds goroutines of which each waits for an answer from the network.
-func downstream(e *Evidence) []Finding {
+// networkWaits finds goroutines that each wait for an answer from the network.
+func networkWaits(e *Evidence) []Finding {
 	var found []Finding
 	for i := range e.first().Groups {
 		g := &e.first().Groups[i]
-		if e.late() {
+		if e.outOfTime() {
 			break
 		}
-		if g.Count < manyRequests || e.lasting(g) < max(g.Count*9/10, manyRequests) {
+		if g.Count < minNetworkWaits || e.lasting(g) < max(almostAll(g.Count), minNetworkWaits) {
 			continue
 		}
 		at := e.site(g.Frames)
-		// An answer through net/http takes three goroutines a turn each: if there
-		// were two for each of the group, answers come.
-		if at < 0 || e.rank(g.Frames[at]) < 2 || !e.first().Traced && !e.quiet(2*3*g.Count) {
+		// For an answer through net/http, three goroutines run once each. If there was
+		// time for two answers to each of the group, answers are coming.
+		if at < 0 || e.rank(g.Frames[at]) < rankProgram || !e.first().HasMembers && !e.quiet(2*3*g.Count) {
 			continue
 		}
 		calls := slices.IndexFunc(g.Frames[:at], isClientCall)
-		if calls < 0 && (g.State != "IO wait" || !readsOrDials(g.Frames[:at]) || !e.first().Traced || e.acceptedConn(g)) {
+		if calls < 0 && (g.State != "IO wait" || !readsOrDials(g.Frames[:at]) || !e.first().HasMembers || e.acceptedConn(g)) {
 			continue
 		}
 		through := g.Frames[at-1].Function
@@ -154,13 +151,13 @@ func downstream(e *Evidence) []Finding {
 			Title: fmt.Sprintf("%d goroutines wait for answers from the network, in %s%s",
 				g.Count, through, e.still()),
 			Lines:  []string{"at " + place(g.Frames[at])},
-			Weight: 700 + min(g.Count, 50),
+			Weight: weightNetwork + min(g.Count, weightOfCount),
 		})
 	}
 	return found
 }
 
-// isClientCall reports whether a frame is a call to somebody else's server.
+// isClientCall reports whether a frame is a call to a server.
 func isClientCall(f stack.Frame) bool {
 	switch f.Function {
 	case "net/http.(*Client).do", "net/http.(*Client).Do", "net/http.(*Transport).roundTrip", "net/http.(*Transport).RoundTrip",
@@ -174,9 +171,10 @@ func readsOrDials(frames []stack.Frame) bool {
 	return contains(frames, "net.(*conn).Read", "net.(*conn).Write", "crypto/tls.(*Conn).Read", "net.(*netFD).Read", "net.(*netFD).connect")
 }
 
-// acceptedConn reports whether the goroutines, or those that started them, were
-// started where connections are accepted: they serve clients, which may keep
-// silent as long as they like. Where that cannot be known it says so too.
+// acceptedConn reports whether the goroutines, or the goroutines that started them,
+// were started by a function that accepts connections. Such goroutines serve
+// clients, and a client may be silent for any time. The result is true also if this
+// cannot be known.
 func (e *Evidence) acceptedConn(g *stack.Group) bool {
 	const generations = 4
 	for range generations {
@@ -189,7 +187,7 @@ func (e *Evidence) acceptedConn(g *stack.Group) bool {
 		parent := g.Members[0].Parent
 		at := slices.IndexFunc(e.first().Groups, func(p stack.Group) bool { return p.Has(parent) })
 		if at < 0 {
-			return parent != 1 // who ended; main cannot have
+			return parent != 1 // the parent has ended, or it is main, which cannot have ended
 		}
 		if g = &e.first().Groups[at]; g.Creator.Function == "" { // main
 			return false

@@ -8,8 +8,8 @@ import (
 	"github.com/gomanhole/oneshot/internal/stack"
 )
 
-// writesToFile reports whether the goroutines are inside a write to a file or
-// pipe, in the system call or waiting for room.
+// writesToFile reports whether the goroutines are writing to a file or pipe: they
+// are in the system call, or wait for room in the pipe.
 func writesToFile(g *stack.Group) bool {
 	if g.State != "syscall" && g.State != "IO wait" {
 		return false
@@ -18,37 +18,38 @@ func writesToFile(g *stack.Group) bool {
 		len(g.Frames) > 1 && g.Frames[1].Function == "syscall.write"
 }
 
-// stuckWrites finds goroutines whose write to a file or pipe does not return.
-// Where others queue behind it, locks has said so already.
+// stuckWrites finds goroutines whose write to a file or pipe does not return. If
+// other goroutines queue behind it, locks reports it already.
 func stuckWrites(e *Evidence) []Finding {
 	var found []Finding
 	for i := range e.first().Groups {
 		g := &e.first().Groups[i]
-		if e.late() {
+		if e.outOfTime() {
 			break
 		}
-		if !writesToFile(g) || e.lasting(g) == 0 || !e.first().Traced && !e.quiet(g.Count) {
+		if !writesToFile(g) || e.lasting(g) == 0 || !e.first().HasMembers && !e.quiet(g.Count) {
 			continue
 		}
 		at := e.site(g.Frames)
-		if at < 0 || e.rank(g.Frames[at]) < 2 || e.holds(g) {
+		if at < 0 || e.rank(g.Frames[at]) < rankProgram || e.holds(g) {
 			continue
 		}
 		found = append(found, Finding{
 			Title:  fmt.Sprintf("%s stuck in a write to %s%s", plural(e.lasting(g), "goroutine"), e.fullPipes(), e.still()),
 			Lines:  []string{"at " + place(g.Frames[at])},
-			Weight: 800 + min(g.Count, 50),
+			Weight: weightStuckWrite + min(g.Count, weightOfCount),
 		})
 	}
 	return found
 }
 
-// holds reports whether the group may be the holder of a lock that others wait for.
+// holds reports whether the group may hold a lock for which others wait.
 func (e *Evidence) holds(g *stack.Group) bool {
 	return slices.ContainsFunc(e.queues, func(q *queue) bool { return q.holder == g })
 }
 
-// fullPipes says what the write may be to.
+// fullPipes describes the possible target of a write. It names stdout and stderr
+// if they are full pipes.
 func (e *Evidence) fullPipes() string {
 	var full []string
 	for fd, name := range []string{"", "stdout", "stderr"} {

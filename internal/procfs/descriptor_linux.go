@@ -15,30 +15,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Descriptor is what can be told of an open file of this process without using
-// it: nothing is read from it, written to it or moved.
+// Descriptor describes an open descriptor of this process. Getting this
+// description does not read from the descriptor, write to it or move its position.
 type Descriptor struct {
 	FD     int
 	Kind   string // file, dir, char, pipe, tcp, unix, eventpoll, ...
 	Target string // a path, or the addresses of a socket
-	State  string // of a socket, as ss(8) has it
-	Detail string // what else its kind tells, such as the pid of a pidfd
+	State  string // of a socket, in the words of ss(8)
+	Detail string // more about some kinds, such as the pid of a pidfd
 
-	Flags       int  // those of fcntl(F_GETFL)
-	CloseOnExec bool // no child gets it
-	Deleted     bool // a file or folder without a name
-	Changed     bool // it was closed or became another while it was looked at
+	Flags       int  // of fcntl(F_GETFL)
+	CloseOnExec bool // a child process does not inherit it
+	Deleted     bool // a file or directory without a name
+	Changed     bool // the descriptor was closed or replaced during the reading
 
-	Regular  bool  // what follows is known
+	Regular  bool  // it is a regular file, and Size and Position are known
 	Size     int64 // in bytes
 	Position int64 // -1: unknown
 
 	Blocked uint64 // the mask of a signalfd
 }
 
-// Numbers are the descriptors of this process, ascending. One that the caller
-// gets to see may be that which reading them needs, closed since. Where none can be
-// opened any more, those below limit are asked for one by one.
+// Numbers returns the descriptors of this process in ascending order. One of them
+// may be the descriptor that Numbers used itself and has closed. If no descriptor
+// can be opened, Numbers tests each number below limit instead.
 func Numbers(ctx context.Context, limit int) ([]int, error) {
 	dir, err := os.Open("/proc/self/fd")
 	if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) {
@@ -82,9 +82,9 @@ func probeNumbers(ctx context.Context, limit int) ([]int, error) {
 	return numbers, nil
 }
 
-// ReadDescriptor looks at a descriptor of this process; false if it is closed.
-// The program goes on meanwhile: it may close the descriptor and open another
-// of that number between two steps.
+// ReadDescriptor describes a descriptor of this process. It returns false if the
+// descriptor is closed. The program is running: between two steps it may close the
+// descriptor, and open another one with the same number.
 func ReadDescriptor(fd int) (d Descriptor, ok bool) {
 	for range 2 {
 		before, err := linkOf(fd)
@@ -128,7 +128,7 @@ func describe(fd int, link string) Descriptor {
 		d.socket(link)
 	case name == "pipe":
 		d.Kind, d.Target = "pipe", link
-	case name == "pidfd": // from Linux 6.9 on they are a file system of their own
+	case name == "pidfd": // since Linux 6.9, pidfds have their own file system
 		d.Kind = "pidfd"
 		d.anonymous()
 	case name == "anon_inode":
@@ -137,13 +137,14 @@ func describe(fd int, link string) Descriptor {
 			d.Target = rest
 		}
 		d.anonymous()
-	default: // net:[4026531840] and what is yet to come
+	default: // net:[4026531840], and kinds of later kernels
 		d.Kind, d.Target = "other", link
 	}
 	return d
 }
 
-// anonKind names those of anon_inode:[eventfd] and the like that one may know.
+// anonKind returns the kind of a link such as anon_inode:[eventfd]. For a kind that
+// it does not know, it returns anon.
 func anonKind(link string) string {
 	name := strings.Trim(link, "[]")
 	switch name {
@@ -153,7 +154,7 @@ func anonKind(link string) string {
 	return "anon"
 }
 
-// path is for what has, or had, a name in a file system.
+// path describes a descriptor that has or had a name in a file system.
 func (d *Descriptor) path(link string) {
 	mode, links := d.sizes()
 	d.Target = link
@@ -170,22 +171,23 @@ func (d *Descriptor) path(link string) {
 		d.Kind = "fifo"
 	case unix.S_IFLNK: // opened with O_PATH|O_NOFOLLOW
 		d.Kind = "link"
-	case unix.S_IFSOCK: // the file of one, opened with O_PATH
+	case unix.S_IFSOCK: // the file of a socket, opened with O_PATH
 		d.Kind = "socket"
 	default:
 		d.Kind = "other"
 	}
-	// A file may be called "x (deleted)"; then it has a link.
+	// The real name of a file may be "x (deleted)". Then its number of links is not 0.
 	if name, ok := strings.CutSuffix(link, " (deleted)"); ok && links == 0 {
 		d.Target, d.Deleted = name, true
 	}
 }
 
-// sizes looks up the inode, and the position if it is a regular file. The
-// position is that of fdinfo: lseek would wait for a read that is going on.
+// sizes reads the inode, and for a regular file the position. The position comes
+// from fdinfo, because lseek would wait for a read that is in progress.
 func (d *Descriptor) sizes() (mode uint16, links uint32) {
 	var st unix.Statx_t
-	// DONT_SYNC asks no server of NFS or FUSE, which may be away.
+	// With DONT_SYNC, the kernel does not ask the server of NFS or FUSE. The server
+	// may not answer.
 	err := unix.Statx(d.FD, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_TYPE|unix.STATX_NLINK|unix.STATX_SIZE, &st)
 	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) { // before Linux 4.11, and in some sandboxes
 		var old unix.Stat_t
@@ -205,10 +207,11 @@ func (d *Descriptor) sizes() (mode uint16, links uint32) {
 	return st.Mode, st.Nlink
 }
 
-// info is the start of the file in fdinfo. Of an eventpoll it is not to be
-// read: the kernel lists all that is watched, twice as often as it takes to find
-// how long the list is, with the lock held that epoll_wait needs
-// (ep_show_fdinfo in fs/eventpoll.c).
+// info returns the beginning of the descriptor's file in /proc/self/fdinfo. Do not
+// call it for an eventpoll. For an eventpoll, the kernel lists all watched
+// descriptors, and does so again with twice the buffer until the list fits. During
+// this time it holds the lock that epoll_wait needs (ep_show_fdinfo in
+// fs/eventpoll.c).
 func (d *Descriptor) info() Status {
 	fd, err := unix.Open("/proc/self/fdinfo/"+strconv.Itoa(d.FD), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -227,7 +230,7 @@ func (d *Descriptor) info() Status {
 	return parseStatus(string(text))
 }
 
-// anonymous adds what fdinfo tells of some kinds.
+// anonymous adds the details of some kinds that are in fdinfo.
 func (d *Descriptor) anonymous() {
 	switch d.Kind {
 	case "eventfd":
@@ -262,7 +265,7 @@ func timerText(left, every time.Duration) string {
 	return fmt.Sprintf("ends in %v, then every %v", left.Round(time.Millisecond), every)
 }
 
-// parseTime reads (seconds, nanoseconds).
+// parseTime parses "(seconds, nanoseconds)".
 func parseTime(text string) time.Duration {
 	var sec, nsec int64
 	if _, err := fmt.Sscanf(text, "(%d, %d)", &sec, &nsec); err != nil {

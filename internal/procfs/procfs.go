@@ -1,6 +1,6 @@
-// Package procfs reads the few files of /proc (proc(5)) that the package and
-// its client share. Every function reports an error where /proc is not mounted
-// or hidden; none keeps a descriptor open.
+// Package procfs reads the few files of /proc (proc(5)) that the manhole and its
+// client both need. If /proc is hidden or not mounted, the functions return an
+// error or an empty result. Only a Schedstat keeps a descriptor open.
 package procfs
 
 import (
@@ -11,11 +11,11 @@ import (
 	"strings"
 )
 
-// Status is /proc/PID/status or /proc/PID/task/TID/status: the value of each
-// line by its name, without the colon.
+// Status is the content of /proc/PID/status or /proc/PID/task/TID/status. It maps
+// the name of each line, without the colon, to the value.
 type Status map[string]string
 
-// ReadStatus reads the status file of a process or thread; dir is its folder,
+// ReadStatus reads the status file of a process or thread. dir is its directory,
 // such as /proc/self or /proc/self/task/12.
 func ReadStatus(dir string) (Status, error) {
 	text, err := os.ReadFile(dir + "/status")
@@ -35,23 +35,24 @@ func parseStatus(text string) Status {
 	return status
 }
 
-// Mask is the signal mask in one of the lines SigPnd, ShdPnd, SigBlk, SigIgn
-// and SigCgt: bit n-1 is signal n.
+// Mask returns the signal mask in one of the lines SigPnd, ShdPnd, SigBlk, SigIgn
+// and SigCgt. Bit n-1 is signal n.
 func (s Status) Mask(name string) (uint64, error) {
 	value, ok := s[name]
 	if !ok {
-		return 0, fmt.Errorf("no line %s in the status file", name)
+		return 0, fmt.Errorf("the status file has no line %s", name)
 	}
 	mask, err := strconv.ParseUint(value, 16, 64)
 	if err != nil {
-		return 0, fmt.Errorf("%s of the status file: %w", name, err)
+		return 0, fmt.Errorf("the line %s of the status file: %w", name, err)
 	}
 	return mask, nil
 }
 
-// StartTime is when the process in dir began, in clock ticks (1/100 s) after
-// the boot: field 22 of its stat file. With the pid it names a process for
-// good, since a pid is used again and this moment is not.
+// StartTime returns when the process in dir started, in clock ticks (1/100 s)
+// after the boot. This is field 22 of its stat file. The pid and the start time
+// together identify a process: the system reuses a pid, but not with the same
+// start time.
 func StartTime(dir string) (uint64, error) {
 	text, err := os.ReadFile(dir + "/stat")
 	if err != nil {
@@ -61,12 +62,12 @@ func StartTime(dir string) (uint64, error) {
 }
 
 func parseStartTime(text []byte) (uint64, error) {
-	// The second field is the program's name in parentheses and may hold
-	// anything, parentheses and spaces too; what follows the last one is
-	// fields from the third on.
+	// The second field is the program's name in parentheses. It may contain any
+	// character, also parentheses and spaces. The third field begins after the last
+	// parenthesis.
 	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
 	if len(fields) < 20 {
-		return 0, fmt.Errorf("stat file of %d fields", len(fields)+2)
+		return 0, fmt.Errorf("the stat file has only %d fields", len(fields)+2)
 	}
 	ticks, err := strconv.ParseUint(string(fields[19]), 10, 64)
 	if err != nil {
@@ -75,8 +76,8 @@ func parseStartTime(text []byte) (uint64, error) {
 	return ticks, nil
 }
 
-// Name is the name of a process, of at most 15 bytes (/proc/PID/comm); empty
-// where it cannot be read.
+// Name returns the name of a process (/proc/PID/comm), which has at most 15 bytes.
+// The name is empty if the file cannot be read.
 func Name(pid int) string {
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/comm")
 	if err != nil {
@@ -85,8 +86,8 @@ func Name(pid int) string {
 	return strings.TrimSuffix(string(text), "\n")
 }
 
-// ResidentBytes is the memory of the process in dir that is in RAM: the second
-// field of its statm file.
+// ResidentBytes returns how much memory of the process in dir is in RAM. This is
+// the second field of its statm file.
 func ResidentBytes(dir string) (uint64, error) {
 	text, err := os.ReadFile(dir + "/statm")
 	if err != nil {
@@ -98,7 +99,7 @@ func ResidentBytes(dir string) (uint64, error) {
 func parseResident(text []byte, pageSize uint64) (uint64, error) {
 	fields := bytes.Fields(text)
 	if len(fields) < 2 {
-		return 0, fmt.Errorf("statm file of %d fields", len(fields))
+		return 0, fmt.Errorf("the statm file has only %d fields", len(fields))
 	}
 	pages, err := strconv.ParseUint(string(fields[1]), 10, 64)
 	if err != nil {
@@ -107,7 +108,7 @@ func parseResident(text []byte, pageSize uint64) (uint64, error) {
 	return pages * pageSize, nil
 }
 
-// Schedstat is an open schedstat file of a thread, to be read again and again.
+// Schedstat is an open schedstat file of a thread. It can be read many times.
 type Schedstat struct{ f *os.File }
 
 // OpenSchedstat opens the schedstat file of the thread in dir.
@@ -116,7 +117,7 @@ func OpenSchedstat(dir string) (Schedstat, error) {
 	return Schedstat{f}, err
 }
 
-// Runs is how many times the thread was put on a CPU: the third field.
+// Runs returns how often the thread began to run on a CPU. This is the third field.
 func (s Schedstat) Runs() (uint64, error) {
 	var buf [96]byte
 	n, err := s.f.ReadAt(buf[:], 0)
@@ -129,7 +130,7 @@ func (s Schedstat) Runs() (uint64, error) {
 func parseRuns(text []byte) (uint64, error) {
 	fields := bytes.Fields(text)
 	if len(fields) < 3 {
-		return 0, fmt.Errorf("schedstat file of %d fields", len(fields))
+		return 0, fmt.Errorf("the schedstat file has only %d fields", len(fields))
 	}
 	return strconv.ParseUint(string(fields[2]), 10, 64)
 }

@@ -12,7 +12,7 @@ import (
 func needProc(t *testing.T) {
 	t.Helper()
 	if _, err := os.Stat("/proc/self/stat"); err != nil {
-		t.Skip("needs /proc, as Linux has it")
+		t.Skip("needs the /proc of Linux")
 	}
 }
 
@@ -29,7 +29,7 @@ func TestStatusOfThisProcess(t *testing.T) {
 	require.ErrorContains(t, err, "NoSuchLine")
 }
 
-func TestStartTimeIsThatOfTheProcess(t *testing.T) {
+func TestStartTimeOfThisProcess(t *testing.T) {
 	needProc(t)
 	self, err := StartTime("/proc/self")
 	require.NoError(t, err)
@@ -38,7 +38,7 @@ func TestStartTimeIsThatOfTheProcess(t *testing.T) {
 	require.Greater(t, self, parent)
 }
 
-func TestStartTimeOfAwkwardNames(t *testing.T) {
+func TestStartTimeWithAnyName(t *testing.T) {
 	rest := " S" + strings.Repeat(" 7", 18) + " 4321 1 2 3\n"
 	for _, name := range []string{"cat", "a b", "a) R 1", ")", ""} {
 		ticks, err := parseStartTime([]byte("12 (" + name + ")" + rest))
@@ -88,8 +88,8 @@ func FuzzParsers(f *testing.F) {
 	}
 	f.Add([]byte("1 (a) b) S 1 2"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		// The parsers must only not panic: what they read is the kernel's, or
-		// that of another namespace's /proc.
+		// The text comes from the kernel, so any result will do. But the parsers must
+		// not panic.
 		status := parseStatus(string(text))
 		_, _ = status.Mask("SigBlk")
 		_, _ = parseStartTime(text)

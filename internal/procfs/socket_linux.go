@@ -10,12 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// socket tells what a socket is from its options and addresses.
+// socket describes a socket by its options and addresses.
 func (d *Descriptor) socket(link string) {
 	d.Kind, d.Target = "socket", link
 	domain, err := unix.GetsockoptInt(d.FD, unix.SOL_SOCKET, unix.SO_DOMAIN)
 	if errors.Is(err, unix.ENOTSOCK) || errors.Is(err, unix.EBADF) {
-		// O_PATH finds no socket, so it is another one by now.
+		// The link named a socket, and O_PATH does not open one. So the descriptor
+		// was replaced since.
 		d.Changed = true
 		return
 	}
@@ -41,7 +42,7 @@ func (d *Descriptor) internet(typ, proto int) {
 	switch {
 	case proto == unix.IPPROTO_TCP:
 		d.Kind, d.State = "tcp", tcpState(d.FD)
-	case proto == unix.IPPROTO_MPTCP: // what Go listens with, from 1.24 on
+	case proto == unix.IPPROTO_MPTCP: // Go listens with it since Go 1.24
 		d.Kind, d.State, d.Detail = "tcp", tcpState(d.FD), "multipath"
 	case proto == unix.IPPROTO_UDP:
 		d.Kind = "udp"
@@ -62,8 +63,8 @@ func (d *Descriptor) internet(typ, proto int) {
 	}
 }
 
-// unix is for sockets of AF_UNIX, whose peer the kernel notes when they connect
-// and when they listen (SO_PEERCRED in unix(7)).
+// unix describes a socket of AF_UNIX. The kernel records the pid of the peer when
+// the socket connects or listens (SO_PEERCRED in unix(7)).
 func (d *Descriptor) unix(typ int) {
 	d.Kind = "unix"
 	switch typ {
@@ -93,7 +94,7 @@ func (d *Descriptor) unix(typ int) {
 	d.Target += " -> " + peer
 	if cred, err := unix.GetsockoptUcred(d.FD, unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
 		switch int(cred.Pid) {
-		case 0: // it has none in this pid namespace, or is a datagram socket
+		case 0: // the peer has no pid in this pid namespace, or it is a datagram socket
 		case os.Getpid():
 			d.Target += " (this process)"
 		default:
@@ -109,14 +110,15 @@ func connected(yes bool) string {
 	return "UNCONN"
 }
 
-// tcpStates are the names that ss(8) gives to the states of the kernel's
-// tcp_states.h, which begin at 1.
+// tcpStates are the names in ss(8) of the states in the kernel's tcp_states.h,
+// which begin at 1.
 var tcpStates = [...]string{
 	1: "ESTAB", "SYN-SENT", "SYN-RECV", "FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT",
 	"UNCONN", "CLOSE-WAIT", "LAST-ACK", "LISTEN", "CLOSING", "SYN-RECV",
 }
 
-// tcpState is "" where the kernel does not tell.
+// tcpState returns the name of a TCP socket's state, or "" if the kernel does not
+// report it.
 func tcpState(fd int) string {
 	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 	if err != nil || int(info.State) >= len(tcpStates) {
@@ -125,7 +127,8 @@ func tcpState(fd int) string {
 	return tcpStates[info.State]
 }
 
-// internetAddr is address and port as package net writes them, "" for none.
+// internetAddr returns the address and port in the form of package net, or "" if
+// there is none.
 func internetAddr(sa unix.Sockaddr, err error) string {
 	if err != nil {
 		return ""
@@ -143,7 +146,7 @@ func internetAddr(sa unix.Sockaddr, err error) string {
 	return ""
 }
 
-// unixAddr is the path or @name, "" for none.
+// unixAddr returns the path or the @name, or "" if there is none.
 func unixAddr(sa unix.Sockaddr, err error) string {
 	if sa, ok := sa.(*unix.SockaddrUnix); ok && err == nil && sa.Name != "@" {
 		return sa.Name

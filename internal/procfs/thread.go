@@ -10,16 +10,16 @@ import (
 	"time"
 )
 
-// Thread is a thread as its stat file has it (proc_pid_stat(5)).
+// Thread describes a thread by its stat file (proc_pid_stat(5)).
 type Thread struct {
 	Name         string
 	State        byte // R, S, D, ...
 	User, System time.Duration
-	CPU          int // on which it runs, or ran last
+	CPU          int // the CPU on which it runs or ran last
 }
 
-// tick is the unit of times in stat files: USER_HZ is 100 on every architecture
-// that Go has Linux for.
+// tick is the unit of the times in stat files. USER_HZ is 100 on every Linux
+// architecture that Go supports.
 const tick = time.Second / 100
 
 // ReadThread reads the stat file of the thread in dir, such as
@@ -33,14 +33,14 @@ func ReadThread(dir string) (Thread, error) {
 }
 
 func parseThread(text []byte) (t Thread, err error) {
-	// The name is in parentheses and may hold some itself.
+	// The name is in parentheses, and may contain parentheses itself.
 	open, end := bytes.IndexByte(text, '('), bytes.LastIndexByte(text, ')')
 	if open < 0 || end < open {
-		return t, errors.New("stat file without a name in parentheses")
+		return t, errors.New("the stat file has no name in parentheses")
 	}
 	fields := bytes.Fields(text[end+1:]) // from the third on
 	if len(fields) < 37 {
-		return t, fmt.Errorf("stat file of %d fields", len(fields)+2)
+		return t, fmt.Errorf("the stat file has only %d fields", len(fields)+2)
 	}
 	t.Name, t.State = string(text[open+1:end]), fields[0][0]
 	number := func(field int) int64 {
@@ -55,8 +55,9 @@ func parseThread(text []byte) (t Thread, err error) {
 	return t, err
 }
 
-// WaitChannel is the function of the kernel in which the thread in dir waits: ""
-// if it runs, or if the kernel does not tell.
+// WaitChannel returns the kernel function in which the thread in dir waits. It
+// returns "" if the thread is running, or if the kernel does not report the
+// function.
 func WaitChannel(dir string) string {
 	text, err := os.ReadFile(dir + "/wchan")
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
-// labelShapes are labels that are hard to read in a header.
+// labelShapes contains labels that are hard to parse in a header.
 var labelShapes = [][]string{
 	{"tenant", "acme"},
 	{"path", "/a/b.html", "method", "GET"},
@@ -31,15 +31,15 @@ var labelShapes = [][]string{
 	{"", "", "empty", ""},
 }
 
-// counted is what the program of a census says.
+// counted is the output of the program census.
 type counted struct {
-	Goroutines     int // runtime.NumGoroutine
-	Trace, Profile *Snapshot
-	Text           string // of the trace
+	Goroutines       int // runtime.NumGoroutine
+	Listing, Profile *Snapshot
+	Text             string // the text of the listing
 }
 
-// census parks goroutines with all that a header or a stack can have, counts
-// them in every way, and prints the numbers.
+// census parks goroutines whose headers and stacks contain everything that can be
+// in them. It counts the goroutines in every way and prints the numbers.
 func census() {
 	begun := make(chan struct{})
 	start := func(f func()) {
@@ -65,7 +65,7 @@ func census() {
 		runtime.GC()
 	}
 	if leaks := pprof.Lookup("goroutineleak"); leaks != nil {
-		for range 2 { // the first one may be incomplete
+		for range 2 { // the first profile may be incomplete
 			if err := leaks.WriteTo(io.Discard, 0); err != nil {
 				panic(err)
 			}
@@ -78,25 +78,25 @@ func census() {
 	sums := ""
 	testwait.Until(func() bool {
 		c.Goroutines = runtime.NumGoroutine()
-		t, err := TakeTrace(64 << 20)
+		t, err := TakeListing(64 << 20)
 		if err != nil {
 			panic(err)
 		}
 		defer t.Release()
-		c.Trace, c.Text = t.Group(none), string(t.Text)
+		c.Listing, c.Text = t.Group(none), string(t.Text)
 		if c.Profile, err = Profile(none); err != nil {
 			panic(err)
 		}
-		last := sums // they have all come to rest when two looks agree
-		sums = summary(c.Trace) + summary(c.Profile)
-		return sums == last && runtime.NumGoroutine() == c.Goroutines && len(find(c.Trace, "stack.blocked")) == 2
-	}, "two looks that agree, with a finalizer and a cleanup that run")
+		last := sums // all goroutines have come to rest when two snapshots are equal
+		sums = summary(c.Listing) + summary(c.Profile)
+		return sums == last && runtime.NumGoroutine() == c.Goroutines && len(find(c.Listing, "stack.blocked")) == 2
+	}, "two equal snapshots, with a running finalizer and a running cleanup")
 	if err := json.NewEncoder(os.Stdout).Encode(c); err != nil {
 		panic(err)
 	}
 }
 
-// leak waits for a channel that nobody else has.
+// leak waits for a channel that no other goroutine knows.
 //
 //go:noinline
 func leak() { make(chan int) <- 1 }
@@ -107,7 +107,7 @@ func blockedCleanup(wait chan int) { <-wait; sink++ }
 //go:noinline
 func blockedFinalizer(wait chan int) { <-wait; sink++ }
 
-func TestEveryGoroutineIsAccountedFor(t *testing.T) {
+func TestEveryGoroutineIsCounted(t *testing.T) {
 	for _, env := range []string{
 		"GODEBUG=",
 		"GODEBUG=tracebacklabels=1",
@@ -124,35 +124,35 @@ func TestEveryGoroutineIsAccountedFor(t *testing.T) {
 			require.NoError(t, err)
 			var c counted
 			require.NoError(t, json.Unmarshal(out, &c))
-			for _, s := range []*Snapshot{c.Trace, c.Profile} {
+			for _, s := range []*Snapshot{c.Listing, c.Profile} {
 				require.Zero(t, s.Unread, s.Unknown)
 				require.False(t, s.Cut)
 				// NumGoroutine never counts the runtime's two goroutines that run
-				// finalizers and cleanups, not even while these are blocked.
+				// finalizers and cleanups, not even while they are blocked.
 				require.Len(t, find(s, "stack.blocked"), 2)
 				require.Equal(t, c.Goroutines+2, s.Total, "%s\n%s", summary(s), c.Text)
 			}
-			leaked := find(c.Trace, "stack.leak ")
+			leaked := find(c.Listing, "stack.leak ")
 			require.Len(t, leaked, 1)
 			require.Equal(t, "chan send", leaked[0].State)
 			require.Equal(t, 3, leaked[0].Count)
 			if pprof.Lookup("goroutineleak") != nil {
 				require.Equal(t, 3, leaked[0].Leaked())
 			}
-			require.NotContains(t, text(leaked[0].Frames), "census(", "that is an ancestor")
+			require.NotContains(t, text(leaked[0].Frames), "census(", "this frame belongs to an ancestor")
 
 			// A group may have the labels of several goroutines.
 			labels := allLabels(c.Profile)
 			require.Len(t, labels, len(labelShapes))
 			if strings.Contains(env, "tracebacklabels=1") {
-				require.Equal(t, labels, allLabels(c.Trace), "the trace and the profile have them in one form")
+				require.Equal(t, labels, allLabels(c.Listing), "the labels of the listing and of the profile must have the same form")
 			}
 		})
 	}
 }
 
 func allLabels(s *Snapshot) map[string]bool {
-	// A header in Go 1.26 does not tell an invalid byte from U+FFFD.
+	// In a header of Go 1.26, an invalid byte looks like U+FFFD.
 	replace := strings.NewReplacer(`\xff`, "\ufffd", `\xfe`, "\ufffd")
 	labels := make(map[string]bool)
 	for _, g := range s.Groups {
@@ -163,7 +163,7 @@ func allLabels(s *Snapshot) map[string]bool {
 	return labels
 }
 
-func TestGoroutinesInABubbleAreAccountedFor(t *testing.T) {
+func TestGoroutinesInBubbleAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stop := make(chan struct{})
 		defer close(stop)
@@ -171,23 +171,23 @@ func TestGoroutinesInABubbleAreAccountedFor(t *testing.T) {
 			go func() { <-stop }()
 		}
 		synctest.Wait()
-		tr, err := TakeTrace(1 << 20)
+		l, err := TakeListing(1 << 20)
 		require.NoError(t, err)
-		defer tr.Release()
-		require.Contains(t, string(tr.Text), "[chan receive (durable), synctest bubble ")
-		s := tr.Group(none)
+		defer l.Release()
+		require.Contains(t, string(l.Text), "[chan receive (durable), synctest bubble ")
+		s := l.Group(none)
 		require.Zero(t, s.Unread, s.Unknown)
-		require.Equal(t, strings.Count("\n"+string(tr.Text), "\ngoroutine "), s.Total)
-		waiting := find(s, "TestGoroutinesInABubbleAreAccountedFor.func1.1")
+		require.Equal(t, strings.Count("\n"+string(l.Text), "\ngoroutine "), s.Total)
+		waiting := find(s, "TestGoroutinesInBubbleAreCounted.func1.1")
 		require.Len(t, waiting, 1)
 		require.Equal(t, "chan receive", waiting[0].State)
 	})
 }
 
-// TestTheReleaseIsKnown fails with a release of Go that nobody has compared
-// with records.go. Programs that are built with it read the text of a profile,
-// which takes more time and memory.
-func TestTheReleaseIsKnown(t *testing.T) {
+// TestReleaseIsKnown fails with a release of Go that has not been compared with
+// records.go yet. Programs that are built with such a release read a profile as
+// text, which takes more time and memory.
+func TestReleaseIsKnown(t *testing.T) {
 	if builtPortable {
 		require.Contains(t, SlowProfile(), runtime.Version())
 		return

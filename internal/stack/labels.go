@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// labelSet is a set of pprof labels, laid out as runtime/pprof/label.go has it.
+// labelSet is a set of pprof labels. Its memory layout is that of
+// runtime/pprof/label.go.
 type labelSet struct{ list []label }
 
 type label struct{ key, value string }

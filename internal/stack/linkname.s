@@ -1,2 +1,2 @@
-// The compiler accepts functions without a body, such as those that
-// go:linkname finds elsewhere, in packages that have assembly.
+// This file is empty on purpose. The compiler accepts a function without a body
+// only in a package that has an assembly file, and go:linkname needs one.

@@ -7,15 +7,15 @@ import (
 	"unsafe"
 )
 
-// traceParser groups the records of a trace. Only the first goroutine of a group
-// is converted to strings.
-type traceParser struct {
-	own     Own
-	groups  []Group
-	left    int            // goroutines of the manhole, left out
-	unread  int            // records that are not in a known form
-	unknown string         // the first of them
-	index   map[uint64]int // from the hash of the state and the lines, without arguments, to a group
+// listingParser groups the records of a listing. To save memory, it converts only
+// the first goroutine of a group to strings.
+type listingParser struct {
+	exclude  Exclude
+	groups   []Group
+	excluded int            // goroutines for which exclude returned true
+	unread   int            // records in an unknown form
+	unknown  string         // the beginning of the first such record
+	index    map[uint64]int // maps the hash of the state and the calls, without arguments, to a group
 }
 
 // record parses one goroutine:
@@ -25,7 +25,7 @@ type traceParser struct {
 //		/src/main.go:42 +0x1d
 //	created by main.start in goroutine 1
 //		/src/main.go:30 +0x2c
-func (p *traceParser) record(text []byte) {
+func (p *listingParser) record(text []byte) {
 	head, body, _ := bytes.Cut(text, []byte{'\n'})
 	h, ok := parseHeader(head)
 	if !ok {
@@ -38,7 +38,7 @@ func (p *traceParser) record(text []byte) {
 	eachCall(body, func(c call) {
 		if c.creator {
 			h.member.Parent = c.parent
-		} else if p.own(unsafe.String(unsafe.SliceData(c.function), len(c.function))) {
+		} else if p.exclude(unsafe.String(unsafe.SliceData(c.function), len(c.function))) {
 			own = true
 		}
 		key = hashString(key, c.function)
@@ -46,7 +46,7 @@ func (p *traceParser) record(text []byte) {
 		key = (key ^ uint64(c.line)) * fnvPrime
 	})
 	if own {
-		p.left++
+		p.excluded++
 		return
 	}
 	i, known := p.index[key]
@@ -77,21 +77,20 @@ func newGroup(state, body []byte) Group {
 	return g
 }
 
-// maxUnknown is how many bytes of a record in an unknown form are kept to be
-// shown.
+// maxUnknown is the number of bytes that are kept of a record in an unknown form.
 const maxUnknown = 100
 
-func (p *traceParser) cannotRead(head []byte) {
+func (p *listingParser) cannotRead(head []byte) {
 	if p.unread++; p.unread == 1 {
 		p.unknown = strings.ToValidUTF8(string(head[:min(len(head), maxUnknown)]), "")
 	}
 }
 
-// header is the first line of a record. Its slices are parts of the text.
+// header is the first line of a record. Its slices point into the text.
 type header struct {
 	state  []byte // without marks
 	member Goroutine
-	labels []byte // in braces, as the runtime writes them; empty if there are none
+	labels []byte // in braces, as the runtime writes them; empty if there are no labels
 }
 
 // parseHeader parses the line that goroutineheader in the runtime's traceback.go
@@ -137,9 +136,10 @@ func parseHeader(head []byte) (h header, ok bool) {
 	return h, true
 }
 
-// cutMarks returns the state without what the runtime appends to it: that the
-// goroutine is leaked, that the collector is reading its stack, and that it is
-// blocked for good in the sense of testing/synctest.
+// cutMarks returns the state without the marks that the runtime appends to it:
+// (leaked) for a leaked goroutine, (scan) while the garbage collector scans its
+// stack, and (durable) for a goroutine that is durably blocked in the sense of
+// testing/synctest.
 func (g *Goroutine) cutMarks(state []byte) []byte {
 	for {
 		at := bytes.LastIndexByte(state, '(')
@@ -157,9 +157,9 @@ func (g *Goroutine) cutMarks(state []byte) []byte {
 	}
 }
 
-// canonicalLabels returns the labels of a header as runtime/pprof writes them,
-// {"tenant":"acme"}, which is the form that a profile has. Labels in an unknown
-// form are returned as they are.
+// canonicalLabels returns the labels of a header in the form that a profile has.
+// This is the form of runtime/pprof: {"tenant":"acme"}. Labels in an unknown form
+// are returned unchanged.
 func canonicalLabels(text string) string {
 	if len(text) < 2 || text[0] != '{' || text[len(text)-1] != '}' {
 		return text
@@ -191,9 +191,9 @@ func cutLabel(s string) (l label, rest string, ok bool) {
 	return l, rest, ok
 }
 
-// cutText cuts a key or a value from the front of s: a Go string literal, or
-// characters of which none needs quotes (tracebackStringNeedsQuoting in the
-// runtime's traceback.go).
+// cutText cuts a key or a value from the front of s. It is either a Go string
+// literal, or plain text without a character that needs quotes
+// (tracebackStringNeedsQuoting in the runtime's traceback.go).
 func cutText(s string) (text, rest string, ok bool) {
 	if quoted, err := strconv.QuotedPrefix(s); err == nil {
 		text, err = strconv.Unquote(quoted)
@@ -207,22 +207,23 @@ func cutText(s string) (text, rest string, ok bool) {
 }
 
 // call is one call on a stack, or the go statement that started the goroutine.
-// Its slices are parts of the text.
+// Its slices point into the text.
 type call struct {
 	function, file []byte
 	line           int
 	creator        bool
-	parent         uint64 // of a creator: the goroutine that it ran in; 0 if not known
+	parent         uint64 // only for a creator: the goroutine that ran the go statement; 0 if not known
 }
 
 // eachCall calls f for each call of a goroutine, and for its creator. A line
-// that stands alone, such as "...23 frames elided...", is a call without a file.
+// without a position below it, such as "...23 frames elided...", is passed as a
+// call without a file.
 func eachCall(body []byte, f func(call)) {
 	for len(body) > 0 {
 		var line []byte
 		line, body, _ = bytes.Cut(body, []byte{'\n'})
 		if bytes.HasPrefix(line, []byte("[originating from goroutine ")) {
-			return // the calls of its ancestors, with GODEBUG=tracebackancestors=N
+			return // with GODEBUG=tracebackancestors=N, the calls of its ancestors follow
 		}
 		c := call{function: bytes.TrimSpace(line)}
 		if len(c.function) == 0 {
@@ -246,8 +247,8 @@ func eachCall(body []byte, f func(call)) {
 	}
 }
 
-// cutPosition parses "/src/main.go:42 +0x1d fp=0xc00009c7b8 sp=0xc00009c7a0 pc=0x47d24e",
-// of which all but the file and the line may be missing.
+// cutPosition parses "/src/main.go:42 +0x1d fp=0xc00009c7b8 sp=0xc00009c7a0 pc=0x47d24e".
+// Everything after the line number may be missing.
 func cutPosition(at []byte) (file []byte, line int) {
 	for {
 		space := bytes.LastIndexByte(at, ' ')
@@ -255,7 +256,7 @@ func cutPosition(at []byte) (file []byte, line int) {
 			break
 		}
 		if space < 0 {
-			return nil, 0 // a C function of which only the address is known
+			return nil, 0 // a C function; only its address is known
 		}
 		at = at[:space]
 	}

@@ -7,13 +7,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// headers are all forms of a header that goroutineheader in Go 1.26 and 1.27
-// prints (runtime/traceback.go).
+// none excludes no goroutine.
+func none(string) bool { return false }
+
+// headers contains all forms of a header that goroutineheader prints in Go 1.26
+// and 1.27 (runtime/traceback.go).
 var headers = []struct {
 	head   string
 	state  string
 	member Goroutine
-	labels string // as a profile has them
+	labels string // in the form of a profile
 }{
 	{"goroutine 1 [running]:", "running", Goroutine{ID: 1}, ""},
 	{"goroutine 18 [chan receive, 12 minutes]:", "chan receive", Goroutine{ID: 18, Minutes: 12}, ""},
@@ -56,7 +59,7 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
-// bodies are all kinds of lines below a header.
+// bodies contains all kinds of lines below a header.
 var bodies = []struct {
 	body    string
 	frames  []Frame
@@ -67,7 +70,7 @@ var bodies = []struct {
 		"main.(*T).work(0xc000012345, {0x1, 0x2}, ...)\n\t/src/a b.go:42 +0x1d\ncreated by main.start in goroutine 17\n\t/src/main.go:30 +0x2c\n",
 		[]Frame{{"main.(*T).work", "/src/a b.go", 42}}, Frame{"main.start", "/src/main.go", 30}, 17,
 	},
-	{ // inlined, elided, and a creator without a parent
+	{ // an inlined call, elided calls, and a creator without a parent
 		"main.a(...)\n\t/a.go:1\n...23 frames elided...\nmain.b()\n\t/b.go:2\ncreated by main.c\n\t/c in goroutine 5/c.go:3 +0x1\n",
 		[]Frame{{"main.a", "/a.go", 1}, {"...23 frames elided...", "", 0}, {"main.b", "/b.go", 2}}, Frame{"main.c", "/c in goroutine 5/c.go", 3}, 0,
 	},
@@ -95,7 +98,7 @@ var bodies = []struct {
 
 func TestBodies(t *testing.T) {
 	for _, c := range bodies {
-		s := (&Trace{Text: []byte("goroutine 9 [select]:\n" + c.body)}).Group(none)
+		s := (&Listing{Text: []byte("goroutine 9 [select]:\n" + c.body)}).Group(none)
 		require.Equal(t, 1, s.Total, c.body)
 		g := s.Groups[0]
 		require.Equal(t, c.frames, g.Frames, c.body)
@@ -104,7 +107,7 @@ func TestBodies(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeReadIsCounted(t *testing.T) {
+func TestUnreadRecordsAreCounted(t *testing.T) {
 	good := "goroutine 1 [running]:\nmain.main()\n\t/a.go:1 +0x1\n"
 	for _, bad := range []string{
 		"goroutine x [running]:\nmain.f()\n\t/a.go:1\n",
@@ -114,28 +117,28 @@ func TestWhatCannotBeReadIsCounted(t *testing.T) {
 		"goroutine 5 [running labels:{\"a\": \"b\"}:\nmain.f()\n\t/a.go:1\n",
 		"Goroutine 5 [running]:\n",
 	} {
-		s := (&Trace{Text: []byte(strings.Join([]string{good, bad, bad, good}, "\n"))}).Group(none)
+		s := (&Listing{Text: []byte(strings.Join([]string{good, bad, bad, good}, "\n"))}).Group(none)
 		require.Equal(t, 2, s.Total, bad)
 		require.Equal(t, 2, s.Unread, bad)
 		head, _, _ := strings.Cut(bad, "\n")
 		require.Equal(t, head, s.Unknown)
 	}
-	s := (&Trace{Text: []byte("goroutine " + strings.Repeat("9", 1000))}).Group(none)
+	s := (&Listing{Text: []byte("goroutine " + strings.Repeat("9", 1000))}).Group(none)
 	require.Len(t, s.Unknown, maxUnknown)
-	s = (&Trace{Text: []byte(good + "\ngoroutine 5 [runn"), Cut: true}).Group(none)
-	require.Zero(t, s.Unread, "the room has ended there, and Cut says so")
+	s = (&Listing{Text: []byte(good + "\ngoroutine 5 [runn"), Cut: true}).Group(none)
+	require.Zero(t, s.Unread, "the last record is incomplete because of the room, which Cut reports")
 	require.True(t, s.Cut)
 }
 
-func TestTheMarkIsNotPartOfTheState(t *testing.T) {
+func TestMarkIsNotPartOfState(t *testing.T) {
 	body := "main.send()\n\t/a.go:1 +0x1\ncreated by main.main in goroutine 1\n\t/a.go:9 +0x1\n"
-	s := (&Trace{Text: []byte("goroutine 5 [chan send (leaked)]:\n" + body + "\ngoroutine 6 [chan send]:\n" + body)}).Group(none)
+	s := (&Listing{Text: []byte("goroutine 5 [chan send (leaked)]:\n" + body + "\ngoroutine 6 [chan send]:\n" + body)}).Group(none)
 	require.Len(t, s.Groups, 1)
 	require.Equal(t, "chan send", s.Groups[0].State)
 	require.Equal(t, 1, s.Groups[0].Leaked())
 }
 
-func FuzzTrace(f *testing.F) {
+func FuzzListing(f *testing.F) {
 	for _, h := range headers {
 		for _, b := range bodies {
 			f.Add([]byte(h.head + "\n" + b.body + "\n" + h.head + "\n" + b.body))
@@ -143,8 +146,8 @@ func FuzzTrace(f *testing.F) {
 	}
 	f.Add([]byte("goroutine []:\n\n\t\n(\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		tr := &Trace{Text: text}
-		s := tr.Group(none)
+		l := &Listing{Text: text}
+		s := l.Group(none)
 		for _, g := range s.Groups {
 			if g.Count != len(g.Members) {
 				t.Errorf("%d goroutines, %d members", g.Count, len(g.Members))
@@ -158,8 +161,8 @@ func FuzzTrace(f *testing.F) {
 			}
 		}
 		if s.Total+s.Unread != records {
-			t.Errorf("%d records, but %d goroutines and %d not read", records, s.Total, s.Unread)
+			t.Errorf("%d records, but %d goroutines and %d unread", records, s.Total, s.Unread)
 		}
-		tr.Goroutine(1)
+		l.Goroutine(1)
 	})
 }

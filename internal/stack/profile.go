@@ -9,24 +9,24 @@ import (
 	"strconv"
 )
 
-// Own tells by the name of a function on its stack that a goroutine is not the
-// program's, and to be left out.
-type Own func(function string) bool
+// Exclude reports whether to leave out the goroutines that have the function on
+// their stack. The manhole leaves out its own goroutines.
+type Exclude func(function string) bool
 
-// Profile takes the goroutine profile, which stops the program twice and very
-// shortly, not for the length of the dump (goroutineProfileWithLabelsConcurrent
-// in the runtime's mprof.go).
+// Profile takes the goroutine profile. It stops the program twice, each time for
+// an instant, and not while it collects the stacks
+// (goroutineProfileWithLabelsConcurrent in the runtime's mprof.go).
 //
-// The stacks are of up to 128 frames, the runtime's own on top included, which
-// tell what a goroutine waits for. (runtime.GoroutineProfile has 32 frames, and
-// neither those nor labels.)
-func Profile(own Own) (*Snapshot, error) { return profile(own, false) }
+// A stack has up to 128 frames. They include the runtime's own frames on top,
+// which show what the goroutine waits for. (runtime.GoroutineProfile returns 32
+// frames, without the runtime's own, and no labels.)
+func Profile(exclude Exclude) (*Snapshot, error) { return profile(exclude, false) }
 
-// Labeled is the part of the profile with the goroutines that have labels.
-func Labeled(own Own) (*Snapshot, error) { return profile(own, true) }
+// Labeled returns the part of the profile with the goroutines that have labels.
+func Labeled(exclude Exclude) (*Snapshot, error) { return profile(exclude, true) }
 
-func profile(own Own, labeled bool) (*Snapshot, error) {
-	p := profiler{own: own, labeled: labeled}
+func profile(exclude Exclude, labeled bool) (*Snapshot, error) {
+	p := profiler{exclude: exclude, labeled: labeled}
 	if !p.records() {
 		if err := p.text(); err != nil {
 			return nil, err
@@ -35,40 +35,40 @@ func profile(own Own, labeled bool) (*Snapshot, error) {
 	return p.snapshot(), nil
 }
 
-// SlowProfile returns why Profile takes more time and memory than it could, or
-// an empty string if it does not.
+// SlowProfile returns the reason why Profile takes more time and memory than
+// necessary. It returns an empty string if Profile takes the fast way.
 func SlowProfile() string {
 	if recordsKnown {
 		return ""
 	}
-	return "goroutine profiles are read as text, which takes a large program up to twice the time and four times the memory: " +
+	return "goroutine profiles are read as text; in a large program this takes up to twice the time and four times the memory: " +
 		"this version of oneshot does not know the profile records of " + runtime.Version() +
 		", or was built with the tag oneshot_portable"
 }
 
-// profiler makes groups of the stacks of a profile.
+// profiler groups the stacks of a profile.
 type profiler struct {
-	own     Own
-	labeled bool // only those that are
+	exclude Exclude
+	labeled bool // only goroutines with labels
 
-	groups []Group
-	left   int             // goroutines of the manhole, left out
-	unread int             // goroutines that the profile counts and does not show
-	frames []runtime.Frame // reused from stack to stack
+	groups   []Group
+	excluded int             // goroutines for which exclude returned true
+	unread   int             // goroutines that the profile counts but does not show
+	frames   []runtime.Frame // reused from stack to stack
 }
 
 func (p *profiler) snapshot() *Snapshot {
 	s := newSnapshot(p.groups)
-	s.Own, s.Unread = p.left, p.unread
+	s.Excluded, s.Unread = p.excluded, p.unread
 	return s
 }
 
-// add adds a group of goroutines and returns its place in p.groups, or -1 if
-// they are left out.
+// add adds a group of goroutines and returns its index in p.groups, or -1 if it
+// leaves them out.
 func (p *profiler) add(count int, stack []uintptr) int {
 	p.frames = appendFrames(p.frames[:0], stack)
-	if slices.ContainsFunc(p.frames, func(f runtime.Frame) bool { return p.own(f.Function) }) {
-		p.left += count
+	if slices.ContainsFunc(p.frames, func(f runtime.Frame) bool { return p.exclude(f.Function) }) {
+		p.excluded += count
 		return -1
 	}
 	g := Group{Count: count, State: state(p.frames)}
@@ -80,7 +80,7 @@ func (p *profiler) add(count int, stack []uintptr) int {
 	return len(p.groups) - 1
 }
 
-// text reads the profile in its text form, which has the program counters.
+// text reads the profile in its text form, which contains the program counters.
 func (p *profiler) text() error {
 	r := profileReader{profiler: p}
 	if err := pprof.Lookup("goroutine").WriteTo(&r, 1); err != nil {
@@ -93,17 +93,18 @@ func (p *profiler) text() error {
 	return r.err
 }
 
-// profileReader reads the text form of a goroutine profile while it is being
-// written, so that it need not stand in memory. Of each group it takes
+// profileReader parses the text form of a goroutine profile while it is being
+// written, so that the whole text is never in memory. It uses these lines of each
+// group:
 //
 //	3 @ 0x47d24e 0x4156f4 ...
 //	# labels: {"key":"value"}
 type profileReader struct {
 	*profiler
-	last  int // the group of the last stack
-	total int // goroutines that there are
-	read  int // goroutines with a stack
-	rest  []byte
+	last  int       // the index of the last stack's group; -1 if that was left out
+	total int       // goroutines according to the first line of the profile
+	read  int       // goroutines with a stack
+	begun []byte    // the beginning of a line whose end is not written yet
 	stack []uintptr // reused from line to line
 	err   error
 }
@@ -112,13 +113,13 @@ func (r *profileReader) Write(p []byte) (int, error) {
 	written := len(p)
 	for {
 		text, rest, ended := bytes.Cut(p, []byte{'\n'})
-		r.rest = append(r.rest, text...)
+		r.begun = append(r.begun, text...)
 		if !ended {
 			return written, nil
 		}
 		p = rest
-		r.line(r.rest)
-		r.rest = r.rest[:0]
+		r.line(r.begun)
+		r.begun = r.begun[:0]
 	}
 }
 
@@ -161,8 +162,8 @@ func (r *profileReader) fail(line []byte) {
 	r.err = fmt.Errorf("goroutine profile: unknown line %.80q", line)
 }
 
-// Symbolize turns program counters, as runtime.Callers and the profiles have
-// them, into frames.
+// Symbolize converts program counters, as runtime.Callers and the profiles return
+// them, to frames.
 func Symbolize(stack []uintptr) []Frame { return trim(plain(appendFrames(nil, stack))) }
 
 func appendFrames(frames []runtime.Frame, stack []uintptr) []runtime.Frame {

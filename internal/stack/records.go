@@ -9,19 +9,19 @@ import (
 	_ "unsafe" // for go:linkname
 )
 
-// This file takes the records of a goroutine profile from the runtime, which
-// gives them to runtime/pprof in the same way. That package makes a text of each
-// record before it counts the equal ones. With a million goroutines the text
-// takes two thirds of the memory and half of the time, and it is garbage that
-// keeps the collector busy.
+// This file gets the records of a goroutine profile from the runtime, through the
+// function that runtime/pprof uses. runtime/pprof formats each record as text
+// before it counts equal records. With a million goroutines, the text takes two
+// thirds of the memory and half of the time, and leaves garbage that keeps the
+// collector busy.
 //
 // The name of the function and the layouts of record and labelSet are those of
-// Go 1.26 and 1.27. Before the build constraint lets in another release, compare
-// its sources with these: pprof_goroutineProfileWithLabels and
+// Go 1.26 and 1.27. Before you extend the build constraint to another release,
+// compare its sources with this file: pprof_goroutineProfileWithLabels and
 // goroutineProfileWithLabelsConcurrent in runtime/mprof.go, StackRecord in
 // internal/profilerecord, Set and Label in internal/runtime/pprof/label, and
-// String of labelMap in runtime/pprof/label.go. With a release that nobody has
-// compared, the text is read (records_other.go).
+// String of labelMap in runtime/pprof/label.go. With all other releases, the
+// profile is read as text (records_other.go).
 
 // recordsKnown reports whether this file is compiled in.
 const recordsKnown = true
@@ -31,17 +31,17 @@ func goroutineProfile(p []record, labels []*labelSet) (n int, ok bool)
 
 type record struct{ stack []uintptr }
 
-// records counts the goroutines by their stacks. It returns false if that cannot
-// be done.
+// records counts the goroutines by their stacks. It returns false if it could not
+// get the records.
 func (p *profiler) records() bool {
 	var records []record
 	var labels []*labelSet
 	n, ok := goroutineProfile(nil, nil)
 	for try := 0; !ok; try++ {
 		if try == 10 {
-			return false // it grows faster than one can look
+			return false // goroutines start faster than we can make room for them
 		}
-		// It may have grown by the time of the second call.
+		// There may be more goroutines at the next call.
 		n += 10 + n/50
 		records, labels = make([]record, n), make([]*labelSet, n)
 		n, ok = goroutineProfile(records, labels)
@@ -49,7 +49,7 @@ func (p *profiler) records() bool {
 	index := make(map[uint64]int)
 	type labeled struct {
 		group int
-		set   *labelSet // goroutines that one has started share it
+		set   *labelSet // a goroutine shares it with the goroutines that it starts
 	}
 	var sets map[labeled]int
 	for i, r := range records[:n] {
@@ -66,7 +66,7 @@ func (p *profiler) records() bool {
 			k = p.add(1, r.stack)
 			index[h] = k
 		case k < 0:
-			p.left++
+			p.excluded++
 		default:
 			p.groups[k].Count++
 		}
@@ -76,9 +76,9 @@ func (p *profiler) records() bool {
 			}
 			sets[labeled{k, labels[i]}]++
 		}
-		records[i].stack = nil // for the collector, if it comes by
+		records[i].stack = nil // the collector may free it now
 	}
-	// The most frequent first: a group remembers some of them only.
+	// The most frequent sets come first, since a group keeps only some of them.
 	ordered := slices.SortedFunc(maps.Keys(sets), func(a, b labeled) int { return cmp.Compare(sets[b], sets[a]) })
 	for _, l := range ordered {
 		p.groups[l.group].addLabels(l.set.String, sets[l])

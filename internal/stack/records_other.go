@@ -5,5 +5,5 @@ package stack
 // recordsKnown reports whether records.go is compiled in.
 const recordsKnown = false
 
-// records returns false: the text has to be read.
+// records returns false: this build must read the profile as text.
 func (p *profiler) records() bool { return false }

@@ -11,7 +11,7 @@ import (
 func allocate(size int) ([]byte, error) {
 	buf, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {
-		return nil, fmt.Errorf("no room for %d bytes of stacks: %w", size, err)
+		return nil, fmt.Errorf("cannot allocate %d bytes for the stacks: %w", size, err)
 	}
 	return buf, nil
 }

@@ -1,7 +1,7 @@
 // Package stack takes the stacks of all goroutines of the process and groups
-// them. A profile does so without stopping the program for longer than an
-// instant, and without knowing which goroutine is which; a trace stops it, and
-// knows.
+// them. It has two ways to do that. A profile stops the program for an instant
+// only, but does not contain the ids of the goroutines. A listing contains them,
+// but the program is stopped until it is complete.
 package stack
 
 import (
@@ -10,62 +10,62 @@ import (
 	"strings"
 )
 
-// Frame is one function call of a stack. Calls that the compiler inlined are
-// frames like any other.
+// Frame is one function call on a stack. A call that the compiler inlined is a
+// frame like any other.
 type Frame struct {
-	Function string // with the import path of its package in front
+	Function string // begins with the import path of its package
 	File     string
 	Line     int
 }
 
-// Goroutine is what a trace knows of one goroutine.
+// Goroutine is one goroutine of a listing.
 type Goroutine struct {
 	ID      uint64
 	Parent  uint64 // the goroutine that started it; 0 if not known
-	Minutes int    // for which it has waited, as far as the collector has seen
-	Locked  bool   // to its thread
+	Minutes int    // how long it has waited, counted from the first garbage collection during the wait
+	Locked  bool   // it is locked to its thread
 	Leaked  bool   // the garbage collector has proved that nothing can wake it
 }
 
-// Group is some goroutines that wait for the same, with the same stack.
+// Group is a group of goroutines in the same state with the same stack.
 type Group struct {
 	Count       int
 	State       string       // what they wait for in the runtime's words, without marks; or runnable, running, syscall
 	Labels      []LabelCount // pprof labels, the most frequent first; 100 at most
-	OtherLabels int          // sets of labels that are not among those
+	OtherLabels int          // the number of sets of labels that Labels does not contain
 	Frames      []Frame      // innermost first, without the runtime's own on top and at the entry
-	Deeper      bool         // there are frames beyond the last that the profile has no room for
+	Deeper      bool         // the stack has more frames than a profile can hold
 	Creator     Frame        // the go statement; zero if not known
-	Members     []Goroutine  // by id; nil in a profile
+	Members     []Goroutine  // ordered by id; nil in a profile
 
-	key uint64 // of the state and the frames
+	key uint64 // the hash of the state and the frames
 }
 
-// LabelCount is a set of pprof labels, and how many goroutines have it.
+// LabelCount is a set of pprof labels and the number of goroutines with this set.
 type LabelCount struct {
 	Labels string
 	Count  int
 }
 
-// Snapshot is the groups of one moment, the largest first. Every goroutine of
-// the program is in Total, Own or Unread, unless the trace was cut.
+// Snapshot contains the groups at one moment, the largest first. Every goroutine
+// of the program is counted in Total, Excluded or Unread, unless Cut is true.
 type Snapshot struct {
-	Groups []Group
-	Total  int  // goroutines in the groups
-	Own    int  // goroutines of the manhole, which were left out
-	Unread int  // goroutines that could not be read, since they are in an unknown form
-	Traced bool // the groups have members
-	Cut    bool // the trace was longer than the room for it
+	Groups     []Group
+	Total      int  // goroutines in the groups
+	Excluded   int  // goroutines that were left out because of Exclude
+	Unread     int  // goroutines that could not be parsed, because their form is unknown
+	HasMembers bool // the snapshot was made from a listing, and the groups have members
+	Cut        bool // the listing was longer than its room
 
-	// Unknown is the beginning of the first goroutine that could not be read.
-	// It is to be quoted before it is shown.
+	// Unknown is the beginning of the first goroutine that could not be parsed.
+	// Quote it before you show it.
 	Unknown string
 
-	index map[uint64]int // made by Find, of the groups as they are then
+	index map[uint64]int // maps keys to the groups; made by the first Find
 }
 
-// newSnapshot joins groups that read the same (their program counters may
-// differ within a line) and sorts them.
+// newSnapshot sorts groups and joins those that look the same: their program
+// counters may differ within a line.
 func newSnapshot(groups []Group) *Snapshot {
 	s := &Snapshot{}
 	index := make(map[uint64]int, len(groups))
@@ -104,8 +104,8 @@ func compareFrames(a, b []Frame) int {
 	})
 }
 
-// maxLabels is how many different sets of labels a group remembers: enough to
-// see what most have, where every request has its own.
+// maxLabels is the number of different sets of labels that a group keeps. Where
+// every request has its own set, this is enough to see the common ones.
 const maxLabels = 100
 
 func (g *Group) addLabels(labels func() string, count int) {
@@ -123,8 +123,8 @@ func (g *Group) addLabels(labels func() string, count int) {
 	g.Labels = append(g.Labels, LabelCount{text, count})
 }
 
-// Waits is for how many minutes the members have waited, from the shortest to
-// the longest. Zero is less than one, or not known.
+// Waits returns the shortest and the longest time in minutes that a member has
+// waited. Zero means less than a minute, or not known.
 func (g *Group) Waits() (least, most int) {
 	for i, m := range g.Members {
 		if i == 0 {
@@ -135,7 +135,8 @@ func (g *Group) Waits() (least, most int) {
 	return least, most
 }
 
-// Leaked returns how many members the garbage collector has proved leaked.
+// Leaked returns the number of members of which the garbage collector has proved
+// that nothing can wake them.
 func (g *Group) Leaked() (n int) {
 	for _, m := range g.Members {
 		if m.Leaked {
@@ -145,8 +146,8 @@ func (g *Group) Leaked() (n int) {
 	return n
 }
 
-// The FNV-1a hash, 64 bits: two of a million groups meet once in 37 million
-// programs.
+// The constants of the 64-bit FNV-1a hash. Among a million groups, two have the
+// same hash in one of 37 million programs.
 const (
 	fnvOffset = 14695981039346656037
 	fnvPrime  = 1099511628211
@@ -156,10 +157,10 @@ func hashString[T string | []byte](h uint64, s T) uint64 {
 	for i := range len(s) {
 		h = (h ^ uint64(s[i])) * fnvPrime
 	}
-	return (h ^ 0xff) * fnvPrime // a byte that no text has
+	return (h ^ 0xff) * fnvPrime // marks the end of the text: no text contains this byte
 }
 
-// hash is that of the state and the frames.
+// hash returns the hash of the state and the frames.
 func (g *Group) hash() uint64 {
 	h := hashString(fnvOffset, g.State)
 	for _, f := range g.Frames {
@@ -170,11 +171,11 @@ func (g *Group) hash() uint64 {
 	return h
 }
 
-// Key names the group in any snapshot of this process.
+// Key identifies the group in all snapshots of this process.
 func (g *Group) Key() uint64 { return g.key }
 
-// AddLabels takes the labels of goroutines with the same frames from a profile;
-// a trace does not have them.
+// AddLabels copies the labels of goroutines with the same state and frames from a
+// profile. A listing may have no labels.
 func (s *Snapshot) AddLabels(profile *Snapshot) {
 	for i := range s.Groups {
 		if p := profile.Find(s.Groups[i].key); p != nil {
@@ -183,9 +184,10 @@ func (s *Snapshot) AddLabels(profile *Snapshot) {
 	}
 }
 
-// trim leaves out the frames in which every goroutine of its kind is parked, and
-// those of the runtime that a traceback does not show either (showframe in
-// traceback.go). A stack of nothing else stays as it is.
+// trim removes the frames of the runtime's park functions, which all goroutines in
+// a state have in common, and those frames of the runtime that a traceback does
+// not show either (showframe in traceback.go). If nothing would be left, it
+// returns the whole stack.
 func trim(frames []Frame) []Frame {
 	top := 0
 	for top < len(frames) && hidden(frames[top].Function) {
@@ -194,7 +196,7 @@ func trim(frames []Frame) []Frame {
 	kept := make([]Frame, 0, len(frames)-top)
 	for _, f := range frames[top:] {
 		if f.Function == "runtime.gopanic" {
-			f.Function = "panic" // as a traceback has it
+			f.Function = "panic" // its name in a traceback
 		}
 		if name, ok := strings.CutPrefix(f.Function, "runtime."); ok && (name[0] < 'A' || name[0] > 'Z') {
 			continue
@@ -209,8 +211,8 @@ func trim(frames []Frame) []Frame {
 
 const goexit = "runtime.goexit"
 
-// hidden reports whether a function is the runtime's, be it under another
-// package's name, such as internal/poll.runtime_pollWait.
+// hidden reports whether a function is the runtime's. The name may have another
+// package in front, such as internal/poll.runtime_pollWait.
 func hidden(function string) bool {
 	if strings.HasPrefix(function, "runtime.") {
 		return true
@@ -219,7 +221,7 @@ func hidden(function string) bool {
 	return strings.HasPrefix(name, "runtime_")
 }
 
-// splitFunction parts example.com/m/pkg.(*T).Method into package and the rest.
+// splitFunction splits example.com/m/pkg.(*T).Method into the package and the rest.
 func splitFunction(function string) (pkg, name string) {
 	slash := strings.LastIndexByte(function, '/') + 1
 	if bracket := strings.IndexByte(function, '['); bracket >= 0 && bracket < slash {
@@ -232,15 +234,16 @@ func splitFunction(function string) (pkg, name string) {
 	return function[:slash+dot], function[slash+dot+1:]
 }
 
-// Package is the import path of the function's package. (A dot in its last
-// element reads %2e there, as the linker writes it.)
+// Package returns the import path of the function's package. A dot in the last
+// element is %2e, as the linker writes it.
 func (f Frame) Package() string {
 	pkg, _ := splitFunction(f.Function)
 	return pkg
 }
 
-// Receiver is the type that the function, or the one that its literal stands
-// in, is a method of, with its package in front; empty for a plain function.
+// Receiver returns the receiver type of a method, with its package in front. For a
+// function literal, it returns the receiver type of the enclosing method. It
+// returns an empty string if there is no receiver.
 func (f Frame) Receiver() string {
 	pkg, name := splitFunction(f.Function)
 	if strings.HasPrefix(name, "(*") {
@@ -254,7 +257,7 @@ func (f Frame) Receiver() string {
 	return pkg + "." + typ
 }
 
-// literal reports whether the rest of a name after a function's is that of a
+// literal reports whether rest, the text after the name of a function, names a
 // function literal in it: func1, func1.2, 1, gowrap1, deferwrap2.
 func literal(rest string) bool {
 	first, _, _ := strings.Cut(rest, ".")
@@ -266,8 +269,7 @@ func literal(rest string) bool {
 	return false
 }
 
-// Find is the group of that key, nil if there is none. It is not to be called
-// from two goroutines at once.
+// Find returns the group with the key, or nil. It must not be called concurrently.
 func (s *Snapshot) Find(key uint64) *Group {
 	if s.index == nil {
 		s.index = make(map[uint64]int, len(s.Groups))

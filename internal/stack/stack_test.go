@@ -24,7 +24,8 @@ import (
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
-// TestMain is also a program whose goroutines can be left where they are.
+// TestMain also runs the programs of these tests. Their goroutines can never end,
+// so each program has a process of its own.
 func TestMain(m *testing.M) {
 	switch os.Getenv("STACK_PROGRAM") {
 	case "park":
@@ -36,9 +37,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-func none(string) bool { return false }
-
-// parkings are all the ways to wait that a program has.
+// parkings contains a function for each way in which a goroutine can wait.
 var parkings = map[string]func(){
 	"chan receive": func() { <-make(chan int) },
 	"chan receive, range": func() {
@@ -82,10 +81,10 @@ var parkings = map[string]func(){
 			_, _ = r.Read(make([]byte, 1))
 		}
 	},
-	"semacquire": func() { // of the lock in os.File that only one reader may hold
+	"semacquire": func() { // only one reader at a time may hold the lock in os.File
 		if r := pipe(); r != nil {
 			go func() { _, _ = r.Read(make([]byte, 1)) }()
-			_, _ = r.Read(make([]byte, 1)) // whichever comes second waits for the lock
+			_, _ = r.Read(make([]byte, 1)) // the second reader waits for the lock
 		}
 	},
 	"syscall": func() {
@@ -120,7 +119,7 @@ var parkings = map[string]func(){
 	"locked to its thread": func() { runtime.LockOSThread(); select {} },
 }
 
-// pipe is the end of a pipe that nobody writes to.
+// pipe returns the reading end of a pipe to which nothing is written.
 func pipe() *os.File {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -128,7 +127,7 @@ func pipe() *os.File {
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	writers = append(writers, w) // the collector would close it
+	writers = append(writers, w) // otherwise the collector would close it
 	return r
 }
 
@@ -138,7 +137,7 @@ var (
 	sink    int
 )
 
-// deep waits n calls further down.
+// deep waits n calls further down the stack.
 //
 //go:noinline
 func deep(n int) {
@@ -168,10 +167,10 @@ func inlined() { inlinedToo() }
 
 func inlinedToo() { select {} }
 
-// result is what the program says of itself.
-type result struct{ Profile, Text, Trace *Snapshot }
+// result is the output of the program park.
+type result struct{ Profile, Text, Listing *Snapshot }
 
-// park parks goroutines in every way, several of each, and prints how they look.
+// park parks several goroutines in each way, and prints their snapshots.
 func park() {
 	runtime.GOMAXPROCS(4)
 	for _, wait := range parkings {
@@ -179,29 +178,29 @@ func park() {
 			go wait()
 		}
 	}
-	// They are where they will be when several looks in a row agree. Those that
-	// spin are seen on different lines of their loops, and do not count.
+	// The goroutines have come to rest when 20 snapshots in a row are equal. Those
+	// that spin do not count: they are on another line of their loops each time.
 	var r result
 	same, last, now := 0, "", ""
 	for deadline := time.Now().Add(testwait.Patience); same < 20; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			panic("the goroutines do not come to rest; the last two looks:\n" + last + "and\n" + now)
+			panic("the goroutines do not come to rest; the last two snapshots:\n" + last + "and\n" + now)
 		}
-		t, err := TakeTrace(64 << 20)
+		t, err := TakeListing(64 << 20)
 		if err != nil {
 			panic(err)
 		}
-		r.Trace = t.Group(none)
+		r.Listing = t.Group(none)
 		t.Release()
 		if r.Profile, err = Profile(none); err != nil {
 			panic(err)
 		}
-		p := profiler{own: none}
+		p := profiler{exclude: none}
 		if err := p.text(); err != nil {
 			panic(err)
 		}
 		r.Text = p.snapshot()
-		last, now = now, summary(r.Profile)+summary(r.Trace)
+		last, now = now, summary(r.Profile)+summary(r.Listing)
 		if now == last {
 			same++
 		} else {
@@ -223,8 +222,8 @@ func summary(s *Snapshot) string {
 	return b.String()
 }
 
-// spins reports whether the goroutines never wait: the program's loop, and the
-// goroutine that looks.
+// spins reports whether the goroutines of a group never wait. These are the
+// program's loops, and the goroutine that takes the snapshot.
 func spins(g *Group) bool { return g.State == "runnable" || g.State == "running" }
 
 var parked = sync.OnceValues(func() (r result, err error) {
@@ -248,29 +247,30 @@ func text(frames []Frame) string {
 	return b.String()
 }
 
-// TestStatesAreTheRuntimes has the runtime's own traceback as its oracle.
-func TestStatesAreTheRuntimes(t *testing.T) {
+// TestStatesMatchRuntime compares the states that are inferred from the frames of
+// a profile with those in the runtime's own traceback.
+func TestStatesMatchRuntime(t *testing.T) {
 	r, err := parked()
 	require.NoError(t, err)
 	traced := make(map[string]Group)
-	for _, g := range r.Trace.Groups {
+	for _, g := range r.Listing.Groups {
 		traced[text(g.Frames)] = g
 	}
 	seen := make(map[string]bool)
 	for _, g := range r.Profile.Groups {
 		if len(g.Frames) > 90 || spins(&g) {
-			continue // elided in a traceback; or in another place by then
+			continue // a traceback elides frames of the first kind; the second kind has moved on
 		}
 		same, ok := traced[text(g.Frames)]
 		if !ok {
-			t.Errorf("a group of the profile is not in the trace: %d %s\n%s", g.Count, g.State, text(g.Frames))
+			t.Errorf("a group of the profile is not in the listing: %d %s\n%s", g.Count, g.State, text(g.Frames))
 			continue
 		}
 		require.Equal(t, same.State, g.State, text(g.Frames))
 		require.Equal(t, same.Count, g.Count, text(g.Frames))
 		seen[g.State] = true
 	}
-	for _, s := range []*Snapshot{r.Profile, r.Trace} {
+	for _, s := range []*Snapshot{r.Profile, r.Listing} {
 		spinning := 0
 		for _, g := range find(s, "stack.spin ") {
 			require.True(t, spins(&g), g.State)
@@ -287,15 +287,15 @@ func TestStatesAreTheRuntimes(t *testing.T) {
 	}
 }
 
-// TestRecordsAreTheTexts: both ways to read a profile, of which other releases
-// of Go have one only.
-func TestRecordsAreTheTexts(t *testing.T) {
+// TestRecordsMatchText compares the two ways to read a profile: from the runtime's
+// records and from the text. With other releases of Go only the text is read.
+func TestRecordsMatchText(t *testing.T) {
 	r, err := parked()
 	require.NoError(t, err)
 	look := func(s *Snapshot) map[string][]LabelCount {
 		groups := make(map[string][]LabelCount)
 		for _, g := range s.Groups {
-			if !spins(&g) { // at the same line both times
+			if !spins(&g) { // those are on different lines each time
 				groups[fmt.Sprint(g.Count, g.State, g.Deeper, text(g.Frames))] = g.Labels
 			}
 		}
@@ -310,10 +310,10 @@ func find(s *Snapshot, function string) []Group {
 	})
 }
 
-func TestStacksThatDifferFarDownAreTwoGroups(t *testing.T) {
+func TestDeepDifferenceMakesTwoGroups(t *testing.T) {
 	r, err := parked()
 	require.NoError(t, err)
-	for _, s := range []*Snapshot{r.Profile, r.Trace} {
+	for _, s := range []*Snapshot{r.Profile, r.Listing} {
 		other := find(s, "otherRoot")
 		require.Len(t, other, 1)
 		require.Equal(t, 3, other[0].Count)
@@ -326,17 +326,17 @@ func TestStacksThatDifferFarDownAreTwoGroups(t *testing.T) {
 			deepest = g
 		}
 	}
-	require.Greater(t, len(deepest.Frames), 100, "a stack that the profile does not hold whole says so")
+	require.Greater(t, len(deepest.Frames), 100, "a stack that does not fit into the profile must be marked as deeper")
 }
 
-func TestTraceKnowsEachGoroutine(t *testing.T) {
+func TestListingHasMembers(t *testing.T) {
 	r, err := parked()
 	require.NoError(t, err)
-	require.True(t, r.Trace.Traced)
-	for _, g := range r.Trace.Groups {
+	require.True(t, r.Listing.HasMembers)
+	for _, g := range r.Listing.Groups {
 		require.Len(t, g.Members, g.Count)
 	}
-	g := find(r.Trace, "inlinedToo")[0]
+	g := find(r.Listing, "inlinedToo")[0]
 	require.Contains(t, g.Creator.Function, "stack.park")
 	require.NotZero(t, g.Members[0].ID)
 	require.EqualValues(t, 1, g.Members[0].Parent)
@@ -349,7 +349,7 @@ func TestLabelsAreCounted(t *testing.T) {
 	require.Len(t, g, 1)
 	require.Equal(t, []LabelCount{{`{"tenant":"acme"}`, 3}}, g[0].Labels)
 
-	g = find(r.Trace, "pprof.Do")
+	g = find(r.Listing, "pprof.Do")
 	require.Len(t, g, 1)
 	require.Empty(t, g[0].Labels)
 	labeled, err := Labeled(none)
@@ -363,7 +363,7 @@ func TestLabelsAreCounted(t *testing.T) {
 	require.Equal(t, []LabelCount{{`{"a":"b"}`, 1}}, labeled.Groups[0].Labels)
 }
 
-func TestTheMostFrequentLabelsAreKept(t *testing.T) {
+func TestMostFrequentLabelsAreKept(t *testing.T) {
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -384,7 +384,7 @@ func TestTheMostFrequentLabelsAreKept(t *testing.T) {
 	}, "the labels of 350 goroutines that wait")
 }
 
-func TestNamesOfFunctions(t *testing.T) {
+func TestFunctionNames(t *testing.T) {
 	for _, c := range []struct{ function, pkg, receiver string }{
 		{"main.main", "main", ""},
 		{"main.main.func1.2", "main", ""},
@@ -402,14 +402,14 @@ func TestNamesOfFunctions(t *testing.T) {
 	}
 }
 
-func TestOneGoroutineOfATrace(t *testing.T) {
-	tr := &Trace{Text: []byte("goroutine 1 [running]:\nmain.main()\n\t/a.go:1 +0x1\n\ngoroutine 12 [sleep]:\nx.y()\n\t/b.go:2 +0x1\n")}
-	require.Equal(t, "goroutine 12 [sleep]:\nx.y()\n\t/b.go:2 +0x1", string(tr.Goroutine(12)))
-	require.Equal(t, "goroutine 1 [running]:\nmain.main()\n\t/a.go:1 +0x1", string(tr.Goroutine(1)))
-	require.Nil(t, tr.Goroutine(2))
+func TestGoroutineInListing(t *testing.T) {
+	l := &Listing{Text: []byte("goroutine 1 [running]:\nmain.main()\n\t/a.go:1 +0x1\n\ngoroutine 12 [sleep]:\nx.y()\n\t/b.go:2 +0x1\n")}
+	require.Equal(t, "goroutine 12 [sleep]:\nx.y()\n\t/b.go:2 +0x1", string(l.Goroutine(12)))
+	require.Equal(t, "goroutine 1 [running]:\nmain.main()\n\t/a.go:1 +0x1", string(l.Goroutine(1)))
+	require.Nil(t, l.Goroutine(2))
 }
 
-func TestEstimateIsOfTheRightSize(t *testing.T) {
+func TestEstimateIsClose(t *testing.T) {
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -418,24 +418,24 @@ func TestEstimateIsOfTheRightSize(t *testing.T) {
 		wg.Go(func() { <-stop })
 	}
 	var s *Snapshot
-	testwait.Eventually(t, func() bool { // until they wait, each has other frames than later
+	testwait.Eventually(t, func() bool { // before they wait, they have different frames
 		var err error
 		s, err = Profile(none)
 		return err != nil || slices.ContainsFunc(s.Groups, func(g Group) bool { return g.Count == 200 && g.State == "chan receive" })
 	}, "200 goroutines in one group")
 	c := s.Estimate(0)
-	tr, err := TakeTrace(64 << 20)
+	l, err := TakeListing(64 << 20)
 	require.NoError(t, err)
-	defer tr.Release()
-	require.InDelta(t, len(tr.Text), c.Bytes, float64(len(tr.Text))/2)
+	defer l.Release()
+	require.InDelta(t, len(l.Text), c.Bytes, float64(len(l.Text))/2)
 	require.Positive(t, c.Stop)
-	require.Greater(t, s.Estimate(1<<32).Stop, c.Stop+time.Second, "deep stacks are walked, if not shown")
+	require.Greater(t, s.Estimate(1<<32).Stop, c.Stop+time.Second, "the runtime walks deep stacks, although it does not print all of their frames")
 }
 
 func FuzzProfile(f *testing.F) {
 	f.Add([]byte("goroutine profile: total 3\n3 @ 0x47d24e 0x4156f4\n# labels: {\"a\":\"b\"}\n#\t0x1\tx\n\n1 @\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		p := profileReader{profiler: &profiler{own: none}}
+		p := profileReader{profiler: &profiler{exclude: none}}
 		_, _ = p.Write(text[:len(text)/2])
 		_, _ = p.Write(text[len(text)/2:])
 	})

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// states are the functions in which goroutines are parked or about to be, as
-// they stand on top of a stack, with the runtime's word for it
-// (waitReasonStrings in runtime2.go). The outermost that is found counts.
+// states maps the functions in which goroutines park to the runtime's name of the
+// state (waitReasonStrings in runtime2.go). The functions are at the top of a
+// stack. If several are found, the outermost counts.
 var states = map[string]string{
 	"runtime.chanrecv":                      "chan receive",
 	"runtime.chansend":                      "chan send",
@@ -29,10 +29,10 @@ var states = map[string]string{
 	"runtime.gcParkStrongFromWeak":          "GC weak to strong wait",
 }
 
-// A goroutine that is not parked may be in a system call.
+// inSyscall contains the functions that are at the top of a stack in a system call.
 var inSyscall = map[string]bool{
 	"runtime.cgocall":         true,
-	"runtime.notetsleepg":     true, // os/signal waits so
+	"runtime.notetsleepg":     true, // os/signal waits in it
 	"runtime.entersyscall":    true,
 	"syscall.Syscall":         true,
 	"syscall.Syscall6":        true,
@@ -48,9 +48,10 @@ var inSyscall = map[string]bool{
 	"runtime.syscall_syscall": true,
 }
 
-// nilChannel is how many lines into chanrecv and chansend the goroutines park
-// that wait for a nil channel; the others park a hundred lines further on
-// (runtime/chan.go). TestStatesAreTheRuntimes fails when that changes.
+// nilChannel tells a wait for a nil channel from other waits. chanrecv and
+// chansend park for a nil channel in their first nilChannel lines, and otherwise a
+// hundred lines further down (runtime/chan.go). TestStatesMatchRuntime fails when
+// that changes.
 const nilChannel = 40
 
 // state infers what a goroutine of a profile waits for from the runtime's
@@ -67,7 +68,7 @@ func state(frames []runtime.Frame) string {
 			parked = true
 			continue
 		case "runtime.coroswitch":
-			parked = true // through mcall, not gopark
+			parked = true // it parks through mcall, without gopark
 		}
 		if s, ok := states[f.Function]; ok {
 			found = s
@@ -88,7 +89,7 @@ func state(frames []runtime.Frame) string {
 	case !parked:
 		return "runnable"
 	case found == "":
-		return "waiting" // the runtime's word where there is no reason
+		return "waiting" // the runtime's name of the state if it has no reason
 	}
 	return found
 }

@@ -113,6 +113,16 @@ func (b *Buffer) String() string {
 	return b.b.String()
 }
 
+// Gate returns a channel to wait for, and the function that closes it. The end of
+// the test closes it too.
+func Gate(t testing.TB) (c chan struct{}, open func()) {
+	t.Helper()
+	c = make(chan struct{})
+	open = sync.OnceFunc(func() { close(c) })
+	t.Cleanup(open)
+	return c, open
+}
+
 // TempDir is t.TempDir with a name that is short enough for a socket address.
 func TempDir(t testing.TB) string {
 	t.Helper()

@@ -9,10 +9,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// builder makes a value of what a fuzzer says.
+// builder builds a value from the data of a fuzzer.
 type builder struct {
 	data []byte
-	made []any // what there is already, to be shared or to make a cycle
+	made []any // the values so far; using one again shares it or makes a cycle
 }
 
 func (b *builder) next() byte {
@@ -91,14 +91,14 @@ func (b *builder) value() any {
 			_      int
 		}{hidden: b.value()}
 	case 17:
-		return says(b.bytes())
+		return stringer(b.bytes())
 	}
 	return int(b.next())
 }
 
-type says []byte
+type stringer []byte
 
-func (s says) String() string { return string(s) }
+func (s stringer) String() string { return string(s) }
 
 func FuzzText(f *testing.F) {
 	f.Add([]byte(nil), 80)

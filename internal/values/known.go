@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// known shows those types of the standard library whose fields say little, also
-// where their methods may not be called: in unexported fields.
+// known prints the types of the standard library whose fields are not useful to a
+// person. It also prints them in unexported fields, where methods must not be
+// called.
 func (p *printer) known(v reflect.Value, at place) bool {
 	switch v.Type() {
 	case reflect.TypeFor[time.Duration]():
@@ -22,7 +23,7 @@ func (p *printer) known(v reflect.Value, at place) bool {
 	case reflect.TypeFor[time.Location]():
 		name, ok := field(v, "name", reflect.String)
 		if ok {
-			p.write(parens("time.Location", plain(name.String()))) // without all its transitions
+			p.write(parens("time.Location", plain(name.String()))) // its fields are a long table of transitions
 		}
 		return ok
 	case reflect.TypeFor[reflect.Value]():
@@ -37,7 +38,7 @@ func (p *printer) known(v reflect.Value, at place) bool {
 	return false
 }
 
-// named shows s, with the type if that is not known.
+// named prints s, with the type if the place needs it.
 func (p *printer) named(v reflect.Value, s string, at place) {
 	if at.typed && !at.bare {
 		s = parens(typeName(v.Type()), s)
@@ -45,7 +46,7 @@ func (p *printer) named(v reflect.Value, s string, at place) {
 	p.write(s)
 }
 
-// wrapped shows what v holds.
+// wrapped prints held, the value inside v.
 func (p *printer) wrapped(v, held reflect.Value, at place) {
 	inner := at.deeper()
 	if inner.bare = at.bare; at.bare {
@@ -63,8 +64,9 @@ func field(v reflect.Value, name string, kind reflect.Kind) (reflect.Value, bool
 	return f, f.Kind() == kind
 }
 
-// readTime reads a time, in UTC if it is in an unexported field. The fields are
-// described in time/time.go at type Time.
+// readTime reads a time.Time. In an unexported field, it reads the fields of the
+// time, and the result is in UTC. The documentation of Time in time/time.go
+// describes these fields.
 func readTime(v reflect.Value) (time.Time, bool) {
 	if v.CanInterface() {
 		return v.Interface().(time.Time).Round(0), true // the monotonic reading is noise
@@ -88,8 +90,8 @@ func readTime(v reflect.Value) (time.Time, bool) {
 	return time.Unix(seconds, int64(wall.Uint()&nanoseconds)).UTC(), true
 }
 
-// atomic shows the value that an atomic holds: loaded, or where that may not be
-// called read from its field.
+// atomic prints the value inside a type of sync/atomic. It calls Load, or reads
+// the field where methods must not be called.
 func (p *printer) atomic(v reflect.Value, at place) bool {
 	var held reflect.Value
 	switch x := p.object(v).(type) {
@@ -119,7 +121,8 @@ func (p *printer) atomic(v reflect.Value, at place) bool {
 			if !ok {
 				return false
 			}
-			// NewAt forgets through which field it came.
+			// NewAt returns a value that no longer knows that it came from an
+			// unexported field.
 			defer func(silent bool) { p.silent = silent }(p.silent)
 			p.silent = p.silent || !v.CanInterface()
 			held = reflect.NewAt(t, raw.UnsafePointer())
@@ -131,7 +134,7 @@ func (p *printer) atomic(v reflect.Value, at place) bool {
 	return true
 }
 
-// pointedType is the T of an atomic.Pointer[T], which has a field _ [0]*T.
+// pointedType returns the T of an atomic.Pointer[T], which has a field _ [0]*T.
 func pointedType(t reflect.Type) (reflect.Type, bool) {
 	f := t.Field(0).Type
 	if f.Kind() != reflect.Array || f.Elem().Kind() != reflect.Pointer {

@@ -8,9 +8,9 @@ import (
 
 type entry struct{ key, value reflect.Value }
 
-// readMap reads as many entries as are shown, no more: the map may be huge. Their
-// order is that of the keys, if those have one. Which ones of a larger map are
-// read is chance.
+// readMap reads only as many entries as are shown, because the map may be huge. It
+// sorts them by their keys, if these have an order. In a larger map, the entries
+// that it reads are random.
 func readMap(v reflect.Value) []entry {
 	n := maxElements
 	if size := v.Type().Key().Size() + v.Type().Elem().Size(); size > 0 {

@@ -6,8 +6,9 @@ import (
 	"reflect"
 )
 
-// object is what methods can be called on, nil if none may be. It lies where v
-// lies: Interface copies only what is addressable.
+// object returns v as an interface value on which methods can be called, or nil if
+// no method may be called. The result is not a copy of v: for an addressable
+// value, Interface would copy it, so object returns its address.
 func (p *printer) object(v reflect.Value) any {
 	switch {
 	case p.silent || !v.CanInterface():
@@ -18,7 +19,7 @@ func (p *printer) object(v reflect.Value) any {
 	return v.Interface()
 }
 
-// methodText is what Error or String says, "" if there is neither.
+// methodText returns the text of Error or String, or "" if object has neither.
 func methodText(object any) string {
 	switch x := object.(type) {
 	case error:
@@ -38,13 +39,13 @@ func call(method string, f func() string) (text string) {
 	return plain(f())
 }
 
-// panicText is what a panic was called with.
+// panicText returns the text of a recovered value.
 func panicText(r any) (text string) {
 	switch r := r.(type) {
 	case string:
 		return plain(r)
 	case error:
-		// It may panic in turn, with itself at worst.
+		// Error may panic too, even with r itself.
 		defer func() {
 			if recover() != nil {
 				text = Type(r)
@@ -57,8 +58,8 @@ func panicText(r any) (text string) {
 	return p.short()
 }
 
-// logged shows what LogValue returns, if there is one. What that returns may have
-// one too: each is a level.
+// logged prints the result of LogValue, if object has this method. The result may
+// be a LogValuer too, so each call counts as a level.
 func (p *printer) logged(v reflect.Value, object any, at place) bool {
 	x, ok := object.(slog.LogValuer)
 	if !ok {

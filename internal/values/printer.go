@@ -6,32 +6,32 @@ import (
 	"strings"
 )
 
-// printer collects what is shown, until it is full.
+// printer collects the text until it is full.
 type printer struct {
 	out   []byte
-	limit int  // of out, in bytes
-	full  bool // there was more
+	limit int  // the maximal length of out, in bytes
+	full  bool // the text was longer than limit
 
-	line   bool        // everything on one line
-	noMaps bool        // of maps, say only how large they are
-	silent bool        // run no methods: the value was reached through an unexported field
-	path   []reference // from the outermost value to this one
+	line   bool        // print everything on one line
+	noMaps bool        // print only the number of entries of a map
+	silent bool        // call no methods: the value was reached through an unexported field
+	path   []reference // from the outermost value to the current one
 }
 
-// place is where a value is shown.
+// place describes where a value is printed.
 type place struct {
-	depth  int  // levels above
-	indent int  // of the line
-	typed  bool // the type is not known from around it
-	bare   bool // it is, even that of a struct
+	depth  int  // the number of levels above
+	indent int  // the indentation of the line
+	typed  bool // print the type: the reader cannot see it from the context
+	bare   bool // do not print the type, not even that of a struct
 }
 
 func (at place) deeper() place {
 	return place{depth: at.depth + 1, indent: at.indent}
 }
 
-// reference tells a pointer, map or slice from others. The type matters, for a
-// struct lies where its first field lies.
+// reference identifies a pointer, map or slice. The type is part of it, because a
+// struct and its first field have the same address.
 type reference struct {
 	t       reflect.Type
 	address uintptr
@@ -48,7 +48,7 @@ func (p *printer) write(s string) {
 	p.out = append(p.out, s...)
 }
 
-// short is what was printed, with dots at the end if there was more.
+// short returns the text, with dots at the end if it was longer than limit.
 func (p *printer) short() string {
 	if !p.full {
 		return string(p.out)
@@ -57,7 +57,8 @@ func (p *printer) short() string {
 	return clip(string(p.out), max(p.limit-len(dots), 0)) + dots[:min(max(p.limit, 0), len(dots))]
 }
 
-// value shows v. Whatever panics while it is read, the rest is shown.
+// value prints v. If reading v panics, it prints a note there, and the caller can
+// print the rest.
 func (p *printer) value(v reflect.Value, at place) {
 	if p.full {
 		return
@@ -102,7 +103,8 @@ func isNil(v reflect.Value) bool {
 	return false
 }
 
-// enter puts v on the path, or says that it is there already.
+// enter adds v to the path. If v is on the path already, enter prints a note and
+// returns false.
 func (p *printer) enter(v reflect.Value) bool {
 	r := reference{t: v.Type(), address: v.Pointer()}
 	if v.Kind() == reflect.Slice {
@@ -128,13 +130,14 @@ func (p *printer) pointer(v reflect.Value, at place) {
 	}
 	at.typed = true
 	switch v.Elem().Kind() {
-	case reflect.Pointer, reflect.Interface: // others are a level themselves, or the end
+	case reflect.Pointer, reflect.Interface: // other kinds count their own level, or have no further ones
 		at.depth++
 	}
 	p.value(v.Elem(), at)
 }
 
-// concrete shows what is no pointer and no interface; text is what its methods say.
+// concrete prints a value that is neither a pointer nor an interface. text is the
+// result of its method Error or String.
 func (p *printer) concrete(v reflect.Value, text string, at place) {
 	switch v.Kind() {
 	case reflect.Struct:
@@ -206,12 +209,12 @@ func (p *printer) mapping(v reflect.Value, text string, at place) {
 	})
 }
 
-// textOnly reports whether fields and elements are left out.
+// textOnly reports whether to leave out the fields and elements.
 func (p *printer) textOnly(text string, at place) bool {
 	return at.depth >= maxDepth || p.line && text != ""
 }
 
-// list shows n of total fields or elements in braces.
+// list prints n of total fields or elements in braces.
 func (p *printer) list(v reflect.Value, text string, at place, n, total int, item func(i int, at place)) {
 	name := typeName(v.Type())
 	if at.bare {
@@ -274,7 +277,7 @@ func (p *printer) scalar(v reflect.Value, s, text string, at place) {
 		}
 		s = name + " " + s
 	case t.PkgPath() != "", k == reflect.UnsafePointer, k == reflect.Slice, k == reflect.Array,
-		at.typed && k != reflect.String && k != reflect.Bool && t != reflect.TypeFor[int](): // these look like what they are
+		at.typed && k != reflect.String && k != reflect.Bool && t != reflect.TypeFor[int](): // the text of the other types shows the type
 		s = parens(typeName(t), s)
 	}
 	if text != "" {
@@ -283,7 +286,7 @@ func (p *printer) scalar(v reflect.Value, s, text string, at place) {
 	p.write(s)
 }
 
-// parens is name(s), or s of a type without name.
+// parens returns name(s), or s if name is empty.
 func parens(name, s string) string {
 	if name == "" {
 		return s

@@ -21,10 +21,10 @@ func typeName(t reflect.Type) string {
 	return name
 }
 
-// withoutPaths is a type's name with the last element of each import path, which
-// only the arguments of a generic type have in full.
+// withoutPaths shortens each import path in a type's name to its last element.
+// Only the arguments of a generic type have full import paths.
 func withoutPaths(name string) string {
-	if !strings.Contains(name, "/") || strings.Contains(name, `"`) { // the tag of a field may be anything
+	if !strings.Contains(name, "/") || strings.Contains(name, `"`) { // the tag of a field may contain anything
 		return name
 	}
 	var short []byte
@@ -42,7 +42,7 @@ func withoutPaths(name string) string {
 	return string(short)
 }
 
-// clip is the first n bytes of s at most, and no half of a rune.
+// clip returns the first n bytes of s at most. It does not cut a rune in half.
 func clip(s string, n int) string {
 	if len(s) <= n {
 		return s
@@ -55,7 +55,7 @@ func clip(s string, n int) string {
 	return s[:n]
 }
 
-// bounded is what f makes of the beginning of s, and how much is left.
+// bounded returns f of the first n bytes of s, and the number of bytes left out.
 func bounded(s string, n int, f func(string) string) string {
 	c := clip(s, n)
 	if len(c) == len(s) {
@@ -66,7 +66,7 @@ func bounded(s string, n int, f func(string) string) string {
 
 func quoted(s string) string { return bounded(s, maxString, strconv.Quote) }
 
-// plain is s without quotes, if nobody could mistake it.
+// plain returns s without quotes, if all of s is printable text.
 func plain(s string) string {
 	return bounded(s, maxString, func(s string) string {
 		if s == "" || !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {
@@ -76,7 +76,7 @@ func plain(s string) string {
 	})
 }
 
-// comma is n with a comma before each three digits.
+// comma formats n with a comma before each group of three digits.
 func comma(n int) string {
 	s := strconv.Itoa(n)
 	for i := len(s) - 3; i > 0; i -= 3 {
@@ -85,10 +85,11 @@ func comma(n int) string {
 	return s
 }
 
-// bytesText is the bytes of a slice or array: quoted if they look like text.
+// bytesText returns the bytes of a slice or array: quoted if they look like text,
+// else in hexadecimal.
 func bytesText(v reflect.Value) string {
 	var b strings.Builder
-	// One at a time, for Bytes does not have those of an array that has no address.
+	// Read one byte at a time: Bytes panics for an array without an address.
 	for i := range min(v.Len(), maxString) {
 		b.WriteByte(byte(v.Index(i).Uint()))
 	}
@@ -109,7 +110,8 @@ func bytesText(v reflect.Value) string {
 	return comma(v.Len()) + " bytes: " + hex.EncodeToString([]byte(s)) + more
 }
 
-// halfRune is how many bytes at the end of s begin a rune that does not end there.
+// halfRune returns the number of bytes at the end of s that are the beginning of
+// an incomplete rune.
 func halfRune(s string) int {
 	for n := 1; n < utf8.UTFMax && n <= len(s); n++ {
 		if tail := s[len(s)-n:]; utf8.RuneStart(tail[0]) {
@@ -122,7 +124,7 @@ func halfRune(s string) int {
 	return 0
 }
 
-// looksLikeText reports whether nine of ten runes are printable.
+// looksLikeText reports whether at least nine of ten runes are printable.
 func looksLikeText(s string) bool {
 	var all, odd int
 	for i, r := range s {
@@ -165,10 +167,11 @@ func scalarText(v reflect.Value) string {
 	return "!unknown kind " + v.Kind().String()
 }
 
-// funcText is the function that begins at pc: the last of the frames there, for the
-// others are inlined in it. FuncForPC has the innermost.
+// funcText returns the name of the function that begins at pc. This is the last of
+// the frames at pc; the others are inlined in it. (runtime.FuncForPC would return
+// the innermost.)
 func funcText(pc uintptr) string {
-	frames := runtime.CallersFrames([]uintptr{pc + 1}) // as if pc+1 were returned to
+	frames := runtime.CallersFrames([]uintptr{pc + 1}) // CallersFrames expects return addresses
 	var f runtime.Frame
 	for more := true; more; {
 		f, more = frames.Next()

@@ -1,25 +1,30 @@
-// Package values shows any Go value of a running program to a person: with its
-// type and fields, bounded in depth and size, reading through reflect alone.
+// Package values shows any Go value of a running program to a person, with its
+// type and fields. The text is bounded in depth and size. The package reads values
+// through reflect only.
 //
-// What it cannot do is stop the program. It reads while others may write, so:
+// The package cannot stop the program. It reads values while other goroutines may
+// write them. This has consequences:
 //
-//   - A map that the program writes meanwhile ends the process: "fatal error:
-//     concurrent map iteration and map write" is no panic, nothing recovers from
-//     it. Whoever hands a value with maps in it sees to the lock, for example by
-//     giving a func() any that takes it and returns a copy.
-//   - Other values that are written meanwhile are read torn at worst. Where that
-//     hits memory that is not there, the place reads "!unreadable".
+//   - If the program writes a map at the same time, the process ends: "fatal
+//     error: concurrent map iteration and map write" is not a panic, and cannot be
+//     recovered. A caller that passes a value with maps is responsible for the
+//     lock. It can, for example, pass a func() any that takes the lock and returns
+//     a copy.
+//   - Any other value that is written at the same time may be read half old and
+//     half new. If such a value leads to memory that does not exist, the text
+//     contains "!unreadable" there.
 //   - String, Error and LogValue are the program's own code. They may block, take
-//     a lock that the caller holds, or recurse without end, which is fatal too.
-//     Call from a goroutine that can be abandoned. One that calls runtime.Goexit
-//     ends the goroutine.
+//     a lock that the caller holds, or recurse without end, which ends the process
+//     too. Call this package in a goroutine that can be abandoned. A method that
+//     calls runtime.Goexit ends that goroutine.
 //
-// These three methods (and Load of sync/atomic) are all that is run, only on
-// values reached through exported fields, and never on nil. The receiver stays
-// where it lies: nothing is copied but what is in a map, and a method with pointer
-// receiver is left out where only the value is there. The value of LogValue takes
-// the place of the fields, since it may be there to hide them; it hides nothing
-// in an unexported field.
+// The package calls no other methods than these three (and Load of sync/atomic).
+// It calls them only on values that it reached through exported fields, and never
+// on nil. It calls them on the original value: only keys and values of maps are
+// copied. A method with a pointer receiver is not called on a value that has no
+// address. The value of LogValue is shown instead of the fields, because it may be
+// there to hide them. It does not hide an unexported field, since LogValue is not
+// called there.
 package values
 
 import (
@@ -29,19 +34,19 @@ import (
 )
 
 const (
-	maxDepth    = 8         // structs, slices and maps in each other
-	maxElements = 100       // of a slice, array or map
+	maxDepth    = 8         // levels of structs, slices and maps inside each other
+	maxElements = 100       // elements of a slice, array or map
 	maxString   = 4 << 10   // bytes of a string
-	maxHex      = 256       // bytes of what is no text
-	maxKey      = 256       // bytes of a map's key, as shown
+	maxHex      = 256       // bytes that are shown in hexadecimal
+	maxKey      = 256       // bytes of the text of a map's key
 	maxTotal    = 256 << 10 // bytes that Write writes
-	maxType     = 200       // bytes of a type's name; that of a struct without name has all fields
-	maxCopied   = 16 << 20  // bytes of the keys and values of a map, which reflect copies
+	maxType     = 200       // bytes of a type's name; the name of an unnamed struct type lists its fields
+	maxCopied   = 16 << 20  // bytes of a map's keys and values, since reflect copies them
 )
 
 const cutLine = "\n... cut off here, there is more than 256 KiB\n"
 
-// Type is the type's name for a person: main.Cache, *sync.Mutex,
+// Type returns the name of the value's type for a person: main.Cache, *sync.Mutex,
 // map[string][]int, nil.
 func Type(v any) string {
 	if v == nil {
@@ -50,39 +55,39 @@ func Type(v any) string {
 	return typeName(reflect.TypeOf(v))
 }
 
-// WriteWithoutMaps is Write, but of maps it writes only how many entries there
-// are: for values that the program may be writing.
+// WriteWithoutMaps is like Write, but writes only the number of entries of a map.
+// It is for values that the program may write at the same time.
 func WriteWithoutMaps(w io.Writer, v any) error {
 	_, err := io.WriteString(w, text(v, true))
 	return err
 }
 
-// ShortWithoutMaps is Short without the entries of maps.
+// ShortWithoutMaps is like Short, without the entries of maps.
 func ShortWithoutMaps(v any, max int) string {
 	p := printer{limit: max, line: true, noMaps: true}
 	p.print(v, place{bare: true})
 	return p.short()
 }
 
-// Short is the value on one line of at most max bytes, for a place beside Type:
-// without the outermost type and the & of a pointer. The text of Error or String
-// takes the place of the fields. See the package comment for what the caller
-// must see to.
+// Short returns the value on one line of at most max bytes. It leaves out the
+// outermost type and the & of a pointer, so the text can stand beside that of
+// Type. The text of Error or String replaces the fields. The package comment lists
+// the duties of the caller.
 func Short(v any, max int) string {
 	p := printer{limit: max, line: true}
 	p.print(v, place{bare: true})
 	return p.short()
 }
 
-// Write writes the whole value, a field or element a line, in at most 256 KiB.
-// It writes once, after it has read everything. Fields named _ are left out. See
-// the package comment for what the caller must see to.
+// Write writes the whole value in at most 256 KiB, with a line for each field or
+// element. It reads everything first and then writes once. It leaves out fields
+// named _. The package comment lists the duties of the caller.
 func Write(w io.Writer, v any) error {
 	_, err := io.WriteString(w, Text(v))
 	return err
 }
 
-// Text is what Write writes.
+// Text returns the text that Write writes.
 func Text(v any) string { return text(v, false) }
 
 func text(v any, noMaps bool) string {
@@ -95,7 +100,8 @@ func text(v any, noMaps bool) string {
 }
 
 func (p *printer) print(v any, at place) {
-	// A torn slice, or a mapped file that is gone, would end the process.
+	// Without this, a torn slice or a mapped file that was truncated would end the
+	// process.
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	p.value(reflect.ValueOf(v), at)
 }

@@ -153,7 +153,7 @@ func TestText(t *testing.T) {
 		"struct with String of its pointer": {&Server{lock: struct{ held bool }{true}, Addr: ":80", state: 1, State: 1}, lines("&values.Server{ // server on :80",
 			"  lock: struct { held bool }{", "    held: true", "  }",
 			`  Addr: ":80"`, "  state: values.State(1)", "  State: values.State(1) busy", "}")},
-		"method of a pointer that is not there": {reflect.Zero(reflect.TypeFor[Server]()).Interface(), lines("values.Server{",
+		"method of a pointer, value without address": {reflect.Zero(reflect.TypeFor[Server]()).Interface(), lines("values.Server{",
 			"  lock: struct { held bool }{", "    held: false", "  }",
 			`  Addr: ""`, "  state: values.State(0)", "  State: values.State(0) idle", "}")},
 		"error": {&fs.PathError{Op: "open", Path: "x", Err: os.ErrNotExist}, lines("&fs.PathError{ // open x: file does not exist",
@@ -194,8 +194,8 @@ type panicsWithItself struct{}
 
 func (p panicsWithItself) Error() string { panic(p) }
 
-// A promoted method is the struct's own and runs, also if it is promoted from a
-// field that is not exported. On the field itself it does not.
+// A promoted method belongs to the outer struct and is called, even if it is
+// promoted from an unexported field. It is not called on the field itself.
 func TestUnexportedFieldsRunNoMethods(t *testing.T) {
 	want := lines("values.Outer{", "  Node: &values.Node{", `    Name: "n"`, "    Next: nil *values.Node", "  }",
 		"  secret: values.secret(4)", "  Plain: values.Plain(5)", "}")
@@ -331,7 +331,7 @@ type loud struct{ N int }
 
 func (loud) String() string { return strings.Repeat("é", 1<<19) }
 
-func TestWhatMethodsReturnIsClipped(t *testing.T) {
+func TestMethodResultsAreClipped(t *testing.T) {
 	require.Equal(t, lines("values.loud{ // "+strings.Repeat("é", 2048)+"... 1,044,480 bytes more", "  N: 1", "}"), Text(loud{1}))
 	require.Equal(t, strings.Repeat("é", 18)+"...", Short(loud{1}, 40))
 }
@@ -390,7 +390,7 @@ func TestBounds(t *testing.T) {
 		require.LessOrEqual(t, len(text), maxTotal)
 		require.Greater(t, len(text), maxTotal-10)
 	})
-	t.Run("width", func(t *testing.T) { // each level has 100 elements: 100^8 if nothing stopped it
+	t.Run("width", func(t *testing.T) { // each level has 100 elements; without a limit, 100^8 would be printed
 		var v any = 1
 		for range 20 {
 			level := make([]any, 100)
@@ -417,7 +417,7 @@ func TestWriteReturnsTheError(t *testing.T) {
 	require.Equal(t, "1\n", b.String())
 }
 
-// format has all those methods that must not be run.
+// format has the methods that must not be called.
 type format struct{ n int }
 
 func (format) Format()                           { panic("Format") }
@@ -426,7 +426,7 @@ func (format) MarshalText() ([]byte, error)      { panic("MarshalText") }
 func (format) MarshalJSON() ([]byte, error)      { panic("MarshalJSON") }
 func (format) AppendText([]byte) ([]byte, error) { panic("AppendText") }
 
-func TestOtherMethodsAreNotRun(t *testing.T) {
+func TestOtherMethodsAreNotCalled(t *testing.T) {
 	require.Equal(t, lines("&values.format{", "  n: 1", "}"), Text(&format{1}))
 }
 
@@ -438,7 +438,8 @@ func TestUnexportedTimeWithMonotonicReading(t *testing.T) {
 	}
 }
 
-// What String changes is the original: no copy was made, no lock was copied.
+// counted shows that String is called on the original: no value and no lock is
+// copied.
 type counted struct {
 	mu sync.Mutex
 	N  int

@@ -6,24 +6,25 @@ import (
 	"strings"
 )
 
-// Descriptors are the open files of the process.
+// Descriptors is the number of open file descriptors of the process, and its limit.
 type Descriptors struct {
 	Open, Limit int
 }
 
-// fdDir is where the system shows them: Linux, and through a link there the
-// file systems fdescfs of the BSDs and /dev/fd of darwin.
+// fdDirs are the directories that list the open descriptors: /proc/self/fd on
+// Linux, /dev/fd on darwin and with fdescfs on the BSDs.
 var fdDirs = []string{"/proc/self/fd", "/dev/fd"}
 
-// ReadDescriptors counts the open files; an error where they cannot be seen.
-// It needs a descriptor for that itself, unless the kernel is Linux from 6.2 on.
+// ReadDescriptors counts the open file descriptors. It returns an error on a
+// system that does not list them. It needs a descriptor itself to read the list,
+// except on Linux 6.2 and later.
 func ReadDescriptors() (Descriptors, error) {
 	var d Descriptors
 	var err error
 	if d.Limit, err = descriptorLimit(); err != nil {
 		return d, err
 	}
-	// From Linux 6.2 on the size of the folder is the number (proc_fd.c).
+	// Since Linux 6.2, the size of the directory is the number (proc_fd.c).
 	if info, err := os.Stat(fdDirs[0]); err == nil && info.Size() > 0 {
 		d.Open = int(info.Size())
 		return d, nil
@@ -31,7 +32,7 @@ func ReadDescriptors() (Descriptors, error) {
 	for _, dir := range fdDirs {
 		var names []string
 		if names, err = readNames(dir); err == nil {
-			d.Open = len(names) - 1 // without the folder's own
+			d.Open = len(names) - 1 // without the descriptor of the directory itself
 			return d, nil
 		}
 	}
@@ -47,14 +48,14 @@ func readNames(dir string) ([]string, error) {
 	return f.Readdirnames(-1)
 }
 
-// Kind is some descriptors of the same kind.
+// Kind is a kind of descriptor, and the number of descriptors of that kind.
 type Kind struct {
-	Name  string // socket, pipe, anon_inode, a device, or the files of a folder
+	Name  string // socket, pipe, anon_inode, a device, or the files in a directory
 	Count int
 }
 
-// ReadKinds tells what the open files are, the most frequent first. It looks at
-// some thousands at most.
+// ReadKinds returns the kinds of the open descriptors, the most frequent first. It
+// reads 8192 descriptors at most.
 func ReadKinds() ([]Kind, error) {
 	names, err := readNames(fdDirs[0])
 	if err != nil {
@@ -81,8 +82,8 @@ func ReadKinds() ([]Kind, error) {
 	return kinds, nil
 }
 
-// kindOf is what a link in /proc/PID/fd points to, without what tells one from
-// the other: socket:[123] is a socket, /var/lib/x/7.log a file in /var/lib/x.
+// kindOf returns the kind of a descriptor from the target of its link in
+// /proc/PID/fd: socket:[123] is a socket, /var/lib/x/7.log is a file in /var/lib/x.
 func kindOf(target string) string {
 	if strings.HasPrefix(target, "/") {
 		target = strings.TrimSuffix(target, " (deleted)")

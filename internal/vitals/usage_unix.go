@@ -17,7 +17,7 @@ func ReadUsage() Usage {
 	return u
 }
 
-// descriptorLimit is the number from which on descriptors cannot be had.
+// descriptorLimit returns the maximal number of open descriptors (RLIMIT_NOFILE).
 func descriptorLimit() (int, error) {
 	var l syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {

@@ -1,5 +1,6 @@
-// Package vitals reads how the process is, from sources that stop nothing:
-// runtime/metrics, getrusage and /proc.
+// Package vitals reads the vital signs of the process: goroutines, memory, CPU time
+// and descriptors. Its sources are runtime/metrics, getrusage and /proc, none of
+// which stops the program.
 package vitals
 
 import (
@@ -10,31 +11,31 @@ import (
 	"time"
 )
 
-// Sample is the state of the process at one moment. What a source does not have
-// (an older runtime, another system) is zero.
+// Sample is the state of the process at one moment. A value is zero if its source
+// does not have it (an older runtime, another system).
 type Sample struct {
 	At    time.Time
 	Usage Usage
 	Procs int // GOMAXPROCS
 
 	Goroutines, Running, Runnable, Waiting, InSyscall uint64
-	Created                                           uint64 // goroutines, ever
+	Created                                           uint64 // goroutines started since the process began
 	Threads                                           uint64
 
-	HeapObjects, LiveHeap, HeapGoal uint64  // bytes; LiveHeap is what the last collection left
+	HeapObjects, LiveHeap, HeapGoal uint64  // bytes; LiveHeap is what survived the last collection
 	Stacks                          uint64  // bytes
-	FromSystem, Released            uint64  // bytes; FromSystem holds what was released
-	Limit                           uint64  // bytes; NoLimit if there is none
+	FromSystem, Released            uint64  // bytes; FromSystem includes Released
+	Limit                           uint64  // bytes; NoLimit if there is no limit
 	GOGC                            uint64  // percent; above 1<<31 it is off
-	Cycles                          uint64  // of the collector, ever
-	LimiterOn                       uint64  // the last cycle in which the collector was held back to half the CPU; 0: none
+	Cycles                          uint64  // collections since the process began
+	LimiterOn                       uint64  // the last cycle in which the collector was limited to half the CPU; 0: none
 	CollectorCPU, TotalCPU          float64 // seconds
-	MutexWait                       float64 // seconds that those waited who have got their lock
+	MutexWait                       float64 // seconds; counts only waits that are over
 
 	latencies *metrics.Float64Histogram
 }
 
-// NoLimit is the memory limit of a program that has none.
+// NoLimit is the value of Limit in a program without a memory limit.
 const NoLimit = math.MaxInt64
 
 // Usage is the CPU time that the process has used so far.
@@ -43,8 +44,8 @@ type Usage struct {
 	User, System time.Duration
 }
 
-// Running is how many goroutines run or could run, the caller included. A thread
-// that looks for one to run counts for a moment too.
+// Running returns the number of goroutines that are running or runnable, with the
+// caller. A thread that looks for work is counted too, for a moment.
 func Running() uint64 {
 	samples := []metrics.Sample{{Name: "/sched/goroutines/running:goroutines"}, {Name: "/sched/goroutines/runnable:goroutines"}}
 	metrics.Read(samples)
@@ -57,7 +58,7 @@ func Running() uint64 {
 	return n
 }
 
-// StackBytes is the memory of all stacks.
+// StackBytes returns the memory of all stacks, in bytes.
 func StackBytes() uint64 {
 	sample := []metrics.Sample{{Name: "/memory/classes/heap/stacks:bytes"}}
 	metrics.Read(sample)
@@ -108,7 +109,7 @@ func Read() Sample {
 			*n.to = samples[i].Value.Uint64()
 		}
 	}
-	// The runtime's own, which wait nearly always, are none of the program's.
+	// Leave out the runtime's own goroutines. They nearly always wait.
 	n := uint64(runtime.NumGoroutine())
 	s.Waiting -= min(s.Goroutines-min(n, s.Goroutines), s.Waiting)
 	s.Goroutines = n
@@ -123,8 +124,8 @@ func Read() Sample {
 	return s
 }
 
-// CPUs is how many processors were busy between two moments, on average, and
-// which part of that was the program's own code and not the system's.
+// CPUs returns how many CPUs were busy between two moments, on average, and which
+// part of that time was spent in user mode.
 func CPUs(before, after Usage) (busy, user float64) {
 	wall := after.At.Sub(before.At)
 	used := after.User + after.System - before.User - before.System
@@ -134,12 +135,11 @@ func CPUs(before, after Usage) (busy, user float64) {
 	return float64(used) / float64(wall), float64(after.User-before.User) / float64(used)
 }
 
-// InUse is the memory that counts towards the memory limit, in bytes.
+// InUse returns the memory that counts towards the memory limit, in bytes.
 func (s Sample) InUse() uint64 { return s.FromSystem - s.Released }
 
-// Latency is for how long goroutines that could run waited for a processor
-// between two samples: the time that 99 of 100 did not exceed. It is zero where
-// none waited.
+// Latency returns how long runnable goroutines waited for a CPU between two
+// samples: 99 of 100 waits were not longer. It is zero if no goroutine waited.
 func Latency(before, after Sample) time.Duration {
 	if after.latencies == nil {
 		return 0
@@ -147,11 +147,11 @@ func Latency(before, after Sample) time.Duration {
 	return percentile(before.latencies, after.latencies, 0.99)
 }
 
-// Runs is about how many times a goroutine was given a processor between two
-// samples. The runtime keeps account of every eighth (gTrackingPeriod in proc.go).
+// Runs returns about how often a goroutine began to run on a CPU between two
+// samples. The runtime records every eighth time (gTrackingPeriod in proc.go).
 func Runs(before, after Sample) (n uint64) {
 	if after.latencies == nil {
-		return math.MaxUint64 // it is not known
+		return math.MaxUint64 // not known
 	}
 	for i := range after.latencies.Counts {
 		n += after.latencies.Counts[i]
@@ -162,8 +162,8 @@ func Runs(before, after Sample) (n uint64) {
 	return 8 * n
 }
 
-// percentile is the upper bound of the bucket that holds the p-th part of what
-// was added to a histogram of seconds since before, which may be nil.
+// percentile returns the p-quantile of the values that were added to a histogram
+// of seconds since before, as the upper bound of its bucket. before may be nil.
 func percentile(before, after *metrics.Float64Histogram, p float64) time.Duration {
 	added := func(i int) uint64 {
 		if before == nil || i >= len(before.Counts) {
@@ -184,7 +184,8 @@ func percentile(before, after *metrics.Float64Histogram, p float64) time.Duratio
 	return 0
 }
 
-// bucketEnd is the upper bound of a bucket; of the last, which has none, the lower.
+// bucketEnd returns the upper bound of a bucket. The last bucket has none; for it,
+// bucketEnd returns the lower bound.
 func bucketEnd(h *metrics.Float64Histogram, i int) time.Duration {
 	end := h.Buckets[i+1]
 	if math.IsInf(end, 1) {
@@ -193,11 +194,11 @@ func bucketEnd(h *metrics.Float64Histogram, i int) time.Duration {
 	return time.Duration(end * float64(time.Second))
 }
 
-// Stops are the times for which the world was stopped for another reason than
-// the collector's, such as a dump of all stacks.
+// Stops contains the durations for which the world was stopped, except for garbage
+// collections. A listing of all stacks is such a stop.
 type Stops struct{ h *metrics.Float64Histogram }
 
-// ReadStops reads how long the stops were so far.
+// ReadStops reads the durations of all stops so far.
 func ReadStops() Stops {
 	sample := []metrics.Sample{{Name: "/sched/pauses/total/other:seconds"}}
 	metrics.Read(sample)
@@ -207,7 +208,8 @@ func ReadStops() Stops {
 	return Stops{sample[0].Value.Float64Histogram()}
 }
 
-// Longest is the longest stop since before, exact to a quarter; 0 if there was none.
+// Longest returns the longest stop since before, with an error of up to a quarter;
+// 0 if there was none.
 func (s Stops) Longest(before Stops) time.Duration {
 	if s.h == nil || before.h == nil {
 		return 0
@@ -215,7 +217,7 @@ func (s Stops) Longest(before Stops) time.Duration {
 	return percentile(before.h, s.h, 1)
 }
 
-// Bytes is a number of bytes in binary units, with three digits.
+// Bytes formats a number of bytes in binary units, with three digits.
 func Bytes(n uint64) string {
 	if n < 1<<10 {
 		return fmt.Sprintf("%d B", n)

@@ -39,11 +39,11 @@ func TestSampleIsOfThisProcess(t *testing.T) {
 	require.Equal(t, uint64(NoLimit), after.Limit)
 	require.Equal(t, runtime.GOMAXPROCS(0), after.Procs)
 	if runtime.GOOS != "windows" {
-		// On a busy machine this thread may not have had a processor so far.
+		// On a busy machine, this thread may not have run on a CPU yet.
 		deadline := time.Now().Add(testwait.Patience)
 		busy, user := CPUs(before.Usage, after.Usage)
 		for ; busy <= 0 || user <= 0; busy, user = CPUs(before.Usage, Read().Usage) {
-			require.Truef(t, time.Now().Before(deadline), "timeout, waited for: processor time; busy %v, user %v", busy, user)
+			require.Truef(t, time.Now().Before(deadline), "timeout, waited for: CPU time; busy %v, user %v", busy, user)
 			compute()
 		}
 	}
@@ -59,7 +59,7 @@ func TestLongestStop(t *testing.T) {
 func TestDescriptorsAreCounted(t *testing.T) {
 	before, err := ReadDescriptors()
 	if err != nil {
-		t.Skip("this system does not show the open files:", err)
+		t.Skip("this system does not list the open descriptors:", err)
 	}
 	for range 10 {
 		f, err := os.Open(os.DevNull)
@@ -77,7 +77,7 @@ func TestDescriptorsAreCounted(t *testing.T) {
 	}
 }
 
-// devNulls is how many more of them there are than the test has opened.
+// devNulls returns the number of descriptors of /dev/null beside the ten of the test.
 func devNulls(kinds []Kind) int {
 	for _, k := range kinds {
 		if k.Name == os.DevNull {

@@ -1,0 +1,80 @@
+// Package shellwords splits a line into words as a shell does.
+package shellwords
+
+import (
+	"errors"
+	"strings"
+	"unicode"
+)
+
+// Split splits a line into words as a shell does: 'single quotes' take
+// everything literally, within "double quotes" a backslash takes " and \
+// literally, outside of quotes any character. Nothing is expanded, and there are
+// no comments.
+func Split(line string) ([]string, error) {
+	var words []string
+	var word strings.Builder
+	inWord := false
+	for rest := line; rest != ""; {
+		c := rest[0]
+		switch {
+		case c == '\'':
+			text, after, ok := strings.Cut(rest[1:], "'")
+			if !ok {
+				return nil, errors.New("the ' has no other end; write it within double quotes if it is meant literally")
+			}
+			word.WriteString(text)
+			rest, inWord = after, true
+		case c == '"':
+			after, ok := cutQuoted(&word, rest[1:])
+			if !ok {
+				return nil, errors.New(`the " has no other end; write it within single quotes if it is meant literally`)
+			}
+			rest, inWord = after, true
+		case c == '\\' && len(rest) > 1:
+			word.WriteByte(rest[1])
+			rest, inWord = rest[2:], true
+		case isBlank(c):
+			if inWord {
+				words = append(words, word.String())
+				word.Reset()
+				inWord = false
+			}
+			rest = rest[1:]
+		default:
+			word.WriteByte(c)
+			rest, inWord = rest[1:], true
+		}
+	}
+	if inWord {
+		words = append(words, word.String())
+	}
+	return words, nil
+}
+
+// cutQuoted writes what comes before the closing quote, and returns what comes
+// behind it.
+func cutQuoted(word *strings.Builder, s string) (rest string, ok bool) {
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '"':
+			return s[i+1:], true
+		case s[i] == '\\' && i+1 < len(s) && (s[i+1] == '"' || s[i+1] == '\\'):
+			i++
+		}
+		word.WriteByte(s[i])
+	}
+	return "", false
+}
+
+func isBlank(c byte) bool { return c < 0x80 && unicode.IsSpace(rune(c)) }
+
+// First returns the first word of a line, which says what command it is. Quotes
+// and backslashes have no meaning in it.
+func First(line string) string {
+	line = strings.TrimSpace(line)
+	if i := strings.IndexFunc(line, unicode.IsSpace); i >= 0 {
+		return line[:i]
+	}
+	return line
+}

@@ -1,0 +1,16 @@
+//go:build freebsd
+
+package unixsock
+
+import "golang.org/x/sys/unix"
+
+// solLocal is SOL_LOCAL of sys/socket.h, which x/sys does not have for FreeBSD.
+const solLocal = 0
+
+func Peer(fd int) (pid, uid, gid int, err error) {
+	x, err := unix.GetsockoptXucred(fd, solLocal, unix.LOCAL_PEERCRED)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	return 0, int(x.Uid), int(x.Groups[0]), nil
+}

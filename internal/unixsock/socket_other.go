@@ -1,0 +1,42 @@
+//go:build !(linux || darwin || freebsd)
+
+package unixsock
+
+import (
+	"errors"
+	"os"
+	"time"
+)
+
+// Here the package only builds: nobody calls any of these.
+
+const (
+	Supported = false
+	MaxPath   = 0
+)
+
+type (
+	ID       struct{}
+	Listener struct{ FD int }
+)
+
+func Listen(string) (*Listener, error)        { return nil, errors.ErrUnsupported }
+func (*Listener) AcceptNow() (int, error)     { return -1, errors.ErrUnsupported }
+func (*Listener) Waiting() bool               { return false }
+func (*Listener) StartWaiting(time.Time)      {}
+func (*Listener) SetDeadline(time.Time)       {}
+func (*Listener) Accept() (int, error)        { return -1, errors.ErrUnsupported }
+func (*Listener) TurnAway(func(int))          {}
+func (*Listener) Abandon()                    {}
+func (*Listener) Close()                      {}
+func IDAt(string) (ID, uint32, error)         { return ID{}, 0, errors.ErrUnsupported }
+func OwnedBy(os.FileInfo, int) bool           { return false }
+func Move(_, _ string) error                  { return errors.ErrUnsupported }
+func InUse(string) (bool, error)              { return false, errors.ErrUnsupported }
+func CheckWritable(string) error              { return errors.ErrUnsupported }
+func PeerName(int) string                     { return "" }
+func CloseWrite(int) error                    { return errors.ErrUnsupported }
+func HungUp(uintptr) bool                     { return true }
+func Read(uintptr, []byte) (int, error)       { return 0, errors.ErrUnsupported }
+func Write(uintptr, []byte) (int, error)      { return 0, errors.ErrUnsupported }
+func Peer(int) (pid, uid, gid int, err error) { return 0, 0, 0, errors.ErrUnsupported }
