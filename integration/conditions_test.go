@@ -85,7 +85,7 @@ func TestEveryCPUIsBusy(t *testing.T) {
 			t.Setenv("GOMAXPROCS", procs)
 			c := startIn(t, "spinning", "8")
 			var out string
-			for range 3 { // looks, as in isFound: others may have the CPUs at one of them
+			for range 3 { // as in requireFound: other processes may have the CPUs during a look
 				out = c.serves(t, "maxprocs", "main.spinning", "GOMAXPROCS is "+procs)
 				if strings.Contains(out, "on CPU at every look") {
 					return

@@ -198,7 +198,7 @@ func TestAClientThatLeavesAfterNBytes(t *testing.T) {
 			conn := c.visit(t)
 			_, err := io.WriteString(conn, "help exit\n")
 			require.NoError(t, err)
-			if n == 0 { // else the next signal may come while this window is open, and open none
+			if n == 0 { // otherwise the next signal may come while this window is open, and open none
 				c.hasEntered(t)
 			}
 			read := make([]byte, n)
