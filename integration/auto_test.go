@@ -13,8 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestAProgramWithOnlyTheImport is the README's line.
-func TestAProgramWithOnlyTheImport(t *testing.T) {
+// TestImportOfPackageAuto is about a program that has a manhole because of the one
+// line of code in README, the import.
+func TestImportOfPackageAuto(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "app")
 	require.NoError(t, build(program, "../examples/auto"))
 
@@ -26,7 +27,7 @@ func TestAProgramWithOnlyTheImport(t *testing.T) {
 		require.ErrorIs(t, err, os.ErrNotExist)
 	}
 
-	// Without the variable there is none, and the signal does nothing.
+	// Without the variable there is no manhole, and the signal does nothing.
 	cmd = exec.Command(program)
 	for _, entry := range os.Environ() {
 		if !strings.HasPrefix(entry, "ONESHOT=") {
@@ -36,6 +37,6 @@ func TestAProgramWithOnlyTheImport(t *testing.T) {
 	c = start(t, cmd, "counts")
 	c.signal(t, usr2)
 	c.signal(t, syscall.SIGTERM)
-	require.Equal(t, syscall.SIGTERM, c.wait(t).Signal())
+	require.Equal(t, syscall.SIGTERM, c.AwaitEnd(t).Signal())
 	require.NotContains(t, c.stderr.String(), "oneshot")
 }

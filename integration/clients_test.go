@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestClientsFromAShell does what the README says, twice, but for the wait
-// that a loaded machine needs between kill and the client.
+// TestClientsFromAShell runs the commands of README, twice. It adds a loop between kill
+// and the client, for a busy machine.
 func TestClientsFromAShell(t *testing.T) {
 	for _, test := range []struct{ program, debianPackage, client string }{
 		{"nc", "netcat-openbsd", "nc -U %s"},
@@ -39,7 +39,7 @@ func TestClientsFromAShell(t *testing.T) {
 	}
 }
 
-// TestATerminal types into nc in a real terminal.
+// TestATerminal types commands into nc in a real terminal.
 func TestATerminal(t *testing.T) {
 	need(t, "nc", "netcat-openbsd")
 	need(t, "tmux", "tmux")
@@ -65,7 +65,7 @@ func TestATerminal(t *testing.T) {
 	tmux("send-keys", "help", "Enter")
 	shows("Ctrl-C (byte 0x03) stops a running command")
 	tmux("send-keys", "exit", "Enter")
-	eventually(t, func() bool { // or nc would read the next line
+	eventually(t, func() bool { // otherwise nc would read the next line
 		return strings.TrimSpace(tmux("display-message", "-p", "#{pane_current_command}")) == "sh"
 	}, "nc does not end")
 	tmux("send-keys", "echo status $?", "Enter")
@@ -73,26 +73,29 @@ func TestATerminal(t *testing.T) {
 	require.NoFileExists(t, c.path)
 }
 
-// TestAKilledProgramLeavesAFileThatIsReplaced: SIGKILL leaves no time.
-func TestAKilledProgramLeavesAFileThatIsReplaced(t *testing.T) {
+// TestSocketOfAKilledProgramIsReplaced requires that the next window replaces the dead
+// socket. SIGKILL leaves a program no time to remove it.
+func TestSocketOfAKilledProgramIsReplaced(t *testing.T) {
 	path := t.TempDir() + "/s"
 	for range 3 {
-		c := startProgram(t, "receiver", path)
+		c := startTerminating(t, "receiver", path)
 		c.signal(t, syscall.SIGUSR2)
 		eventually(t, func() bool { return strings.Contains(c.stderr.String(), "window open") }, "no window: %s", c.stderr)
 		c.signal(t, syscall.SIGKILL)
-		require.Equal(t, syscall.SIGKILL, c.wait(t).Signal())
+		require.Equal(t, syscall.SIGKILL, c.AwaitEnd(t).Signal())
 		require.FileExists(t, path)
 	}
-	c := startProgram(t, "receiver", path)
+	c := startTerminating(t, "receiver", path)
 	require.Contains(t, c.session(t, "exit\n"), ">>> ")
 	require.NoFileExists(t, path)
 }
 
-func startProgram(t *testing.T, name, path string) *child {
+// startTerminating starts ./program in the condition terminating, with its socket at
+// path. The program handles SIGTERM itself. receiver is the argument of the condition.
+func startTerminating(t *testing.T, receiver, path string) *child {
 	t.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "INTEGRATION_PROGRAM="+name, "INTEGRATION_PATH="+path)
+	cmd := exec.Command(plain(t, "./program"), "terminating", receiver)
+	cmd.Env = append(os.Environ(), "MANHOLE_PATH="+path)
 	c := start(t, cmd, "ready")
 	c.path = path
 	return c

@@ -16,13 +16,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The ends of the program, which come when they come.
+// Programs that end, in different ways and at different stages of their manholes.
 
-// stages is when a program ends, from the point of view of its manhole.
+// stages are the states of a manhole in which the program ends.
 var stages = []struct {
 	name   string
 	reach  func(t *testing.T, c *child)
-	leaves bool // a dead socket
+	leaves bool // whether a dead socket is left
 }{
 	{"no window yet", func(*testing.T, *child) {}, false},
 	{"window open", func(t *testing.T, c *child) {
@@ -39,30 +39,21 @@ var stages = []struct {
 		conn := c.begin(t)
 		_, err := fmt.Fprintln(conn, "profile cpu -seconds 100 -o "+filepath.Dir(c.path)+"/cpu")
 		require.NoError(t, err)
-		conn.until(" of 100 s") // it has tried whether it can make a file, and is at work
+		conn.until(" of 100 s") // it has tested that it can create the file, and takes the profile
 	}, false},
 	{"session over", func(t *testing.T, c *child) { c.serves(t, "gc") }, false},
 }
 
-// begin begins a session.
-func (c *child) begin(t *testing.T) conversation {
-	t.Helper()
-	c.open(t)
-	conn := c.dial(t)
-	conn.until(">>> ")
-	return conn
-}
-
-// TestEndsOfTheProgram: each is exactly what it would be without the manhole.
-// Only an open window leaves something, a dead socket, for the next window at its
-// path to replace and for oneshot clean to remove.
-func TestEndsOfTheProgram(t *testing.T) {
+// TestProgramsEndAsWithoutAManhole requires the same status and the same message as
+// without a manhole. Only an open window leaves something: a dead socket. The next
+// window at that path replaces it, and oneshot clean removes it.
+func TestProgramsEndAsWithoutAManhole(t *testing.T) {
 	oneshot := plain(t, "../cmd/oneshot")
 	for _, end := range []struct {
 		name   string
-		sig    syscall.Signal // by which it ends; else by its name
-		status string         // what it is without the manhole
-		says   string
+		sig    syscall.Signal // ends the program; if 0, the condition's own code for name does
+		status string         // without the manhole
+		says   string         // on standard error
 	}{
 		{"panic", 0, "exit status 2", "panic: the end"},
 		{"exit", 0, "exit status 7", ""},
@@ -83,7 +74,7 @@ func TestEndsOfTheProgram(t *testing.T) {
 			if strings.Contains(end.name, "then") {
 				line("then")
 			}
-			c.wait(t)
+			c.AwaitEnd(t)
 			require.Equal(t, end.status, c.ProcessState.String(), c.stderr)
 			require.Contains(t, c.stderr.String(), end.says)
 		}
@@ -119,9 +110,9 @@ func TestEndsOfTheProgram(t *testing.T) {
 	}
 }
 
-// TestADeadSocketOfAnyEndIsReplaced: by the next process whose window has the
-// path.
-func TestADeadSocketOfAnyEndIsReplaced(t *testing.T) {
+// TestDeadSocketsAreReplaced requires that a window replaces the dead socket that
+// another process has left at its path, however that process ended.
+func TestDeadSocketsAreReplaced(t *testing.T) {
 	dir := shortDir(t)
 	path := filepath.Join(dir, "s")
 	t.Setenv("MANHOLE_PATH", path)
@@ -130,7 +121,7 @@ func TestADeadSocketOfAnyEndIsReplaced(t *testing.T) {
 		c.signal(t, usr2)
 		c.logs(t, "window open")
 		line("end")
-		c.wait(t)
+		c.AwaitEnd(t)
 		info, err := os.Lstat(path)
 		require.NoError(t, err)
 		require.Equal(t, os.ModeSocket, info.Mode().Type())
@@ -140,8 +131,8 @@ func TestADeadSocketOfAnyEndIsReplaced(t *testing.T) {
 	c.serves(t, "gc", "collected in")
 }
 
-// shortDir is a folder whose name leaves room for the name of a socket, which
-// every user may enter.
+// shortDir returns a folder that every user may enter. Its name is short enough for
+// the address of a socket.
 func shortDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "place")
@@ -151,14 +142,14 @@ func shortDir(t *testing.T) string {
 	return dir
 }
 
-// TestNoGoroutineIsLeftToRun: the runtime notices that only while the program
-// is notified of no signal. With a manhole it goes on as every other that is, and
-// can be looked at.
-func TestNoGoroutineIsLeftToRun(t *testing.T) {
+// TestMainHasEndedAndAllGoroutinesWait is about a deadlock that the runtime detects
+// only in a program that is notified of no signal. With a manhole such a program goes
+// on, as with any signal.Notify, and a session can look at it.
+func TestMainHasEndedAndAllGoroutinesWait(t *testing.T) {
 	t.Parallel()
 	c, line := withInput(t, "", "ending", "goexit", "nothing")
 	line("end")
-	c.wait(t)
+	c.AwaitEnd(t)
 	require.Equal(t, "exit status 2", c.ProcessState.String())
 	require.Contains(t, c.stderr.String(), "deadlock!")
 
@@ -167,9 +158,9 @@ func TestNoGoroutineIsLeftToRun(t *testing.T) {
 		line("end")
 		c.logs(t, "main ends")
 		select {
-		case <-c.ended:
+		case <-c.Ended:
 			require.FailNow(t, "it has ended", c.stderr)
-		case <-time.After(200 * time.Millisecond): // that it goes on is the subject
+		case <-time.After(200 * time.Millisecond): // it must go on; only time shows that
 		}
 		if with == "manhole" {
 			out := c.serves(t, "gc", "2000 (99%) select (no cases)", "collected in")

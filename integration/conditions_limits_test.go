@@ -4,21 +4,19 @@ package integration
 
 import (
 	"fmt"
-	"net"
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gomanhole/oneshot/internal/testwait"
 	"github.com/stretchr/testify/require"
 )
 
-// The limits of the program: what it may not have, the manhole may not either.
+// Limits of the program, which are limits of its manhole too.
 
-// TestNoDescriptorIsFree: without one there is no window, and the log says what
-// to do; with one there is no session yet, but a client waits for it; with two
-// there is one. What needs a descriptor says so.
+// TestNoDescriptorIsFree is about programs with too few free descriptors. With none,
+// no window opens, and the log says what to do. With one, a client connects and waits.
+// With two, it has a session. A command that needs a descriptor and gets none says so.
 func TestNoDescriptorIsFree(t *testing.T) {
 	t.Parallel()
 	need(t, "prlimit", "util-linux")
@@ -68,15 +66,16 @@ func TestNoDescriptorIsFree(t *testing.T) {
 	free(0)
 	pid := c.Process.Pid
 	prlimit(t, 0, "--nofile=100", pid)
-	c.serves(t, "fds", "/dev/null") // as the log has said
+	c.serves(t, "fds", "/dev/null") // the log has said that this helps
 }
 
-// TestNoThreadMayBeMade: a session may make the runtime want a thread, and where
-// it gets none the program ends. So a session is refused, until the limit is raised.
-func TestNoThreadMayBeMade(t *testing.T) {
+// TestNoThreadCanBeCreated is about a program that has as many threads as its user may
+// have. A session may make the runtime create a thread, and if that fails, the runtime
+// ends the program. So the manhole refuses the session until the limit is raised.
+func TestNoThreadCanBeCreated(t *testing.T) {
 	t.Parallel()
 	needRoot(t)
-	const uid = 12347 // with no other process; the limit is the user's
+	const uid = 12347 // it has no other process; the limit is one of the user
 	argv := as(uid, plain(t, "./program"), "threads")
 	c := start(t, exec.Command(argv[0], argv[1:]...), "ready")
 	pid := c.Process.Pid
@@ -92,48 +91,13 @@ func TestNoThreadMayBeMade(t *testing.T) {
 	c.serves(t, "threads", "threads: ")
 }
 
+// prlimit changes a limit of a process of the user uid.
 func prlimit(t *testing.T, uid int, limit string, pid int) {
 	t.Helper()
 	argv := []string{"prlimit", limit, "--pid", fmt.Sprint(pid)}
 	if uid != 0 {
-		argv = as(uid, argv...) // not every root may do it to others
+		argv = as(uid, argv...) // root in a container may lack the capability
 	}
 	out, err := testwait.Command(t, argv[0], argv[1:]...).CombinedOutput()
 	require.NoError(t, err, "%s", out)
-}
-
-// conversation is a client that reads answers one by one.
-type conversation struct {
-	net.Conn
-	t *testing.T
-}
-
-func (c *child) dial(t *testing.T) conversation {
-	t.Helper()
-	conn, err := net.Dial("unix", c.path)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = conn.Close() })
-	require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
-	return conversation{conn, t}
-}
-
-// until reads up to a text.
-func (c conversation) until(text string) string {
-	c.t.Helper()
-	var out strings.Builder
-	b := make([]byte, 1)
-	for !strings.HasSuffix(out.String(), text) {
-		_, err := c.Read(b)
-		require.NoError(c.t, err, "%q does not come, but %s", text, out.String())
-		out.Write(b)
-	}
-	return out.String()
-}
-
-// says sends a line, the answer to which must contain a text.
-func (c conversation) says(line, text string) {
-	c.t.Helper()
-	_, err := fmt.Fprintln(c, line)
-	require.NoError(c.t, err)
-	require.Contains(c.t, c.until("\n>>> "), text)
 }

@@ -16,21 +16,21 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The conditions of the program itself: whatever it does, the door opens.
+// Conditions of the program. The manhole opens whatever the program does.
 
-// serves has a session, and then another with the given line after stacks and
-// mem, which must find what is given: nothing is left of either, and the program is
-// alive.
+// serves runs two sessions. The second one runs stacks, mem and the given line, and
+// its output must contain the given texts. Afterwards the program is alive, and
+// neither session has left a file or a descriptor.
 func (c *child) serves(t *testing.T, line string, finds ...string) string {
 	t.Helper()
 	require.Contains(t, c.session(t, "exit\n"), "help lists the commands")
 	c.leftNothing(t)
-	before := c.descriptors(t) // the runtime's poller has its own now
+	before := c.descriptors(t) // after a session, so that the descriptors of the runtime's poller are counted
 	out := c.session(t, "stacks\nmem\n"+line+"\n")
 	for _, text := range append([]string{"by identical stacks", "heap in use", "settings "}, finds...) {
 		require.Contains(t, out, text)
 	}
-	require.Equal(t, 4, strings.Count(out, ">>> "), "each line has been answered: %s", out)
+	require.Equal(t, 4, strings.Count(out, ">>> "), "each line is answered: %s", out)
 	c.leftNothing(t)
 	var now int
 	eventually(t, func() bool {
@@ -40,18 +40,21 @@ func (c *child) serves(t *testing.T, line string, finds ...string) string {
 	return out
 }
 
+// leftNothing requires that the program runs and that there is no file at its path,
+// nor a temporary one.
 func (c *child) leftNothing(t *testing.T) {
 	t.Helper()
 	left, err := filepath.Glob(c.path + "*")
 	require.NoError(t, err)
 	require.Empty(t, left)
 	select {
-	case <-c.ended:
+	case <-c.Ended:
 		require.FailNow(t, "the program has ended", "%v: %s", c.ProcessState, c.stderr)
 	default:
 	}
 }
 
+// descriptors returns the number of the program's open descriptors.
 func (c *child) descriptors(t *testing.T) int {
 	t.Helper()
 	fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", c.Process.Pid))
@@ -59,7 +62,7 @@ func (c *child) descriptors(t *testing.T) int {
 	return len(fds)
 }
 
-// logs waits for texts in what the program has logged.
+// logs waits until the program has logged all texts.
 func (c *child) logs(t *testing.T, texts ...string) {
 	t.Helper()
 	for _, text := range texts {
@@ -74,14 +77,15 @@ func TestEveryGoroutineIsDeadlocked(t *testing.T) {
 	startIn(t, "deadlocked-on-locks").serves(t, "gc", "sync.Mutex.Lock", "chan receive", "collected in")
 }
 
-// TestEveryCPUIsTaken: a command may take long, and is answered.
-func TestEveryCPUIsTaken(t *testing.T) {
+// TestEveryCPUIsBusy requires that commands are answered while the program keeps all
+// CPUs busy. They may take long.
+func TestEveryCPUIsBusy(t *testing.T) {
 	for _, procs := range []string{"1", "2"} {
 		t.Run("GOMAXPROCS "+procs, func(t *testing.T) {
 			t.Setenv("GOMAXPROCS", procs)
 			c := startIn(t, "spinning", "8")
 			var out string
-			for range 3 { // looks, as in isFound: others may have the CPUs at one of them
+			for range 3 { // as in requireFound: other processes may have the CPUs during a look
 				out = c.serves(t, "maxprocs", "main.spinning", "GOMAXPROCS is "+procs)
 				if strings.Contains(out, "on CPU at every look") {
 					return
@@ -92,8 +96,9 @@ func TestEveryCPUIsTaken(t *testing.T) {
 	}
 }
 
-// TestTheProgramsLogIsLocked: the manhole's own records wait there too.
-func TestTheProgramsLogIsLocked(t *testing.T) {
+// TestLogIsLocked requires that sessions work while the lock of the program's log is
+// held for ever. The manhole's own records wait for that lock too.
+func TestLogIsLocked(t *testing.T) {
 	for _, log := range []string{"log", "slog", "handler"} {
 		t.Run(log, func(t *testing.T) {
 			t.Parallel()
@@ -102,21 +107,24 @@ func TestTheProgramsLogIsLocked(t *testing.T) {
 	}
 }
 
-func TestTheCollectorIsAtItsLimit(t *testing.T) {
+// TestMemoryLimitIsReached is about a program in which the garbage collector runs all
+// the time.
+func TestMemoryLimitIsReached(t *testing.T) {
 	startIn(t, "memory-limit").serves(t, "memlimit", "the memory limit of 32.0 MiB is reached", "memory limit is 32.0 MiB")
 }
 
-// TestAMillionGoroutines: to print them one by one takes the program seconds in
-// which it stands still.
+// TestAMillionGoroutines requires that stacks does not stop the program to print each
+// goroutine. With a million of them that stop takes seconds.
 func TestAMillionGoroutines(t *testing.T) {
 	if free := available(t); free < 4<<10 {
-		t.Skipf("needs 4 GiB of memory, of which there are %d MiB; end other programs", free)
+		t.Skipf("needs 4 GiB of free memory, and there are %d MiB; end other programs", free)
 	}
 	c := startIn(t, "goroutines", "1000000")
 	out := c.serves(t, "metrics /sched/pauses/total/other", "1000000 (99%) chan receive\n    main.")
-	require.NotRegexp(t, `(?m)^    goroutines? \d`, out, "only who has stopped the program for each of them knows their ids")
+	require.NotRegexp(t, `(?m)^    goroutines? \d`, out, "the ids are known only after a stop that lasts for all goroutines")
 }
 
+// available returns the free memory in MiB.
 func available(t *testing.T) int {
 	t.Helper()
 	info, err := os.ReadFile("/proc/meminfo")
@@ -133,7 +141,8 @@ func TestEveryThreadIsLocked(t *testing.T) {
 	startIn(t, "threads-locked", "300").serves(t, "threads", "300 (99%) select (no cases)")
 }
 
-// TestEveryThreadIsInC: 200 calls that do not return, main's among them.
+// TestEveryThreadIsInC is about a program in which 200 goroutines, and main, wait in C
+// functions that do not return.
 func TestEveryThreadIsInC(t *testing.T) {
 	t.Parallel()
 	need(t, "gcc", "gcc")
@@ -146,8 +155,8 @@ func TestEveryThreadIsInC(t *testing.T) {
 	c.serves(t, "threads", "main._Cfunc_sleep", "main._Cfunc_read", "threads: ")
 }
 
-// withInput starts a condition whose standard input the test writes; its socket
-// stands in a folder, if one is given.
+// withInput starts a condition and returns a function that writes a line to its
+// standard input. If dir is not empty, the socket is in that folder.
 func withInput(t *testing.T, dir string, condition ...string) (c *child, line func(string)) {
 	t.Helper()
 	cmd := exec.Command(plain(t, "./program"), condition...)

@@ -3,86 +3,18 @@
 package integration
 
 import (
-	"context"
-	"fmt"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
-	"github.com/gomanhole/oneshot/internal/testwait"
 	"github.com/stretchr/testify/require"
 )
 
-// terminal is a tmux with a shell in it.
-type terminal struct {
-	t      *testing.T
-	socket string
-}
-
-func newTerminal(t *testing.T) *terminal {
-	need(t, "tmux", "tmux")
-	term := &terminal{t: t, socket: t.TempDir() + "/tmux"}
-	t.Cleanup(term.kill)
-	// The limit is that of new windows, hence two sessions. One is always there:
-	// without any the server ends, and forgets the limit.
-	term.tmux("new-session", "-d", "-s", "first")
-	term.tmux("set-option", "-g", "history-limit", "100000")
-	term.tmux("new-session", "-d", "-x", "200", "-y", "50", "env PS1='$ ' sh")
-	term.tmux("kill-session", "-t", "first")
-	return term
-}
-
-// kill ends the tmux, when the test has ended.
-func (term *terminal) kill() {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	_ = exec.CommandContext(ctx, "tmux", "-S", term.socket, "kill-server").Run() // there may be none
-}
-
-func (term *terminal) tmux(args ...string) string {
-	term.t.Helper()
-	out, err := testwait.Command(term.t, "tmux", append([]string{"-S", term.socket, "-f", "/dev/null"}, args...)...).CombinedOutput()
-	require.NoError(term.t, err, "tmux %v: %s", args, out)
-	return string(out)
-}
-
-// types sends a line as it is typed.
-func (term *terminal) types(line string) {
-	term.t.Helper()
-	term.tmux("send-keys", "-l", line)
-	term.tmux("send-keys", "Enter")
-}
-
-// text is all that was shown, lines that were too long for the terminal in one.
-func (term *terminal) text() string {
-	term.t.Helper()
-	return strings.TrimRight(term.tmux("capture-pane", "-p", "-J", "-S", "-"), " \n")
-}
-
-// answer waits for the next prompt and returns the lines before it.
-func (term *terminal) answer(before string) []string {
-	term.t.Helper()
-	var now string
-	eventually(term.t, func() bool {
-		now = term.text()
-		return len(now) > len(before) && strings.HasPrefix(now, before) && strings.HasSuffix(now, "\n>>>")
-	}, "no prompt after %q; the terminal shows:\n%s", before, lazily(&now))
-	lines := strings.Split(strings.TrimSuffix(strings.TrimPrefix(now, before), "\n>>>"), "\n")
-	return lines[1:] // the first is what was typed
-}
-
-// lazily prints a variable as it is when it is printed.
-func lazily[T any](v *T) fmt.Stringer { return lazy[T]{v} }
-
-type lazy[T any] struct{ v *T }
-
-func (l lazy[T]) String() string { return fmt.Sprint(*l.v) }
-
-// TestEveryCommandInATerminal types each command into nc in a terminal. Every
-// line of the answer must be as expected: a regular expression for one line, or
-// with "..." before it for one or more.
+// TestEveryCommandInATerminal types each command into nc in a terminal. Every line of
+// the answer must match. In lines, a regular expression is for one line. With "..." in
+// front it is for one or more lines.
 func TestEveryCommandInATerminal(t *testing.T) {
 	need(t, "nc", "netcat-openbsd")
 	term := newTerminal(t)
@@ -167,7 +99,7 @@ func TestEveryCommandInATerminal(t *testing.T) {
 		}
 	}
 	before := term.text()
-	typed["exit"], typed["quit"] = true, true // which are one
+	typed["exit"], typed["quit"] = true, true // two names of one command
 	term.types("exit")
 	eventually(t, func() bool { return strings.HasSuffix(term.text(), "\n$") && len(term.text()) > len(before) }, "nc does not end")
 	require.NoFileExists(t, c.path)
@@ -180,7 +112,8 @@ func TestEveryCommandInATerminal(t *testing.T) {
 	require.Contains(t, pprofTop(t, dir+"/cpu.pb.gz"), "Type: cpu")
 }
 
-// firstUnexpected says which line is not as expected; empty: all are.
+// firstUnexpected describes the first line that does not match. It returns "" if all
+// lines match.
 func firstUnexpected(lines, want []string) string {
 	for i, pattern := range want {
 		pattern, many := strings.CutPrefix(pattern, "...")
@@ -189,7 +122,7 @@ func firstUnexpected(lines, want []string) string {
 			return "there is no line for " + pattern
 		}
 		n := 0
-		rest := len(want) - i - 1 // lines that there must be for what follows
+		rest := len(want) - i - 1 // lines that the other patterns need at least
 		for len(lines) > 0 && re.MatchString(lines[0]) && (n == 0 || many && len(lines) > rest) {
 			lines = lines[1:]
 			n++
@@ -204,6 +137,7 @@ func firstUnexpected(lines, want []string) string {
 	return ""
 }
 
+// pprofTop returns what go tool pprof -top prints for a profile.
 func pprofTop(t *testing.T, file string) string {
 	t.Helper()
 	out, err := runGo(nil, "tool", "pprof", "-top", file)

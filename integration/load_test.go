@@ -20,8 +20,9 @@ import (
 
 const usr2 = syscall.SIGUSR2
 
-// TestAStuckLogKeepsNobodyOut: nobody reads stderr, and its pipe is full.
-func TestAStuckLogKeepsNobodyOut(t *testing.T) {
+// TestSessionsWithAStuckLog is about a program whose standard error is a full pipe that
+// nobody reads.
+func TestSessionsWithAStuckLog(t *testing.T) {
 	var fds [2]int
 	require.NoError(t, unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK))
 	defer unix.Close(fds[0])
@@ -31,7 +32,7 @@ func TestAStuckLogKeepsNobodyOut(t *testing.T) {
 			break
 		}
 	}
-	require.NoError(t, unix.SetNonblock(fds[1], false)) // for the child it blocks
+	require.NoError(t, unix.SetNonblock(fds[1], false)) // so that the child's writes block
 	w := os.NewFile(uintptr(fds[1]), "stderr")
 	defer w.Close()
 	cmd := exec.Command(server)
@@ -42,21 +43,21 @@ func TestAStuckLogKeepsNobodyOut(t *testing.T) {
 	}
 }
 
-// TestTerminationsAtRandomMoments ends two kinds of programs, each with its own
-// handling of SIGTERM, while clients come and go.
+// TestTerminationsAtRandomMoments sends SIGTERM to two kinds of programs that handle it,
+// while clients come and go.
 func TestTerminationsAtRandomMoments(t *testing.T) {
 	dir := t.TempDir()
 	for i := range 100 {
 		var both []*child
 		for _, name := range []string{"receiver", "wait"} {
-			both = append(both, startProgram(t, name, filepath.Join(dir, name)))
+			both = append(both, startTerminating(t, name, filepath.Join(dir, name)))
 		}
 		for _, c := range both {
 			c.signal(t, syscall.SIGUSR2)
 		}
 		switch i % 4 {
 		case 0, 1:
-			// The moment is the subject.
+			// The moment is what the test varies.
 			time.Sleep(time.Duration(rand.IntN(600)) * time.Microsecond)
 		case 2:
 			for _, c := range both {
@@ -74,7 +75,7 @@ func TestTerminationsAtRandomMoments(t *testing.T) {
 			c.signal(t, syscall.SIGTERM)
 		}
 		for _, c := range both {
-			status := c.wait(t)
+			status := c.AwaitEnd(t)
 			require.Equal(t, 3, status.ExitStatus(), "%s: %#x\n%s", filepath.Base(c.path), status, c.stderr)
 		}
 		left, err := os.ReadDir(dir)

@@ -16,9 +16,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestAPidNamespace: the program is process 1 there, and its client, who is
-// outside, has no pid that it could see. The client oneshot finds the way by
-// itself (TestAProcessInAContainer in cmd/oneshot).
+// TestAPidNamespace is about a program that is process 1 of a pid namespace. Its client is
+// outside and has no pid inside. The command oneshot finds such a socket by itself; see
+// TestAProcessInAContainer in cmd/oneshot.
 func TestAPidNamespace(t *testing.T) {
 	t.Parallel()
 	c := in(t, "--pid --fork --kill-child --mount-proc", "mount -t tmpfs none /tmp", "deadlocked")
@@ -36,15 +36,15 @@ func TestAPidNamespace(t *testing.T) {
 		conn.until(">>> ")
 		conn.says("stacks", "select (no cases)")
 		conn.says("mem", "heap in use")
-		conn.says("sessions", "pid 0, uid 0") // the kernel has no name there for who is outside
+		conn.says("sessions", "pid 0, uid 0") // the kernel reports 0 for a process outside
 		c.leftNothing(t)
 		require.NoError(t, conn.Close())
 	}
 	c.logs(t, "path=/tmp/manhole-1", "session open")
 }
 
-// TestAUserNamespace: the program seems to be root there. Who is the same user
-// outside enters; whom the namespace does not map, be it root, does not.
+// TestAUserNamespace is about a program that is root inside a user namespace. Its own user
+// outside may enter. Users that the namespace does not map may not, not even root.
 func TestAUserNamespace(t *testing.T) {
 	t.Parallel()
 	needRoot(t)
@@ -66,7 +66,7 @@ func TestAUserNamespace(t *testing.T) {
 	c.leftNothing(t)
 }
 
-// TestAChangedRoot: /tmp is that of the program's root, and there is no /proc.
+// TestAChangedRoot is about a program whose root has its own /tmp and no /proc.
 func TestAChangedRoot(t *testing.T) {
 	t.Parallel()
 	needRoot(t)
@@ -77,14 +77,15 @@ func TestAChangedRoot(t *testing.T) {
 	cmd := exec.Command("/program", "deadlocked")
 	cmd.Dir, cmd.SysProcAttr = "/", &syscall.SysProcAttr{Chroot: root}
 	require.NoError(t, cmd.Err)
-	c := &child{Cmd: testwait.Command(t, "/program", "deadlocked"), stderr: &testwait.Buffer{}}
-	c.Dir, c.SysProcAttr, c.Stderr = "/", &syscall.SysProcAttr{Chroot: root}, c.stderr
-	require.Error(t, c.Run())
-	require.Contains(t, c.stderr.String(), "the directory of SocketPath /tmp/manhole-")
-	require.Contains(t, c.stderr.String(), "no such file or directory; create it or set SocketPath")
+	without := testwait.Command(t, "/program", "deadlocked")
+	without.Dir, without.SysProcAttr = cmd.Dir, cmd.SysProcAttr
+	out, err := without.CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), "the directory of SocketPath /tmp/manhole-")
+	require.Contains(t, string(out), "no such file or directory; create it or set SocketPath")
 
 	require.NoError(t, os.Mkdir(filepath.Join(root, "tmp"), 0o755))
-	c = start(t, cmd, "ready")
+	c := start(t, cmd, "ready")
 	c.path = root + c.path
 	c.serves(t, "gc", "select (no cases)", "collected in")
 }

@@ -15,12 +15,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The conditions of the place where the socket is to stand.
+// Conditions of the place where the socket is created.
 
-// TestAPlanterAtThePath: another user puts things at the path of root's process,
-// thousands of times while windows open and close there. All stay where they are
-// and as they are but dead sockets, and what keeps a window from opening is said.
-func TestAPlanterAtThePath(t *testing.T) {
+// TestAnotherUsersFilesAtThePath is about a user who puts files of all kinds at the path
+// of root's process, hundreds of times, while windows open and close there. The manhole
+// moves and changes none of them but dead sockets. The log says what kept a window
+// from opening.
+func TestAnotherUsersFilesAtThePath(t *testing.T) {
 	t.Parallel()
 	needRoot(t)
 	dir := shortDir(t)
@@ -30,24 +31,24 @@ func TestAPlanterAtThePath(t *testing.T) {
 	c := start(t, cmd, "ready")
 	argv := as(bob, plain(t, "./program"), "planter", dir+"/s", "600")
 	planter := start(t, exec.Command(argv[0], argv[1:]...), "ready")
-	require.Equal(t, 0, planter.wait(t).ExitStatus(), planter.stderr)
+	require.Equal(t, 0, planter.AwaitEnd(t).ExitStatus(), planter.stderr)
 	clear := regexp.MustCompile(`^[0-9]+ opened$|^oneshot: no session: ` + regexp.QuoteMeta(dir) + `/s is not a socket but a (directory|symbolic link|named pipe|regular file); remove it or set SocketPath$` +
 		`|^oneshot: no session: oneshot: the socket path is in use by another socket: ` + regexp.QuoteMeta(dir) + `/s(; end its owner or set SocketPath| keeps changing)$`)
 	c.logs(t, "100 opened", "directory", "symbolic link", "named pipe", "regular file", "end its owner")
 	require.NoError(t, c.Process.Kill())
-	c.wait(t)
+	c.AwaitEnd(t)
 	for line := range strings.Lines(c.stderr.String()) {
 		require.Regexp(t, clear, strings.TrimSpace(line))
 	}
 	left, err := os.ReadDir(dir)
 	require.NoError(t, err)
-	for _, entry := range left { // the kill may have left our own
+	for _, entry := range left { // the killed program may have left its socket
 		require.Equal(t, os.ModeSocket, entry.Type(), entry.Name())
 	}
 }
 
-// in starts a condition in namespaces of its own, as unshare makes them, after
-// a shell command there. Its binary is in /mnt.
+// in starts a condition in new namespaces, which unshare creates. The shell command
+// before runs there first. The binary is in /mnt.
 func in(t *testing.T, unshare, before string, condition ...string) *child {
 	t.Helper()
 	needRoot(t)
@@ -61,20 +62,21 @@ func in(t *testing.T, unshare, before string, condition ...string) *child {
 	return start(t, exec.Command("unshare", append(argv, condition...)...), "ready")
 }
 
-// inside runs a shell command in the mount namespace of the program.
+// inside runs a shell command in the program's mount namespace.
 func (c *child) inside(t *testing.T, script string) {
 	t.Helper()
 	out, err := testwait.Command(t, "nsenter", "--mount", "--target", fmt.Sprint(c.Process.Pid), "sh", "-c", script).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 }
 
-// TestPlaces: a folder that has become unfit, as the log says, and what helps.
-func TestPlaces(t *testing.T) {
+// TestUnusableFolders makes the folder of the socket unusable while the program runs. The
+// log must say so and what helps. When that is done, a window opens again.
+func TestUnusableFolders(t *testing.T) {
 	for _, test := range []struct {
-		name, mount string // of the folder, as the current one
-		spoil       string
-		says        []string // by the log; nothing: the window opens
-		mend        string
+		name, mount string   // mounts the folder; all commands have its path in $PWD
+		spoil       string   // makes it unusable
+		says        []string // in the log; if nil, the window opens
+		mend        string   // makes it usable again
 	}{
 		{"removed", "", "rmdir $PWD", []string{"no such file or directory; create ", ", and try again"}, "mkdir $PWD"},
 		{"a file instead", "", "rmdir $PWD; touch $PWD", []string{"not a directory"}, "rm $PWD; mkdir $PWD"},
@@ -113,8 +115,9 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
-// TestOutputThatFindsNoRoom: a file that stays empty does not stay.
-func TestOutputThatFindsNoRoom(t *testing.T) {
+// TestOutputFileOnAFullDisk requires that a command removes the empty file that it could
+// not write.
+func TestOutputFileOnAFullDisk(t *testing.T) {
 	t.Parallel()
 	dir := shortDir(t)
 	c := in(t, "", "mount -t tmpfs -o size=16k none "+dir+" && dd if=/dev/zero of="+dir+"/f bs=1k count=64 2>/dev/null; export MANHOLE_PATH="+dir+"/s", "deadlocked")
@@ -124,8 +127,9 @@ func TestOutputThatFindsNoRoom(t *testing.T) {
 	require.NoFileExists(t, root+"/p")
 }
 
-// TestNoProc: what is read from /proc says so; all else works.
-func TestNoProc(t *testing.T) {
+// TestWithoutProc requires that commands that read /proc say what is missing, and that
+// all others work.
+func TestWithoutProc(t *testing.T) {
 	t.Parallel()
 	c := in(t, "", "umount -l /proc", "deadlocked")
 	c.open(t)
@@ -150,9 +154,9 @@ func TestNoProc(t *testing.T) {
 	c.serves(t, "build", "integration/program")
 }
 
-// TestSystemCallsAreRefused: without memfd_create there is no notice in
-// /proc/PID/maps, for which only the client oneshot looks; without inotify there is
-// no trigger file.
+// TestSystemCallsAreRefused is about a program that may not call memfd_create and inotify.
+// Without memfd_create there is no notice in /proc/PID/maps, which only the command
+// oneshot looks for. Without inotify there is no trigger file.
 func TestSystemCallsAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct{ errno, says string }{

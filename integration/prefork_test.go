@@ -21,14 +21,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestTheTriggerFileOpensTheNamedWorker: of 16, every time, and no other.
+// TestTheTriggerFileOpensTheNamedWorker requires that the trigger file opens the window of
+// one worker of 16, the named one.
 func TestTheTriggerFileOpensTheNamedWorker(t *testing.T) {
 	dir := t.TempDir()
 	program, trigger := filepath.Join(dir, "prefork"), filepath.Join(dir, "trigger")
 	require.NoError(t, build(program, "../examples/prefork"))
 	const workers = 16
 	cmd := exec.Command(program, "-workers", fmt.Sprint(workers), "-trigger", trigger)
-	cmd.WaitDelay = outputTime
+	cmd.WaitDelay = testwait.OutputTime
 	var stderr testwait.Buffer
 	cmd.Stderr = &stderr
 	stdout, err := cmd.StdoutPipe()
@@ -70,7 +71,7 @@ func TestTheTriggerFileOpensTheNamedWorker(t *testing.T) {
 		}
 		require.NoError(t, conn.Close())
 	}
-	// Those who open later than they were looked at, would have logged it.
+	// A worker that opened a window after the loop had looked would have logged it.
 	eventually(t, func() bool { return strings.Count(stderr.String(), "window open") >= triggers }, "the log lacks windows: %s", &stderr)
 	require.Equal(t, triggers, strings.Count(stderr.String(), "window open"))
 	require.Equal(t, triggers, strings.Count(stderr.String(), "names this process"))

@@ -2,6 +2,7 @@
 
 package integration
 
-// fewer is how often a test does what it would do n times. The programs are not
-// built with the race detector, which sees no more of them the more often.
+// fewer returns how often a test repeats what it would do n times without the race
+// detector. The programs are built without the detector, so more rounds would not show
+// it more.
 func fewer(n int) int { return n / 5 }

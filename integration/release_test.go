@@ -18,8 +18,8 @@ import (
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
-// asMainModule builds a package as a main module of its own, written for the
-// release of Go that runs the test.
+// asMainModule builds a package as the main package of a module of its own. The go line of
+// its go.mod names the release of Go that runs the test.
 func asMainModule(t *testing.T, pkg string) string {
 	t.Helper()
 	minor := regexp.MustCompile(`^go1\.\d+`).FindString(runtime.Version())
@@ -46,9 +46,10 @@ func asMainModule(t *testing.T, pkg string) string {
 	return filepath.Join(dir, "program")
 }
 
-// TestAMainModuleOfThisRelease: go.mod's go line decides how tracebacks look. A
-// dump has all goroutines, their labels and marks, whatever that is.
-func TestAMainModuleOfThisRelease(t *testing.T) {
+// TestModuleWithTheGoLineOfThisRelease is about the format of tracebacks, which depends on
+// the go line of the main module's go.mod. A dump must have all goroutines, their labels
+// and marks, in every format.
+func TestModuleWithTheGoLineOfThisRelease(t *testing.T) {
 	program := asMainModule(t, "release")
 	for _, env := range [][]string{
 		nil,
@@ -63,7 +64,7 @@ func TestAMainModuleOfThisRelease(t *testing.T) {
 			c := start(t, cmd, "ready")
 			var out, first, rest string
 			stands := regexp.MustCompile(`\d\. 60 goroutines, \d+% of all, wait in chan send at one place`)
-			for try := 0; try < 3 && !stands.MatchString(first); try++ { // it is not certain while the CPUs are busy
+			for try := 0; try < 3 && !stands.MatchString(first); try++ { // the leak may not stand out while the CPUs are busy
 				out = c.session(t, "count\nprofile\nstacks -state leaked\nexit\n")
 				first, rest, _ = strings.Cut(out, ">>> ")
 			}
@@ -89,7 +90,7 @@ func TestAMainModuleOfThisRelease(t *testing.T) {
 				require.Regexp(t, `\n0 goroutines \(of \d+\) in 0 groups `, rest)
 			}
 			if pprof.Lookup("goroutineleak") != nil && !proved {
-				require.Regexp(t, `\ngoroutineleak {12}goroutines that nothing can wake any more; `, rest, "an unknown number is not 0")
+				require.Regexp(t, `\ngoroutineleak {12}goroutines that nothing can wake any more; `, rest, "an unknown number is not shown as 0")
 			}
 		})
 	}

@@ -8,12 +8,10 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -22,75 +20,18 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Signals at every moment, as many as there can be.
+// Many signals, at all moments.
 
-// toldProgram is a program that takes steps; see program/signalcode.go.
-type toldProgram struct {
-	*child
-	steps io.Writer
-}
-
-func startTold(t *testing.T, steps ...string) toldProgram {
-	t.Helper()
-	return startToldBy(t, toldBy(t, steps...))
-}
-
-func toldBy(t *testing.T, steps ...string) *exec.Cmd {
-	t.Helper()
-	return exec.Command(plain(t, "./program"), append([]string{"told"}, steps...)...)
-}
-
-func startToldBy(t *testing.T, cmd *exec.Cmd) toldProgram {
-	t.Helper()
-	stdin, err := cmd.StdinPipe()
-	require.NoError(t, err)
-	c := start(t, cmd, "ready")
-	for _, v := range cmd.Env {
-		if path, ok := strings.CutPrefix(v, "MANHOLE_PATH="); ok {
-			c.path = path
-		}
-	}
-	return toldProgram{c, stdin}
-}
-
-// take has the program take a step.
-func (p toldProgram) take(t *testing.T, step string) {
-	t.Helper()
-	taken := "taken: " + step + "\n"
-	before := strings.Count(p.stderr.String(), taken)
-	_, err := io.WriteString(p.steps, step+"\n")
-	require.NoError(t, err)
-	eventually(t, func() bool { return strings.Count(p.stderr.String(), taken) > before }, "it does not %s; %s", step, p.stderr)
-}
-
-// tells waits until the program has told text so many times.
-func (c *child) tells(t *testing.T, text string, times int) {
-	t.Helper()
-	eventually(t, func() bool { return strings.Count(c.stderr.String(), text) >= times }, "it does not tell %q; %s", text, c.stderr)
-}
-
-// storm sends USR2 so many times, as fast as kill(2) can.
-func (c *child) storm(times int) {
-	var senders sync.WaitGroup
-	for range 4 {
-		senders.Go(func() {
-			for range times / 4 {
-				_ = syscall.Kill(c.Process.Pid, usr2) // the child is not waited for before the end
-			}
-		})
-	}
-	senders.Wait() // for no longer than it takes to send; kill does not wait
-}
-
-// TestAStormOfSignals: afterwards one signal opens one window, which is served.
+// TestAStormOfSignals requires that after a hundred thousand signals one signal opens one
+// window, and that the window works.
 func TestAStormOfSignals(t *testing.T) {
-	comeAndGo := func(t *testing.T, p toldProgram) {
+	comeAndGo := func(t *testing.T, p stepProgram) {
 		ended := make(chan struct{})
 		go func() {
 			p.storm(100_000)
 			close(ended)
 		}()
-		defer testwait.Receive(t, ended, "the end of the storm") // before the pid is another's
+		defer testwait.Receive(t, ended, "the end of the storm") // before another process can get the pid
 		for over := false; !over; {
 			select {
 			case <-ended:
@@ -98,7 +39,7 @@ func TestAStormOfSignals(t *testing.T) {
 			default:
 			}
 			conn := p.visit(t)
-			_, _ = io.WriteString(conn, "help\n") // it may be one too many inside
+			_, _ = io.WriteString(conn, "help\n") // the session may be refused because too many run
 			_, _ = conn.Read(make([]byte, 100))
 			require.NoError(t, conn.Close())
 		}
@@ -106,14 +47,14 @@ func TestAStormOfSignals(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		steps []string
-		storm func(t *testing.T, p toldProgram)
+		storm func(t *testing.T, p stepProgram)
 	}{
-		{"in a window", []string{"install"}, func(t *testing.T, p toldProgram) {
+		{"in a window", []string{"install"}, func(t *testing.T, p stepProgram) {
 			p.open(t)
 			p.storm(100_000)
 			require.FileExists(t, p.path)
 		}},
-		{"in a session", []string{"install"}, func(t *testing.T, p toldProgram) {
+		{"in a session", []string{"install"}, func(t *testing.T, p stepProgram) {
 			conn := p.visit(t)
 			p.storm(100_000)
 			_, err := io.WriteString(conn, "gc\nexit\n")
@@ -123,32 +64,32 @@ func TestAStormOfSignals(t *testing.T) {
 			require.Contains(t, string(out), "collected in")
 		}},
 		{"while sessions begin and end", []string{"install"}, comeAndGo},
-		{"during Install and Uninstall", []string{"install"}, func(t *testing.T, p toldProgram) {
+		{"during Install and Uninstall", []string{"install"}, func(t *testing.T, p stepProgram) {
 			p.take(t, "churn")
 			p.storm(100_000)
 			p.take(t, "settle")
 		}},
-		{"which the program gets too", []string{"notify USR2", "install"}, func(t *testing.T, p toldProgram) {
+		{"which the program gets too", []string{"notify USR2", "install"}, func(t *testing.T, p stepProgram) {
 			p.take(t, "churn")
 			p.storm(100_000)
 			p.take(t, "settle")
-			p.tells(t, "got user defined signal 2", 10)
+			p.reports(t, "got user defined signal 2", 10)
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			p := startTold(t, test.steps...)
+			p := startSteps(t, test.steps...)
 			for range 20 { // warms up
 				p.session(t, "mem\nexit\n")
 			}
 			before := p.state(t)
 			test.storm(t, p)
-			eventually(t, func() bool { // a window may be open, and another signal be on its way
+			eventually(t, func() bool { // a window may be open, and a signal may be on its way
 				p.session(t, "exit\n")
 				_, err := os.Lstat(p.path)
 				return os.IsNotExist(err)
 			}, "windows do not end: %s", p.stderr)
-			mark := func(line string) { // the log comes later, and a storm may cost it records
+			mark := func(line string) { // the log comes late, and may lose records in a storm
 				eventually(t, func() bool {
 					require.Contains(t, p.session(t, line+"\nexit\n"), "no command")
 					return strings.Contains(p.stderr.String(), "line="+line)
@@ -169,34 +110,34 @@ func TestAStormOfSignals(t *testing.T) {
 	}
 }
 
-// TestTheSignalAfterUninstall does what it did before: a program that is
-// notified of it gets it, another one does not die of it (os/signal).
+// TestTheSignalAfterUninstall requires that the signal works as before Install in a program
+// that is notified of it. Another program does not die of it (os/signal).
 func TestTheSignalAfterUninstall(t *testing.T) {
-	p := startTold(t, "notify USR2", "install")
+	p := startSteps(t, "notify USR2", "install")
 	require.Contains(t, p.session(t, "exit\n"), ">>> ")
-	p.tells(t, "got user defined signal 2", 1)
+	p.reports(t, "got user defined signal 2", 1)
 	p.take(t, "uninstall")
 	p.signal(t, usr2)
-	p.tells(t, "got user defined signal 2", 2)
+	p.reports(t, "got user defined signal 2", 2)
 	require.NoFileExists(t, p.path)
 
-	p = startTold(t, "install", "uninstall")
+	p = startSteps(t, "install", "uninstall")
 	p.storm(1000)
 	p.take(t, "install")
 	require.Contains(t, p.session(t, "gc\nexit\n"), "collected in")
 }
 
-// bare is how the program ends by a signal without a manhole.
+// bare returns how a program without a manhole ends by a signal.
 func bare(t *testing.T, sig syscall.Signal, steps ...string) syscall.WaitStatus {
 	t.Helper()
-	p := startTold(t, steps...)
+	p := startSteps(t, steps...)
 	p.signal(t, sig)
-	return p.wait(t)
+	return p.AwaitEnd(t)
 }
 
-// TestEndsAreThoseWithoutAManhole ends programs at random moments while windows
-// come and go.
-func TestEndsAreThoseWithoutAManhole(t *testing.T) {
+// TestSignalsEndProgramsAsWithoutAManhole sends signals that end programs at random moments,
+// while windows come and go.
+func TestSignalsEndProgramsAsWithoutAManhole(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "s")
@@ -204,12 +145,12 @@ func TestEndsAreThoseWithoutAManhole(t *testing.T) {
 		for _, steps := range [][]string{nil, {"exit TERM,INT,HUP,QUIT"}} {
 			want := bare(t, sig, steps...)
 			for i := range fewer(30) {
-				cmd := toldBy(t, append(steps, "install")...)
+				cmd := stepCommand(t, append(steps, "install")...)
 				cmd.Env = append(os.Environ(), "MANHOLE_PATH="+path)
-				p := startToldBy(t, cmd)
+				p := startStepCommand(t, cmd)
 				switch i % 6 {
-				case 0: // closed
-				case 1, 2: // it opens
+				case 0: // the window is closed
+				case 1, 2: // the window is opening
 					p.signal(t, usr2)
 				case 3:
 					p.open(t)
@@ -220,16 +161,16 @@ func TestEndsAreThoseWithoutAManhole(t *testing.T) {
 					p.session(t, "exit\n")
 					p.signal(t, usr2)
 				}
-				time.Sleep(rand.N(time.Millisecond)) // the moment is the subject
+				time.Sleep(rand.N(time.Millisecond)) // the test varies the moment
 				p.signal(t, sig)
-				require.Equal(t, want, p.wait(t), "%v %v, round %d: %s", sig, steps, i, p.stderr)
+				require.Equal(t, want, p.AwaitEnd(t), "%v %v, round %d: %s", sig, steps, i, p.stderr)
 				left, err := os.ReadDir(dir)
 				require.NoError(t, err)
 				if sig != syscall.SIGQUIT && sig != syscall.SIGKILL {
 					require.Empty(t, left, "%v %v, round %d", sig, steps, i)
 					continue
 				}
-				// These leave no time: the file at the path is for the next window.
+				// These signals leave no time to remove the socket. The next window replaces it.
 				for _, e := range left {
 					require.Regexp(t, `^s(\.[0-9a-f]{6})?$`, e.Name())
 					require.Equal(t, os.ModeSocket, e.Type())
@@ -238,9 +179,9 @@ func TestEndsAreThoseWithoutAManhole(t *testing.T) {
 					}
 				}
 			}
-			cmd := toldBy(t, "install")
+			cmd := stepCommand(t, "install")
 			cmd.Env = append(os.Environ(), "MANHOLE_PATH="+path)
-			require.Contains(t, startToldBy(t, cmd).session(t, "gc\nexit\n"), "collected in")
+			require.Contains(t, startStepCommand(t, cmd).session(t, "gc\nexit\n"), "collected in")
 			require.NoFileExists(t, path)
 		}
 	}
@@ -255,20 +196,21 @@ func (c *child) stopped(t *testing.T) {
 	}, "it is not stopped: %s", c.stderr)
 }
 
-// TestStoppedAndContinued: what was begun goes on.
+// TestStoppedAndContinued stops the program in every phase and continues it. The manhole goes
+// on where it was.
 func TestStoppedAndContinued(t *testing.T) {
 	t.Parallel()
-	cmd := toldBy(t, "install")
-	// A group whose leader's parent is in another one is no orphan, in which TSTP
-	// would do nothing.
+	cmd := stepCommand(t, "install")
+	// In an orphaned process group TSTP does nothing. This group is not orphaned: the
+	// parent of its leader is in another group of the same session.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	p := startToldBy(t, cmd)
+	p := startStepCommand(t, cmd)
 	for _, stop := range []syscall.Signal{syscall.SIGTSTP, syscall.SIGSTOP} {
 		p.signal(t, stop)
 		p.stopped(t)
 		p.signal(t, usr2)
 		p.signal(t, syscall.SIGCONT)
-		require.Contains(t, p.answers(t, p.path), "collected in", "the signal was kept")
+		require.Contains(t, p.answers(t, p.path), "collected in", "the signal was pending")
 
 		p.open(t)
 		p.signal(t, stop)
@@ -282,7 +224,7 @@ func TestStoppedAndContinued(t *testing.T) {
 		p.signal(t, stop)
 		p.stopped(t)
 		p.signal(t, syscall.SIGCONT)
-		require.Contains(t, p.answers(t, p.path), "collected in", "the window is open still")
+		require.Contains(t, p.answers(t, p.path), "collected in", "the window is still open")
 
 		conn = p.visit(t)
 		p.signal(t, stop)
@@ -296,7 +238,7 @@ func TestStoppedAndContinued(t *testing.T) {
 
 		for range 50 {
 			p.signal(t, usr2)
-			time.Sleep(rand.N(500 * time.Microsecond)) // the moment is the subject
+			time.Sleep(rand.N(500 * time.Microsecond)) // the test varies the moment
 			p.signal(t, stop)
 			p.stopped(t)
 			p.signal(t, syscall.SIGCONT)
@@ -305,38 +247,14 @@ func TestStoppedAndContinued(t *testing.T) {
 	}
 }
 
-// answers is what a client at path is told that comes without another signal.
-func (c *child) answers(t *testing.T, path string) string {
-	t.Helper()
-	var conn net.Conn
-	eventually(t, func() (ok bool) {
-		var err error
-		conn, err = net.Dial("unix", path)
-		return err == nil
-	}, "no window; %s", c.stderr)
-	return answerOf(t, conn)
-}
-
-// answerOf runs gc and exit in a session, and returns all that came.
-func answerOf(t *testing.T, conn net.Conn) string {
-	t.Helper()
-	defer conn.Close()
-	require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
-	_, err := io.WriteString(conn, "gc\nexit\n")
-	require.NoError(t, err)
-	out, err := io.ReadAll(conn)
-	require.NoError(t, err)
-	return string(out)
-}
-
-// TestSignalsToTheProcessGroup: every program in it opens its own window, and
-// dies of its own signal.
+// TestSignalsToTheProcessGroup requires that every program in the group opens its own window,
+// and that SIGTERM ends each of them.
 func TestSignalsToTheProcessGroup(t *testing.T) {
-	cmd := toldBy(t, "install", "children 2")
+	cmd := stepCommand(t, "install", "children 2")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	p := startToldBy(t, cmd)
+	p := startStepCommand(t, cmd)
 	pids := []string{strconv.Itoa(p.Process.Pid)}
-	p.tells(t, "child ", 2)
+	p.reports(t, "child ", 2)
 	for _, m := range regexp.MustCompile(`child (\d+)\.`).FindAllStringSubmatch(p.stderr.String(), -1) {
 		pids = append(pids, m[1])
 	}
@@ -356,7 +274,7 @@ func TestSignalsToTheProcessGroup(t *testing.T) {
 		eventually(t, func() bool { _, err := os.Lstat("/tmp/manhole-" + pid); return err == nil }, "no window of %s: %s", pid, p.stderr)
 	}
 	group(syscall.SIGTERM)
-	status := p.wait(t) // the children have its standard error, and have ended too
+	status := p.AwaitEnd(t) // the children have ended too: they have its standard error open
 	require.Equal(t, syscall.SIGTERM, status.Signal(), "%#x", status)
 	for _, pid := range pids {
 		require.NoFileExists(t, "/tmp/manhole-"+pid)

@@ -14,15 +14,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// SIGPIPE: of a client that goes, and of a standard output or error that nobody
-// reads any more.
+// SIGPIPE, because of a client that has gone, and because nobody reads the standard output
+// or error any more.
 
-// TestAClientThatGoesAwayRaisesNoSIGPIPE while output is written to it.
+// TestAClientThatGoesAwayRaisesNoSIGPIPE is about a client that leaves while the manhole
+// writes to it.
 func TestAClientThatGoesAwayRaisesNoSIGPIPE(t *testing.T) {
 	for _, steps := range [][]string{{"install"}, {"notify PIPE", "install"}, {"close 2", "install"}} {
 		t.Run(steps[0], func(t *testing.T) {
 			t.Parallel()
-			p := startTold(t, steps...)
+			p := startSteps(t, steps...)
 			for range 50 {
 				conn := p.visit(t)
 				_, err := io.WriteString(conn, strings.Repeat("help\n", 100))
@@ -31,7 +32,7 @@ func TestAClientThatGoesAwayRaisesNoSIGPIPE(t *testing.T) {
 				require.NoError(t, err)
 				require.NoError(t, conn.Close())
 			}
-			require.Contains(t, p.session(t, "gc\nexit\n"), "collected in", "it lives")
+			require.Contains(t, p.session(t, "gc\nexit\n"), "collected in", "it is alive")
 			if steps[0] != "close 2" {
 				require.Regexp(t, `reason="(the client has gone|broken pipe)"`, p.stderr.String())
 			}
@@ -40,27 +41,28 @@ func TestAClientThatGoesAwayRaisesNoSIGPIPE(t *testing.T) {
 	}
 }
 
-// startWithBrokenPipe starts a program that has, as descriptor 3, a pipe that
-// nobody reads any more.
-func startWithBrokenPipe(t *testing.T, steps ...string) toldProgram {
+// startWithBrokenPipe starts a program whose descriptor 3 is a pipe that nobody reads any
+// more.
+func startWithBrokenPipe(t *testing.T, steps ...string) stepProgram {
 	t.Helper()
 	r, w, err := os.Pipe()
 	require.NoError(t, err)
 	defer w.Close()
-	cmd := toldBy(t, steps...)
+	cmd := stepCommand(t, steps...)
 	cmd.ExtraFiles = []*os.File{w}
-	p := startToldBy(t, cmd)
+	p := startStepCommand(t, cmd)
 	require.NoError(t, r.Close())
 	return p
 }
 
-// TestABrokenStandardOutputEndsTheProgramAsEver, and it alone does.
-func TestABrokenStandardOutputEndsTheProgramAsEver(t *testing.T) {
+// TestABrokenStandardOutputStillEndsTheProgram requires that a write of the program to its
+// broken standard output ends it, as without a manhole. Nothing else does.
+func TestABrokenStandardOutputStillEndsTheProgram(t *testing.T) {
 	without := startWithBrokenPipe(t)
 	without.take(t, "dup 3 1")
 	_, err := io.WriteString(without.steps, "write hello\n")
 	require.NoError(t, err)
-	want := without.wait(t)
+	want := without.AwaitEnd(t)
 	require.Equal(t, syscall.SIGPIPE, want.Signal())
 	for _, ph := range phases {
 		p := startWithBrokenPipe(t, "install")
@@ -70,16 +72,16 @@ func TestABrokenStandardOutputEndsTheProgramAsEver(t *testing.T) {
 		conn = p.enter(t, ph)
 		_, err := io.WriteString(p.steps, "write hello\n")
 		require.NoError(t, err)
-		require.Equal(t, want, p.wait(t), ph)
+		require.Equal(t, want, p.AwaitEnd(t), ph)
 		if conn == nil {
-			_ = os.Remove(p.path) // as after os.Exit, it may be left
+			_ = os.Remove(p.path) // the socket may be left, as after os.Exit
 		}
 	}
 }
 
-// TestALogThatNobodyReadsDoesNotEndTheProgram: os.File ends a program that writes
-// to its standard output or error when nobody reads it any more. One that does
-// not write must not be ended by the manhole's log.
+// TestALogThatNobodyReadsDoesNotEndTheProgram is about a program that writes nothing itself.
+// os.File ends a program that writes to a standard output or error that nobody reads any
+// more. The manhole's log must not do that to the program.
 func TestALogThatNobodyReadsDoesNotEndTheProgram(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -101,25 +103,24 @@ func TestALogThatNobodyReadsDoesNotEndTheProgram(t *testing.T) {
 			p.open(t)
 			require.Contains(t, p.answers(t, p.path), "collected in")
 
-			// Its own writing ends it as ever, but for what it writes at the moment at
-			// which the log does.
+			// The program's own writes end it, as without a manhole. Only a write at the same
+			// moment as one of the log may not.
 			eventually(t, func() bool {
-				_, _ = io.WriteString(p.steps, "write hello\n") // it may have ended
+				_, _ = io.WriteString(p.steps, "write hello\n") // the program may have ended
 				select {
-				case <-p.ended:
+				case <-p.Ended:
 					return true
 				default:
 					return false
 				}
 			}, "it does not end: %s", p.stderr)
-			status := p.wait(t)
+			status := p.AwaitEnd(t)
 			require.Equal(t, syscall.SIGPIPE, status.Signal(), "%#x", status)
 		})
 	}
 }
 
-// sameFile reports whether the last descriptor of a dup step is what descriptor
-// fd is.
+// sameFile reports whether fd and the last descriptor of a dup step are the same file.
 func (c *child) sameFile(t *testing.T, fd int, step string) bool {
 	t.Helper()
 	link := func(fd string) string {

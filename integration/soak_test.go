@@ -22,11 +22,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestTenThousandSessionsUnderLoad has 10,000 sessions with a program that
-// serves requests all the time, each opened by a signal of its own, several at a
-// time, with one command each, and some with a person's first screen before it.
-// Goroutines, threads, descriptors, memory and files are afterwards what they
-// were after the first 1,000, and the program serves.
+// TestTenThousandSessionsUnderLoad runs 10,000 sessions in a program that serves requests
+// all the time. A signal opens each session, several run at once, and each runs one
+// command. Some begin with the first screen that a person sees. Afterwards the program
+// serves, and it has as many goroutines, threads, descriptors and files, and as much
+// memory, as after the first 1,000 sessions.
 func TestTenThousandSessionsUnderLoad(t *testing.T) {
 	t.Parallel()
 	warmUp, sessions := 1000, fewer(10_000)
@@ -41,28 +41,28 @@ func TestTenThousandSessionsUnderLoad(t *testing.T) {
 
 	require.LessOrEqual(t, after.goroutines, before.goroutines)
 	require.LessOrEqual(t, after.descriptors, before.descriptors)
-	// The runtime ends none of its threads, and can need one more for every
-	// session and command that happen to be in a system call at the same time.
+	// The runtime does not end its threads. It can need one more for every session and
+	// every command that are in a system call at the same time.
 	require.LessOrEqual(t, after.threads, before.threads+2*atOnce)
-	// Sessions that left 500 bytes each would make it 4.3 MiB more. If they leave
-	// none it is up to 2 MiB more or less, as the collector and the allocator have it.
+	// If each session left 500 bytes, this would be 4.3 MiB more. If they leave nothing, it
+	// varies by up to 2 MiB, because of the collector and the allocator.
 	require.LessOrEqual(t, after.resident, before.resident+growth)
-	require.Greater(t, c.local(t, "served"), served, "it serves no more")
+	require.Greater(t, c.local(t, "served"), served, "it does not serve any more")
 	c.signal(t, syscall.SIGTERM) // a late signal may have opened a window
-	require.Equal(t, syscall.SIGTERM, c.wait(t).Signal())
+	require.Equal(t, syscall.SIGTERM, c.AwaitEnd(t).Signal())
 	left, err := filepath.Glob(c.path + ".*")
 	require.NoError(t, err)
 	require.NoFileExists(t, c.path)
 	require.Empty(t, left)
 }
 
-// growth of the resident memory that is none, in bytes.
+// growth is how many bytes the resident memory may vary by itself.
 const growth = 4 << 20
 
-// atOnce is how many clients there are at a time.
+// atOnce is how many clients run at once.
 const atOnce = 4
 
-// soakCommands are what the clients do, with something of the right answer.
+// soakCommands are the commands of the clients, each with a part of the right answer.
 var soakCommands = []struct{ line, answer string }{
 	{"mem", "heap in use"}, {"stacks", "by identical stacks"}, {"fds", " unix "}, {"threads", "they wait in"},
 	{"locals", "served"}, {"metrics /sched", "/sched/gomaxprocs"}, {"env", "PATH="}, {"help", "stacks [FLAGS]"},
@@ -71,7 +71,7 @@ var soakCommands = []struct{ line, answer string }{
 	{"profile goroutine", ""},
 }
 
-// soak has sessions up to a number.
+// soak runs the sessions with the numbers from+1 to to.
 func (c *child) soak(t *testing.T, from, to int) {
 	t.Helper()
 	var next atomic.Int64
@@ -82,7 +82,7 @@ func (c *child) soak(t *testing.T, from, to int) {
 		clients.Go(func() {
 			for i := next.Add(1); i <= int64(to); i = next.Add(1) {
 				command, script, exit := soakCommands[int(i)%len(soakCommands)], true, ""
-				switch { // what takes a tenth of a second is done less often
+				switch { // these take a tenth of a second, so they run less often
 				case i%200 == 0:
 					command.line, command.answer = "signals", "listens to: SIGUSR2"
 				case i%40 == 1:
@@ -99,13 +99,13 @@ func (c *child) soak(t *testing.T, from, to int) {
 			}
 		})
 	}
-	clients.Wait() // each session has a deadline, and the first failure of a client ends it
+	clients.Wait() // needs no deadline: each session has one, and a failure ends its client
 	close(failed)
 	require.NoError(t, <-failed, "%s", c.stderr)
 }
 
-// among has a session among others, who may take the window that was opened:
-// whoever is too late asks again.
+// among runs a session while others run. Another client may take the window that this one
+// has opened; then this one opens another.
 func (c *child) among(i int64, script bool, input string) (string, error) {
 	var own *net.UnixAddr
 	if script {
@@ -138,10 +138,10 @@ func (c *child) among(i int64, script bool, input string) (string, error) {
 		}
 		asked = time.Time{}
 	}
-	return "", fmt.Errorf("after %v there was no window, or never one for this client: %w", patience, last)
+	return "", fmt.Errorf("after %v there was no window, or other clients took them all: %w", patience, last)
 }
 
-// talk sends input and returns all output, without frames.
+// talk sends input and returns all output. It removes the frames of a script's output.
 func talk(conn *net.UnixConn, script bool, input string) (string, error) {
 	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		return "", err
@@ -163,11 +163,11 @@ func talk(conn *net.UnixConn, script bool, input string) (string, error) {
 	}
 }
 
-// soaked is what a program is made of.
+// soaked counts what a program is made of. resident is in bytes.
 type soaked struct{ goroutines, descriptors, threads, resident int }
 
-// atRest waits until the program is what it was before, if it is given, or does
-// not change.
+// atRest waits until the program has no more than before, if before is given, or until it
+// does not change. It returns what the program has.
 func (c *child) atRest(t *testing.T, before *soaked) (now soaked) {
 	t.Helper()
 	proc := fmt.Sprintf("/proc/%d/", c.Process.Pid)
@@ -198,7 +198,7 @@ func (c *child) atRest(t *testing.T, before *soaked) (now soaked) {
 
 var resident = regexp.MustCompile(`(?m)^VmRSS:\s+(\d+) kB$`)
 
-// local is a number that the program gives.
+// local returns the value of a local of the program.
 func (c *child) local(t *testing.T, name string) int {
 	t.Helper()
 	out := c.session(t, "print "+name+"\nexit\n")

@@ -15,15 +15,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Two users that need not exist, and the one that the kernel shows for users
-// that a namespace does not map.
+// Two users that need not exist, and the user that the kernel reports for all users that a
+// namespace does not map.
 const (
 	alice  = 12345
 	bob    = 12346
 	nobody = 65534
 )
 
-// nc connects as a user and returns what it is told.
+// nc connects as a user, sends input and returns the output and nc's error.
 func nc(t *testing.T, uid int, path, input string) string {
 	t.Helper()
 	argv := as(uid, "nc", "-N", "-U", path)
@@ -40,7 +40,7 @@ func TestUsers(t *testing.T) {
 	for _, test := range []struct {
 		name           string
 		server, client int
-		mode           os.FileMode // of the socket, as somebody may have changed it
+		mode           os.FileMode // of the socket, which somebody may have changed
 		answer         string
 	}{
 		{"root enters anybody's", alice, 0, 0o600, ">>> "},
@@ -66,19 +66,19 @@ func TestUsers(t *testing.T) {
 				require.NoFileExists(t, c.path)
 				return
 			}
-			require.NotContains(t, out, "goroutines", "it has seen nothing")
+			require.NotContains(t, out, "goroutines", "the client must not see anything")
 			if test.answer == refused {
 				eventually(t, func() bool { return strings.Contains(c.stderr.String(), "client refused") }, "not logged: %s", c.stderr)
 				require.Contains(t, c.stderr.String(), fmt.Sprintf("uid=%d", test.client))
 			}
-			// The window has not been used up.
+			// The window is still open.
 			require.Contains(t, nc(t, 0, c.path, "exit\n"), ">>> ")
 		})
 	}
 }
 
-// TestAPlantedPathIsNotFollowed: another user has put something at the path
-// first, in a directory with the sticky bit.
+// TestAPlantedPathIsNotFollowed is about a file that another user has put at the path before,
+// in a directory with the sticky bit.
 func TestAPlantedPathIsNotFollowed(t *testing.T) {
 	needRoot(t)
 	need(t, "nc", "netcat-openbsd")
@@ -95,10 +95,10 @@ func TestAPlantedPathIsNotFollowed(t *testing.T) {
 			require.NoError(t, plant.Start())
 			defer func() {
 				_ = plant.Process.Kill()
-				_ = plant.Wait() // once more, for most
+				_ = plant.Wait() // most have been waited for already
 			}()
 			if test.name != "a live socket" {
-				_ = plant.Wait() // timeout ends with 124
+				_ = plant.Wait() // an error: timeout exits with status 124
 			}
 			eventually(t, func() bool { _, err := os.Lstat(c.path); return err == nil }, "nothing planted")
 			defer os.Remove(c.path)
@@ -117,7 +117,7 @@ func TestAPlantedPathIsNotFollowed(t *testing.T) {
 
 func TestADirectoryWithoutPermission(t *testing.T) {
 	needRoot(t)
-	dir := t.TempDir() // mode 0755 below, root's
+	dir := t.TempDir() // it belongs to root, with mode 0755
 	argv := as(alice, server)
 	cmd := testwait.Command(t, argv[0], append(argv[1:], "-socket", dir+"/s")...)
 	out, err := cmd.CombinedOutput()
@@ -127,8 +127,8 @@ func TestADirectoryWithoutPermission(t *testing.T) {
 	require.Contains(t, string(out), "set SocketPath")
 }
 
-// TestAReplacedSocketIsLeftAlone: where everybody may write, another user can
-// move the socket away. What is put there instead is not removed.
+// TestAReplacedSocketIsLeftAlone is about a directory where everybody may write. Another user
+// can move the socket away and put a file there, and the manhole must not remove it.
 func TestAReplacedSocketIsLeftAlone(t *testing.T) {
 	needRoot(t)
 	dir := t.TempDir()
@@ -143,21 +143,21 @@ func TestAReplacedSocketIsLeftAlone(t *testing.T) {
 	out, err := testwait.Command(t, argv[0], argv[1:]...).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	c.signal(t, syscall.SIGTERM)
-	require.Equal(t, 0, c.wait(t).ExitStatus())
+	require.Equal(t, 0, c.AwaitEnd(t).ExitStatus())
 	text, err := os.ReadFile(c.path)
 	require.NoError(t, err)
 	require.Equal(t, "precious\n", string(text))
 }
 
-// TestAReadOnlyTmp: at the start Install says so; later, a window fails, and the
-// next one opens when the file system can be written again.
+// TestAReadOnlyTmp is about a /tmp that is read-only. At the start Install returns an error
+// that says so. Later no window opens until the file system is writable again.
 func TestAReadOnlyTmp(t *testing.T) {
 	needRoot(t)
 	need(t, "unshare", "util-linux")
 	if out, err := testwait.Command(t, "unshare", "--mount", "true").CombinedOutput(); err != nil {
 		t.Skipf("needs mount namespaces: %v: %s", err, out)
 	}
-	// The server's binary is in the /tmp that is covered.
+	// The new /tmp covers the one with the server's binary, so that is mounted at /mnt.
 	const cover = "mount --bind $(dirname $0) /mnt && mount -t tmpfs -o "
 	out, err := testwait.Command(t, "unshare", "--mount", "sh", "-c", cover+"ro none /tmp && exec /mnt/server", server).CombinedOutput()
 	require.Error(t, err)

@@ -1,6 +1,6 @@
 //go:build linux
 
-// Cgoprogram is a program with a manhole whose goroutines wait in C.
+// Cgoprogram is a program with a manhole. Its goroutines wait in C functions.
 package main
 
 /*
@@ -23,7 +23,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	var pipe [2]int // nobody writes into it
+	var pipe [2]int // nobody writes to it
 	if err := syscall.Pipe2(pipe[:], syscall.O_CLOEXEC); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -43,5 +43,5 @@ func main() {
 	}
 	begun.Wait()
 	fmt.Println("ready")
-	C.sleep(1 << 30) // main as well
+	C.sleep(1 << 30) // main waits in C too
 }

@@ -24,7 +24,7 @@ func init() {
 	conditions["threads-locked"] = threadsLocked
 }
 
-// deadlockedOnLocks: every goroutine, main included, waits for another.
+// deadlockedOnLocks makes every goroutine, main included, wait for another one.
 func deadlockedOnLocks([]string) {
 	install()
 	var a, b sync.Mutex
@@ -45,7 +45,8 @@ func deadlockedOnLocks([]string) {
 	d <- <-c
 }
 
-// spinning has so many goroutines for each CPU that never wait nor call anything.
+// spinning starts a number of goroutines for each CPU that never wait and never call a
+// function.
 func spinning(args []string) {
 	install()
 	for range number(args[0]) * runtime.NumCPU() {
@@ -59,7 +60,7 @@ func spinning(args []string) {
 	select {}
 }
 
-// stuck is a writer that never comes back.
+// stuck is a writer whose Write never returns. It closes entered first.
 type stuck struct{ entered chan struct{} }
 
 func (s stuck) Write([]byte) (int, error) {
@@ -67,8 +68,9 @@ func (s stuck) Write([]byte) (int, error) {
 	select {}
 }
 
-// logLocked: the lock of the program's log is never given back. The argument is
-// the log: log, slog over log as it is by default, or slog with a handler.
+// logLocked holds the lock of the program's log for ever. The argument names the log:
+// "log", "slog", which writes to package log by default, or "handler", slog with a
+// handler of its own.
 func logLocked(args []string) {
 	w := stuck{make(chan struct{})}
 	switch args[0] {
@@ -96,11 +98,11 @@ func logLocked(args []string) {
 	select {}
 }
 
-// memoryLimit has the collector run all the time: what is in use is over the
+// memoryLimit makes the garbage collector run all the time. The memory in use is over the
 // limit, and the program goes on allocating.
 func memoryLimit([]string) {
 	install()
-	for range 32 << 20 / (8 + 8) { // 8 bytes, and 8 of the pointer to them
+	for range 32 << 20 / (8 + 8) { // 8 bytes, and 8 for the pointer to them
 		inUse = append(inUse, new(int))
 	}
 	runtime.GC()
@@ -123,10 +125,10 @@ func memoryLimit([]string) {
 
 var (
 	inUse   []*int
-	passing atomic.Pointer[[1 << 10]byte] // makes garbage of what was there
+	passing atomic.Pointer[[1 << 10]byte] // a new value makes garbage of the old one
 )
 
-// goroutines has so many of them wait for a channel.
+// goroutines starts a number of goroutines that wait on a channel.
 func goroutines(args []string) {
 	install()
 	wait := make(chan struct{})
@@ -137,8 +139,8 @@ func goroutines(args []string) {
 	select {}
 }
 
-// threadsLocked has so many goroutines, each locked to a thread of its own, main
-// too.
+// threadsLocked starts a number of goroutines and locks each of them, and main, to a
+// thread of its own.
 func threadsLocked(args []string) {
 	runtime.LockOSThread()
 	install()

@@ -15,9 +15,9 @@ func init() {
 	conditions["ending"] = ending
 }
 
-// ending ends in the way that the first argument names, at a line on the
-// standard input. The second says what it has: a manhole; the signal, of which it
-// is notified and does nothing; or nothing.
+// ending ends when a line comes on standard input, in the way that the first argument
+// names. The second argument says what the program has: "manhole"; "signal", a
+// notification of the signal that nothing receives; or "nothing".
 func ending(args []string) {
 	switch args[1] {
 	case "manhole":
@@ -25,7 +25,7 @@ func ending(args []string) {
 	case "signal":
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGUSR2)
 	}
-	for range 2000 { // so that stacks -go does not fit into a socket
+	for range 2000 { // so that the output of stacks -go does not fit into a socket
 		go func() { select {} }()
 	}
 	ready()

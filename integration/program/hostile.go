@@ -19,10 +19,10 @@ import (
 	"time"
 )
 
-// A program that serves, and clients of manholes that are not as they should
-// be. The clients are programs too: some have to run as another user, or to end.
+// A program that serves, and clients that misbehave. The clients are programs too,
+// because some must run as another user and some must end.
 func init() {
-	// echo PATH serves at a unix socket of its own.
+	// echo PATH is an echo service on a unix socket.
 	conditions["echo"] = func(args []string) {
 		ln := must(net.Listen("unix", args[0]))
 		install()
@@ -36,14 +36,14 @@ func init() {
 		}
 	}
 
-	// clients N PATH [PID] is so many at once. It tells how many had which answer.
-	// The process PID is stopped until no more of them can connect.
+	// clients N PATH [PID] runs N clients at once. It prints the number of clients for each
+	// answer. With PID it stops that process until no more clients can connect.
 	conditions["clients"] = func(args []string) {
 		n, path, full := must(strconv.Atoi(args[0])), args[1], func() {}
 		if len(args) > 2 {
 			pid := must(strconv.Atoi(args[2]))
 			must(0, syscall.Kill(pid, syscall.SIGSTOP))
-			await("all threads are stopped", func() (bool, any) { return stopped(pid), "one that is not" })
+			await("all threads are stopped", func() (bool, any) { return stopped(pid), "a thread that is not" })
 			full = sync.OnceFunc(func() { must(0, syscall.Kill(pid, syscall.SIGCONT)) })
 		}
 		answers := make(chan string)
@@ -65,7 +65,7 @@ func init() {
 		}
 	}
 
-	// flood PATH is 50 clients that come again and again.
+	// flood PATH runs 50 clients that connect again and again.
 	conditions["flood"] = func(args []string) {
 		for range 50 {
 			go func() {
@@ -78,14 +78,14 @@ func init() {
 		time.Sleep(time.Hour)
 	}
 
-	// gone PATH connects, sends a command and is gone.
+	// gone PATH connects, sends a command and ends.
 	conditions["gone"] = func(args []string) {
 		conn := must(net.Dial("unix", args[0]))
 		must(io.WriteString(conn, "gc\n"))
 	}
 }
 
-// stopped reports whether every thread of a process is.
+// stopped reports whether every thread of a process is stopped.
 func stopped(pid int) bool {
 	for _, path := range must(filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))) {
 		text := must(os.ReadFile(path))
@@ -96,15 +96,15 @@ func stopped(pid int) bool {
 	return true
 }
 
-// answer is what a client is told: entered if it is let in, or else the
-// manhole's line, or else what the kernel says. It calls full if it has to wait
-// for a place in the queue.
+// answer runs a client and returns "entered" if it gets a session, the manhole's line if
+// it is refused, or the kernel's error. It calls full if the client has to wait for a
+// place in the queue.
 func answer(path string, full func()) string {
 	var conn net.Conn
 	for deadline := time.Now().Add(patience); ; {
 		var err error
 		conn, err = net.Dial("unix", path)
-		if errors.Is(err, syscall.EAGAIN) && time.Now().Before(deadline) { // a blocking connect would wait for room
+		if errors.Is(err, syscall.EAGAIN) && time.Now().Before(deadline) { // a blocking connect would wait here
 			full()
 			time.Sleep(time.Millisecond)
 			continue
@@ -133,6 +133,7 @@ func answer(path string, full func()) string {
 	return "entered"
 }
 
+// reason returns the kernel's error in err, without the address.
 func reason(err error) string {
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
@@ -141,6 +142,7 @@ func reason(err error) string {
 	return err.Error()
 }
 
+// must returns v, or ends the program with err.
 func must[T any](v T, err error) T {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, strings.Join(slices.Concat(os.Args[1:], []string{err.Error()}), " "))

@@ -17,8 +17,8 @@ func init() {
 	conditions["threads"] = threads
 }
 
-// descriptors keeps all descriptors open but so many as each line of the
-// standard input says.
+// descriptors uses all descriptors but a few. Each line on standard input says how many
+// to leave free.
 func descriptors([]string) {
 	install()
 	const limit = 64
@@ -38,7 +38,7 @@ func descriptors([]string) {
 				fail(err)
 			}
 			if open = append(open, fd); len(open) > 2*limit {
-				fail(fmt.Errorf("there are %d descriptors and more, with a limit of %d", len(open), limit))
+				fail(fmt.Errorf("%d descriptors are open, with a limit of %d", len(open), limit))
 			}
 		}
 		for range number(lines.Text()) {
@@ -49,12 +49,12 @@ func descriptors([]string) {
 	}
 }
 
-// threads has as many threads as its user may have, most of them idle.
+// threads has as many threads as its user may have. Most of them are idle.
 func threads([]string) {
 	install()
 	var asleep sync.WaitGroup
 	for range 16 {
-		asleep.Go(func() { _ = unix.Nanosleep(&unix.Timespec{Nsec: 200e6}, nil) }) // in the kernel, each on a thread
+		asleep.Go(func() { _ = unix.Nanosleep(&unix.Timespec{Nsec: 200e6}, nil) }) // each in the kernel, on a thread of its own
 	}
 	asleep.Wait()
 	tasks, err := os.ReadDir("/proc/self/task")

@@ -1,9 +1,12 @@
 //go:build linux
 
-// Program is a program with a manhole in one of the conditions that a manhole
-// has to work in: the first argument names it, and the rest are the condition's
-// own. The tests drive it with real signals and real clients. It prints ready
-// when it is in the condition.
+// Program is a program in one of the conditions in which a manhole has to work, or a
+// client of one.
+//
+//	program CONDITION [ARG...]
+//
+// It prints ready when it is in the condition. The tests then send it signals and connect
+// to its manhole.
 package main
 
 import (
@@ -17,8 +20,9 @@ import (
 	"github.com/gomanhole/oneshot"
 )
 
-// conditions are the conditions, in files by subject. Each installs its manhole,
-// says that it is ready, and returns only if it is to end by the end of main.
+// conditions holds the conditions. Each file adds those of its subject. A condition
+// installs its manhole and prints ready. It returns only if the program shall end with
+// main.
 var conditions = map[string]func(args []string){}
 
 func main() {
@@ -34,8 +38,8 @@ func main() {
 	conditions[os.Args[1]](os.Args[2:])
 }
 
-// install installs a manhole that USR2 opens, at the path that the variable
-// MANHOLE_PATH has, if it is set.
+// install installs a manhole that USR2 opens. The environment variable MANHOLE_PATH sets
+// its path.
 func install(change ...func(*oneshot.Options)) *oneshot.Manhole {
 	o := oneshot.Options{OneshotOn: syscall.SIGUSR2, SocketPath: os.Getenv("MANHOLE_PATH")}
 	for _, f := range change {
@@ -49,13 +53,14 @@ func install(change ...func(*oneshot.Options)) *oneshot.Manhole {
 	return m
 }
 
+// ready tells the test that the program is in its condition.
 func ready() { fmt.Println("ready") }
 
 // patience is how long the program waits for something that must happen.
 const patience = 30 * time.Second
 
-// await polls until ok returns true. After patience it ends the program with
-// what it waited for, and with what it saw last.
+// await polls until ok returns true. After patience it ends the program with an error that
+// says what it waited for and what it saw last.
 func await(what string, ok func() (done bool, saw any)) {
 	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		done, saw := ok()

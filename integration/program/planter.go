@@ -22,8 +22,8 @@ func init() {
 	conditions["planter"] = planter
 }
 
-// windows opens one window after another, each for a moment, and says what
-// kept one from opening.
+// windows opens one window after another, each for a moment. It reports what kept a window
+// from opening.
 func windows([]string) {
 	m := install(func(o *oneshot.Options) {
 		o.ConnectTimeout = 100 * time.Microsecond
@@ -31,7 +31,7 @@ func windows([]string) {
 	})
 	ready()
 	for opened := 0; ; {
-		pause(rand.N(200 * time.Microsecond)) // something can be planted now
+		pause(rand.N(200 * time.Microsecond)) // the planter can put a file at the path now
 		switch err := m.Oneshot(context.Background()); {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			if opened++; opened%100 == 0 {
@@ -43,9 +43,9 @@ func windows([]string) {
 	}
 }
 
-// planter puts things at a path, so many times, each for a moment, and ends with
-// an error if one does not stay what and where it is. What it finds there it cannot
-// remove, since the folder has the sticky bit.
+// planter puts a file at a path for a moment, a given number of times. It ends with an
+// error if somebody changes or moves the file. It cannot remove another user's file there,
+// because the folder has the sticky bit.
 func planter(args []string) {
 	path, n := args[0], number(args[1])
 	precious := filepath.Join(filepath.Dir(path), "precious")
@@ -64,7 +64,7 @@ func planter(args []string) {
 		try(kinds[i%len(kinds)](at))
 		planted, err := os.Lstat(at)
 		try(err)
-		if rand.IntN(2) == 0 { // a dead socket first, which may be replaced, and then is not what it was
+		if rand.IntN(2) == 0 { // a dead socket first, which the manhole may replace
 			dead := path + "-dead"
 			try(bind(dead, false))
 			move(dead, path, func() {})
@@ -72,7 +72,7 @@ func planter(args []string) {
 		}
 		move(at, path, func() {
 			if planted.IsDir() {
-				_ = os.Remove(path) // a dead one; no folder can be moved there
+				_ = os.Remove(path) // our dead socket; a folder cannot be moved over it
 			}
 		})
 		pause(rand.N(300 * time.Microsecond))
@@ -84,9 +84,9 @@ func planter(args []string) {
 	try(os.Remove(precious))
 }
 
-// move moves a file to a path, as soon as the kernel allows it: not while another
-// user's file is there (EPERM, since the folder has the sticky bit), nor a folder
-// to where any other file is (ENOTDIR). It calls busy before it tries again.
+// move moves a file to a path as soon as the kernel allows it. The kernel does not while
+// another user's file is there (EPERM, because the folder has the sticky bit). It does not
+// move a folder over any other file (ENOTDIR). move calls busy before it tries again.
 func move(from, to string, busy func()) {
 	for deadline := time.Now().Add(patience); ; busy() {
 		err := os.Rename(from, to)
@@ -96,13 +96,13 @@ func move(from, to string, busy func()) {
 		case !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.ENOTDIR):
 			fail(err)
 		case time.Now().After(deadline):
-			fail(fmt.Errorf("timeout after %v, waited for: %s is free; saw %w", patience, to, err))
+			fail(fmt.Errorf("timeout after %v, waited for: %s to be free; saw %w", patience, to, err))
 		}
 	}
 }
 
-// takeBack removes what was planted, and fails if that is not at the path. It
-// may be put aside for a moment, and back again.
+// takeBack removes the planted file. It fails if the file is not at the path. The manhole
+// may move it aside for a moment and back again.
 func takeBack(path string, planted os.FileInfo) {
 	var now os.FileInfo
 	var err error
@@ -127,7 +127,7 @@ func takeBack(path string, planted os.FileInfo) {
 	fail(fmt.Errorf("the %v has become %v, %v", planted.Mode(), now, err))
 }
 
-// pause is short; to sleep takes a millisecond at least on some machines.
+// pause waits for a short time. time.Sleep takes at least a millisecond on some machines.
 func pause(d time.Duration) {
 	for began := time.Now(); time.Since(began) < d; {
 		runtime.Gosched()
@@ -136,6 +136,7 @@ func pause(d time.Duration) {
 
 var live = -1 // the listening socket
 
+// bind creates a socket at a path: a live one if listen is set, and a dead one otherwise.
 func bind(path string, listen bool) error {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -152,6 +153,7 @@ func bind(path string, listen bool) error {
 	return unix.Listen(fd, 1)
 }
 
+// try ends the program if err is not nil.
 func try(err error) {
 	if err != nil {
 		fail(err)

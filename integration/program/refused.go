@@ -13,8 +13,8 @@ func init() {
 	conditions["refused"] = refused
 }
 
-// refused has the kernel refuse it system calls, as a container's seccomp
-// profile may. The arguments are how, and the path of a trigger file or nothing.
+// refused makes the kernel refuse some system calls, as a container's seccomp profile may.
+// The arguments are the error, EPERM or ENOSYS, and the path of a trigger file or "".
 func refused(args []string) {
 	errno := map[string]unix.Errno{"EPERM": unix.EPERM, "ENOSYS": unix.ENOSYS}[args[0]]
 	if errno == 0 {
@@ -26,9 +26,9 @@ func refused(args []string) {
 	select {}
 }
 
-// refuse puts a seccomp(2) filter over all threads.
+// refuse installs a seccomp(2) filter in all threads.
 func refuse(errno unix.Errno, calls ...uint32) {
-	filter := []unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS}} // the number of the call
+	filter := []unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS}} // the number of the system call
 	for _, call := range calls {
 		filter = append(filter,
 			unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: call},
@@ -36,7 +36,7 @@ func refuse(errno unix.Errno, calls ...uint32) {
 	}
 	filter = append(filter, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW})
 	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	// no_new_privs is the thread's; TSYNC gives it to the others with the filter.
+	// no_new_privs belongs to a thread. TSYNC sets it in the other threads with the filter.
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		fail(err)
 	}

@@ -18,15 +18,14 @@ import (
 	"github.com/gomanhole/oneshot"
 )
 
-// serving is an HTTP server under load from clients of its own, with
-// goroutines that come and go and garbage. Its locals are served, how many
-// requests have been answered, and atRest, how many goroutines there are while no
-// request is under way.
+// serving is an HTTP server with clients that keep it busy. Goroutines come and go, and
+// there is garbage to collect. Its locals are served, the number of answered requests, and
+// atRest, the number of goroutines while no request is running.
 func init() {
 	conditions["serving"] = func([]string) {
 		var (
 			served atomic.Int64
-			load   sync.RWMutex // held by every request, to read, and by who wants none
+			load   sync.RWMutex // read-locked by each request, locked to have no requests
 		)
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		check(err)
@@ -61,7 +60,7 @@ func init() {
 	}
 }
 
-// serveSums has some goroutines work on one answer.
+// serveSums computes an answer with several goroutines.
 func serveSums(w http.ResponseWriter, r *http.Request) {
 	text, err := io.ReadAll(r.Body)
 	check(err)

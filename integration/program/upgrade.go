@@ -15,12 +15,12 @@ import (
 	"time"
 )
 
-// upgrade PATH serves at PATH, and hands its listening socket over to a new
-// process of the same program when SIGHUP comes, as tableflip does: the successor
-// says when it is ready, and the predecessor ends after those it serves, in the
-// manhole too. All of them end with their standard input.
+// upgrade PATH serves at PATH. On SIGHUP it starts this program again and passes its
+// listening socket to the new process, as tableflip does. The new process reports when it
+// is ready. The old one ends when its clients have gone, those of the manhole included.
+// All processes end with their standard input.
 func init() {
-	const inherited, readiness = 3, 4 // descriptors of a successor
+	const inherited, readiness = 3, 4 // descriptors of the new process
 	conditions["upgrade"] = func(args []string) {
 		go func() {
 			_, _ = io.Copy(io.Discard, os.Stdin)
@@ -59,8 +59,8 @@ func init() {
 		}
 
 		<-hup
-		// Clients wait in the queue meanwhile. Accept must not: with the file that a
-		// child is given, os/exec makes the socket a blocking one.
+		// Clients wait in the queue meanwhile. Accept must return first: os/exec makes the
+		// socket a blocking one when it passes the file to a child.
 		must(0, ln.SetDeadline(time.Now()))
 		accepting.Wait()
 		file := must(ln.File())

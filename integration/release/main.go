@@ -1,9 +1,8 @@
 //go:build linux
 
 // Program release has goroutines with labels, leaks and ancestors. The test
-// TestAMainModuleOfThisRelease builds it as a main module of its own, whose
-// go.mod says for which release of Go it is written: that decides how the
-// runtime writes tracebacks.
+// TestModuleWithTheGoLineOfThisRelease builds it in a module of its own. The go line of
+// that module's go.mod decides how the runtime writes tracebacks.
 package main
 
 import (
@@ -27,8 +26,8 @@ const (
 	waiting  = 23
 )
 
-// wait is what healthy goroutines wait for. The collector can see that it is in
-// use, since it is global.
+// wait is the channel of the healthy goroutines. It is global, so the collector sees that
+// it is in use.
 var wait = make(chan struct{})
 
 func main() {
@@ -44,7 +43,7 @@ func main() {
 	}
 	for deadline := time.Now().Add(30 * time.Second); !parked(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			fail("the goroutines do not come to rest")
+			fail("the goroutines do not all wait")
 		}
 	}
 	if leaks := pprof.Lookup("goroutineleak"); leaks != nil && os.Getenv("RELEASE_LEAK_PROFILE") != "" {
@@ -88,7 +87,7 @@ func quote() {
 	go func() { prices <- 1 }()
 }
 
-// parked reports whether the profile has each kind in one place.
+// parked reports whether the goroutines of each kind wait in one place.
 func parked() bool {
 	var b bytes.Buffer
 	if err := pprof.Lookup("goroutine").WriteTo(&b, 1); err != nil {
@@ -102,7 +101,7 @@ func parked() bool {
 	return true
 }
 
-// count writes a dump of all goroutines, and how many there are.
+// count writes a dump of all goroutines and the number of goroutines.
 func count(_ context.Context, s *oneshot.Session, _ []string) error {
 	for range 1000 {
 		before := runtime.NumGoroutine()
@@ -115,5 +114,5 @@ func count(_ context.Context, s *oneshot.Session, _ []string) error {
 			return err
 		}
 	}
-	return fmt.Errorf("the number of goroutines does not come to rest")
+	return fmt.Errorf("the number of goroutines keeps changing")
 }

@@ -1,6 +1,6 @@
-// Package testwait holds the waits of the tests. Each of them has a deadline,
-// and says what it waited for when that has passed. It knows nothing of
-// manholes.
+// Package testwait has the functions with which tests wait, and start the programs
+// that they wait for. Each wait has a deadline. When that has passed, the test fails and
+// says what it waited for. The package knows nothing of manholes.
 package testwait
 
 import (

@@ -21,13 +21,13 @@ import (
 	"github.com/gomanhole/oneshot"
 )
 
-// The condition told is a program that does with signals what it is told: each
-// argument, and then each line of its standard input, is a step, such as install
-// or "reset TERM,INT". It tells on its standard error which of the lines it has
-// taken, but for one that begins with quietly.
+// The condition steps takes steps, mostly about signals. Each argument and then each line
+// of the standard input is a step, such as install or "reset TERM,INT". The program
+// reports each line that it has taken on standard error. The word quietly before a step
+// prevents that report.
 func init() {
-	conditions["told"] = func(args []string) {
-		p := &told{finish: make(chan struct{})}
+	conditions["steps"] = func(args []string) {
+		p := &stepper{finish: make(chan struct{})}
 		for _, step := range args {
 			p.take(step)
 		}
@@ -38,54 +38,56 @@ func init() {
 				continue
 			}
 			p.take(lines.Text())
-			tell("taken: " + lines.Text())
+			report("taken: " + lines.Text())
 		}
 		forever()
 	}
 }
 
-type told struct {
+// stepper takes the steps.
+type stepper struct {
 	m       *oneshot.Manhole
-	finish  chan struct{} // ends what graceful has begun
-	churned chan struct{} // closed to end the churn
+	finish  chan struct{} // closed to end a graceful shutdown
+	churned chan struct{} // closed to end churn
 	churn   sync.WaitGroup
 }
 
-func (p *told) take(step string) {
+// take takes a step.
+func (p *stepper) take(step string) {
 	name, arg, _ := strings.Cut(step, " ")
 	switch name {
 	case "install":
 		p.m = install()
 	case "uninstall":
 		must(0, p.m.Uninstall())
-	case "churn": // installs and uninstalls
+	case "churn": // install and uninstall again and again, until settle
 		p.churned = make(chan struct{})
 		p.churn.Go(p.installAndUninstall)
 	case "settle":
 		close(p.churned)
 		p.churn.Wait()
 
-	case "reset": // all of them without an argument
+	case "reset": // all signals without an argument
 		signal.Reset(signals(arg)...)
 	case "ignore":
 		signal.Ignore(signals(arg)...)
-	case "notify": // all of them without an argument
+	case "notify": // all signals without an argument
 		c := make(chan os.Signal, 8)
 		signal.Notify(c, signals(arg)...)
-		go report(c)
-	case "exit": // as most programs do
+		go reportSignals(c)
+	case "exit": // exit on a signal, as most programs do
 		c := make(chan os.Signal, 1)
 		signal.Notify(c, signals(arg)...)
 		go func() {
 			<-c
 			os.Exit(3)
 		}()
-	case "graceful": // a shutdown that takes its time
+	case "graceful": // shut down on a signal, until finish
 		ctx, stop := signal.NotifyContext(context.Background(), signals(arg)...)
 		go func() {
 			<-ctx.Done()
 			stop()
-			tell("shutting down")
+			report("shutting down")
 			<-p.finish
 			_ = p.m.Uninstall()
 			os.Exit(0)
@@ -95,15 +97,15 @@ func (p *told) take(step string) {
 
 	case "children": // in the same process group
 		for range must(strconv.Atoi(arg)) {
-			child := startChild("told", "install")
-			tell(fmt.Sprintf("child %d.", child.Process.Pid))
+			child := startChild("steps", "install")
+			report(fmt.Sprintf("child %d.", child.Process.Pid))
 		}
-	case "log": // as JSON
+	case "log": // log JSON
 		w := map[string]*os.File{"stdout": os.Stdout, "stderr": os.Stderr}[arg]
 		slog.SetDefault(slog.New(slog.NewJSONHandler(w, nil)))
 	case "write":
 		_, err := fmt.Println(arg)
-		tell(fmt.Sprint(err))
+		report(fmt.Sprint(err))
 	case "dup":
 		var from, to int
 		must(fmt.Sscan(arg, &from, &to))
@@ -115,7 +117,7 @@ func (p *told) take(step string) {
 	}
 }
 
-func (p *told) installAndUninstall() {
+func (p *stepper) installAndUninstall() {
 	timeout := time.After(2 * patience)
 	for {
 		select {
@@ -130,15 +132,17 @@ func (p *told) installAndUninstall() {
 	}
 }
 
-// report tells which signals come, but for those of the runtime to itself.
-func report(c <-chan os.Signal) {
+// reportSignals reports each signal that comes, but not SIGURG, which the runtime sends to
+// itself.
+func reportSignals(c <-chan os.Signal) {
 	for sig := range c {
 		if sig != syscall.SIGURG {
-			tell("got " + sig.String())
+			report("got " + sig.String())
 		}
 	}
 }
 
+// signals parses a list such as "TERM,INT".
 func signals(arg string) []os.Signal {
 	if arg == "" {
 		return nil
@@ -150,13 +154,13 @@ func signals(arg string) []os.Signal {
 	return sigs
 }
 
-// startChild starts this program in another condition and waits until it is
-// ready. The child does not outlive the program.
+// startChild starts this program in another condition and waits until it is ready. The
+// child ends with this program.
 func startChild(condition ...string) *exec.Cmd {
-	runtime.LockOSThread() // whose end is that of the child
+	runtime.LockOSThread() // Pdeathsig comes when this thread ends
 	child := exec.Command(os.Args[0], condition...)
 	child.Stderr = os.Stderr
-	child.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} // which leaves no file
+	child.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} // TERM, so that the child leaves no socket
 	out := must(child.StdoutPipe())
 	must(0, child.Start())
 	must(0, out.(*os.File).SetReadDeadline(time.Now().Add(patience)))
@@ -164,9 +168,10 @@ func startChild(condition ...string) *exec.Cmd {
 	return child
 }
 
-func tell(text string) { fmt.Fprintln(os.Stderr, text) }
+// report writes a line to standard error.
+func report(text string) { fmt.Fprintln(os.Stderr, text) }
 
-// forever does not end, nor is it a deadlock.
+// forever never returns. The runtime does not take it for a deadlock.
 func forever() {
 	for {
 		time.Sleep(time.Hour)
