@@ -64,7 +64,7 @@ func runSignals(_ context.Context, s *Session) error {
 		fmt.Fprintf(s.out, "%s %016x  %s: %v\n", row.name, mask, row.what, sigset.Set(mask))
 	}
 
-	listens, err := s.m.sigThread.listens()
+	listens, err := s.m.oracle.Listens()
 	if err != nil {
 		fmt.Fprintf(s.out, "listens to: unknown, since %v\n", err)
 	} else {
@@ -76,26 +76,13 @@ func runSignals(_ context.Context, s *Session) error {
 	return nil
 }
 
-// whoHas says who gets a terminating signal. Those the mask does not show.
+// whoHas returns who gets a terminating signal. The masks do not show that.
 func (m *Manhole) whoHas(sig syscall.Signal) string {
-	if signal.Ignored(sig) {
-		return "ignored"
-	}
 	m.mu.Lock()
 	open := m.win != nil
 	m.mu.Unlock()
-	if open {
+	if open && !signal.Ignored(sig) {
 		return "the manhole has it while its window is open"
 	}
-	answer, swallowed := m.subscribers(sig)
-	if swallowed && answer != subscriberOther {
-		_ = sigset.Raise(sig) // what it would have done, it does now
-	}
-	switch answer {
-	case subscriberOther:
-		return "the program handles it"
-	case subscriberNone:
-		return "nobody handles it: the process dies of it"
-	}
-	return "unknown"
+	return m.oracle.Disposition(sig)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/procfs"
 	"github.com/gomanhole/oneshot/internal/sigset"
+	"github.com/gomanhole/oneshot/internal/sigthread"
 )
 
 // threadCommands are those about threads of the system.
@@ -91,7 +92,7 @@ func runThreads(ctx context.Context, s *Session, args []string) error {
 		if blocked, ok := masks[th.tid]; ok && blocked != usual {
 			notes = ", blocks " + compactSet(blocked)
 		}
-		if s.m.sigThread.dir == taskDir(th.tid) {
+		if s.m.oracle.IsThread(taskDir(th.tid)) {
 			notes += ", the runtime's thread for signals"
 		}
 		t.printf("%7d  %c %-13s %8.2fs %8.2fs  %3d  %-22s %s%s\n", th.tid, th.State, stateWord(th.State),
@@ -148,7 +149,7 @@ func blockedByEach(ctx context.Context, threads []thread) map[int]sigset.Set {
 		if ctx.Err() != nil {
 			break
 		}
-		if blocked, err := blockedBy(taskDir(th.tid)); err == nil {
+		if blocked, err := sigthread.BlockedBy(taskDir(th.tid)); err == nil {
 			masks[th.tid] = blocked
 		}
 	}

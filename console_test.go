@@ -74,7 +74,7 @@ func TestSignalsSaysWhatThisProcessListensTo(t *testing.T) {
 	}
 	require.Regexp(t, `SigCgt .*SIGURG`, out)
 	require.Regexp(t, `SIGTERM +nobody handles it: the process dies of it`, out)
-	stop := listen(0x0f)
+	stop := listenTo(0x0f)
 	require.Regexp(t, `SIGTERM +the program handles it`, c.do("signals"))
 	stop()
 }

@@ -10,8 +10,8 @@ import (
 
 	"github.com/gomanhole/oneshot/internal/asynclog"
 	"github.com/gomanhole/oneshot/internal/ours"
+	"github.com/gomanhole/oneshot/internal/sigthread"
 
-	"github.com/gomanhole/oneshot/internal/sigset"
 	"github.com/gomanhole/oneshot/internal/trap"
 	"github.com/gomanhole/oneshot/internal/unixsock"
 )
@@ -39,7 +39,7 @@ type Manhole struct {
 	commands  []*Command
 	home      atomic.Pointer[home]
 	log       asynclog.Log
-	sigThread sigThread
+	oracle    *sigthread.Oracle
 	notice    notice
 	trap      *trap.Trap     // nil: windows are guarded by signal.Notify
 	quit      chan struct{}  // closed by Uninstall
@@ -48,8 +48,6 @@ type Manhole struct {
 	trigger   *trigger       // nil: no TriggerFile
 	receiver  sync.WaitGroup // the one goroutine that has the receiver's place
 
-	asking     sync.Mutex   // held while it is asked who handles a signal; guards handles
-	handles    sigset.Set   // those that somebody handled when that was asked last
 	leftBehind atomic.Int32 // commands that did not stop and are running still
 	dismissing atomic.Int32 // clients that were refused and are still reading why
 
@@ -106,7 +104,7 @@ func Install(o Options) (*Manhole, error) {
 			return nil, err
 		}
 	}
-	m.sigThread = findSigThread()
+	m.oracle = sigthread.New()
 	// The new subscription stands before the old one goes, so that a signal
 	// between the two is not lost, nor deadly if it is one that kills.
 	m.signals, m.activates = make(chan os.Signal, 1), make(chan os.Signal, 1)

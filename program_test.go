@@ -20,6 +20,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gomanhole/oneshot/internal/sigthread"
 	"github.com/gomanhole/oneshot/internal/testwait"
 	"github.com/gomanhole/oneshot/internal/trap"
 )
@@ -112,7 +113,7 @@ func runProgram(spec string) {
 		os.Exit(handled)
 	case "wait":
 		go func() {
-			testwait.Until(func() bool { return ask(m) == subscriberOther }, "Wait to listen to SIGTERM")
+			testwait.Until(func() bool { return handles(m) }, "Wait to listen to SIGTERM")
 			ready()
 		}()
 		if _, err := m.Wait(context.Background(), all...); err != nil {
@@ -272,8 +273,14 @@ func startIgnoring(t *testing.T, spec string) *program {
 	return start(t, spec, "sh", "-c", `trap "" HUP; exec "$0"`, os.Args[0])
 }
 
-// listen has the process notified of signals until the result is called.
-func listen(sigs ...syscall.Signal) (stop func()) {
+// handles reports whether somebody besides the manhole is subscribed to SIGTERM.
+func handles(m *Manhole) bool {
+	answer, _ := m.oracle.Subscribers(syscall.SIGTERM)
+	return answer == sigthread.Other
+}
+
+// listenTo subscribes the process of signals until the result is called.
+func listenTo(sigs ...syscall.Signal) (stop func()) {
 	c := make(chan os.Signal, 1)
 	all := make([]os.Signal, len(sigs))
 	for i, sig := range sigs {
@@ -281,9 +288,4 @@ func listen(sigs ...syscall.Signal) (stop func()) {
 	}
 	signal.Notify(c, all...)
 	return func() { signal.Stop(c) }
-}
-
-func ask(m *Manhole) subscriber {
-	answer, _ := m.subscribers(syscall.SIGTERM)
-	return answer
 }

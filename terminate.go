@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gomanhole/oneshot/internal/ours"
+	"github.com/gomanhole/oneshot/internal/sigthread"
 
 	"github.com/gomanhole/oneshot/internal/sigset"
 	"github.com/gomanhole/oneshot/internal/trap"
@@ -51,15 +52,6 @@ func isTerminating(sig os.Signal) bool {
 	return false
 }
 
-// subscriber says who else in the process is notified of a signal.
-type subscriber int
-
-const (
-	subscriberUnknown subscriber = iota
-	subscriberNone
-	subscriberOther
-)
-
 // guard sees to it that the socket of an open window goes when a terminating
 // signal comes. Where it can it sets a trap, which does not interfere with the
 // signal; else it is notified of the signal and passes it on.
@@ -83,7 +75,7 @@ type guard struct {
 type post struct {
 	sig    syscall.Signal
 	c      chan os.Signal
-	atOpen subscriber
+	atOpen sigthread.Subscriber
 }
 
 // newGuard prepares the guard of one window. With posts, onSignal is called for
@@ -123,13 +115,13 @@ func (m *Manhole) endSignals() []syscall.Signal {
 
 // post is notified of the signals.
 func (g *guard) post(sigs []syscall.Signal, onSignal func(syscall.Signal)) {
-	p := g.m.sigThread.newProbe()
-	defer p.close()
+	p := g.m.oracle.NewProbe()
+	defer p.Close()
 	cases := [len(terminating)]chan os.Signal{}
 	for i, sig := range sigs {
 		c := make(chan os.Signal, 1)
 		cases[i] = c
-		g.posts = append(g.posts, post{sig, c, p.subscribe(c, sig, maxProbes)})
+		g.posts = append(g.posts, post{sig, c, p.Subscribe(c, sig, sigthread.MaxProbes)})
 	}
 	g.closed = make(chan struct{})
 	g.wg.Add(1)
@@ -227,11 +219,11 @@ func (g *guard) pass(p post) {
 	raise := m.opts.Terminate == TerminateReraise
 	if m.opts.Terminate == TerminateAuto {
 		now := p.atOpen
-		if now == subscriberNone {
-			now, _ = m.subscribers(p.sig)
+		if now == sigthread.None {
+			now, _ = m.oracle.Subscribers(p.sig)
 		}
-		raise = now == subscriberNone
-		if now == subscriberUnknown {
+		raise = now == sigthread.None
+		if now == sigthread.Unknown {
 			m.log.Warn("cannot tell whether the program handles the signal; if it does not, send the signal again",
 				"signal", sigset.Name(p.sig))
 		}
@@ -249,66 +241,3 @@ func (g *guard) pass(p post) {
 // flushTime is how long a dying process waits for its own last log lines. A
 // log that is stuck must not keep it alive.
 const flushTime = 100 * time.Millisecond
-
-// subscribers asks carefully who is notified of sig, since the answer may be
-// followed by the end of the process: other goroutines that call Notify or
-// Stop at this moment move the runtime's thread as well. If swallowed is true
-// the signal came meanwhile, and nobody but the other subscribers has had it;
-// then the answer is who was notified before.
-func (m *Manhole) subscribers(sig syscall.Signal) (answer subscriber, swallowed bool) {
-	m.asking.Lock() // or one would take another for a subscriber
-	defer m.asking.Unlock()
-	p := m.sigThread.newProbe()
-	defer p.close()
-	const asks = 2 * maxProbes
-	var answers [asks]subscriber
-	came := asks // in which ask the signal came
-	for i := range answers {
-		answers[i] = p.ask(sig, 1)
-		if answers[i] == subscriberUnknown {
-			return subscriberUnknown, p.swallowed
-		}
-		if p.swallowed && came == asks {
-			came = i
-		}
-	}
-	none := countNone(answers[:])
-	switch {
-	case none >= asks/2:
-		answer = subscriberNone
-	case none == 0:
-		answer = subscriberOther
-	}
-	if !p.swallowed {
-		switch none {
-		case 0:
-			m.handles |= sigset.Of(sig)
-		case asks:
-			m.handles &^= sigset.Of(sig)
-		}
-	} else if m.heard(sig, answers[:came], answers[came]) {
-		answer = subscriberOther
-	}
-	return answer, p.swallowed
-}
-
-// heard reports whether anybody else was notified when the signal came. Who was
-// may have stopped listening since, as NotifyContext's stop does, and must not
-// be killed in its graceful shutdown. Of the ask in which the signal came only
-// yes is to be believed, since the signal can have moved the thread as well; what
-// was known before is, where there is nothing else.
-func (m *Manhole) heard(sig syscall.Signal, before []subscriber, meanwhile subscriber) bool {
-	if len(before) > 0 {
-		return 2*countNone(before) < len(before)
-	}
-	return meanwhile == subscriberOther || m.handles.Has(sig)
-}
-
-func countNone(answers []subscriber) (none int) {
-	for _, answer := range answers {
-		if answer == subscriberNone {
-			none++
-		}
-	}
-	return none
-}

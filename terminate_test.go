@@ -3,24 +3,15 @@
 package oneshot
 
 import (
-	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"runtime"
-	"strconv"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"github.com/gomanhole/oneshot/internal/protocol"
-	"github.com/gomanhole/oneshot/internal/sigset"
-	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 // TestTerminatedInAnOpenWindow sends every terminating signal to every kind of
@@ -153,22 +144,6 @@ func TestAnIgnoredSignalStaysIgnored(t *testing.T) {
 	}
 }
 
-func TestTheProbeTellsWhoListens(t *testing.T) {
-	thread := findSigThread()
-	if thread.dir == "" {
-		t.Skip("the runtime's signal thread cannot be watched here (no /proc or no schedstat)")
-	}
-	m := &Manhole{sigThread: thread}
-	for range 50 {
-		require.Equal(t, subscriberNone, ask(m))
-		c := listen(syscall.SIGTERM)
-		require.Equal(t, subscriberOther, ask(m))
-		c()
-	}
-	require.Equal(t, subscriberUnknown, ask(&Manhole{}), "without calibration")
-	require.Equal(t, subscriberUnknown, ask(&Manhole{sigThread: sigThread{"/proc/self/task/0"}}))
-}
-
 // TestAskingDoesNotKeepASignalFromTheProgram: signals is typed again and again
 // while SIGTERM comes.
 func TestAskingDoesNotKeepASignalFromTheProgram(t *testing.T) {
@@ -189,94 +164,4 @@ func TestAskingDoesNotKeepASignalFromTheProgram(t *testing.T) {
 		requireEnded(t, p, "bare", syscall.SIGTERM)
 		c.Close()
 	}
-}
-
-// TestWhoHasHadTheSignalIsNotTakenForNobody: a program stops listening as soon as
-// it has the signal, while it is asked who handles it.
-func TestWhoHasHadTheSignalIsNotTakenForNobody(t *testing.T) {
-	m := install(t, Options{}).Manhole
-	if m.sigThread.dir == "" {
-		t.Skip("the runtime's signal thread cannot be watched here (no /proc or no schedstat)")
-	}
-	c := make(chan os.Signal, 1)
-	defer signal.Stop(c)
-	came := 0 // while it was asked
-	for round := 0; came < 4 && round < 5000; round++ {
-		signal.Notify(c, syscall.SIGTERM)
-		require.Equal(t, subscriberOther, ask(m))
-		var program sync.WaitGroup
-		program.Go(func() {
-			select {
-			case <-c:
-			case <-time.After(testwait.Patience):
-				t.Error("waited for SIGTERM")
-			}
-			signal.Stop(c)
-		})
-		program.Go(func() {
-			time.Sleep(time.Duration(round%20) * 100 * time.Microsecond) // while it is asked
-			_ = sigset.Raise(syscall.SIGTERM)
-		})
-		answer, swallowed := m.subscribers(syscall.SIGTERM)
-		program.Wait() // each has its time
-		if swallowed {
-			came++
-			require.Equal(t, subscriberOther, answer, "after %d that were right", came-1)
-		}
-	}
-	require.Positive(t, came)
-}
-
-func TestTheMaskTellsWhatAProgramListensTo(t *testing.T) {
-	thread := findSigThread()
-	if thread.dir == "" {
-		t.Skip("the runtime's signal thread cannot be watched here (no /proc or no schedstat)")
-	}
-	for _, sigs := range [][]syscall.Signal{{syscall.SIGUSR1}, {syscall.SIGUSR2, syscall.SIGWINCH, 40}} {
-		stop := listen(sigs...)
-		got, err := thread.listens()
-		stop()
-		require.NoError(t, err)
-		require.Equal(t, fmt.Sprint(sigset.Of(sigs...)), fmt.Sprint(got))
-	}
-	_, err := sigThread{}.listens()
-	require.Error(t, err)
-}
-
-// TestTheMaskTellsTheSameWhileSignalsCome: in a handler everything is blocked.
-func TestTheMaskTellsTheSameWhileSignalsCome(t *testing.T) {
-	thread := findSigThread()
-	if thread.dir == "" {
-		t.Skip("the runtime's signal thread cannot be watched here (no /proc or no schedstat)")
-	}
-	defer listen(syscall.SIGUSR1)()
-	tid, err := strconv.Atoi(filepath.Base(thread.dir))
-	require.NoError(t, err)
-	var over atomic.Bool
-	var sender sync.WaitGroup
-	sender.Go(func() {
-		for !over.Load() {
-			_ = unix.Tgkill(os.Getpid(), tid, syscall.SIGUSR1) // it is there
-			runtime.Gosched()
-		}
-	})
-	defer sender.Wait()
-	defer over.Store(true)
-	for range 5000 {
-		got, err := thread.listens()
-		require.NoError(t, err)
-		require.Equal(t, sigset.Of(syscall.SIGUSR1), got, "%v", got)
-	}
-}
-
-func TestTheProbeFindsTheThreadWhateverIsListenedTo(t *testing.T) {
-	stop := listen(firstProbeSignal, firstProbeSignal-1)
-	defer stop()
-	require.NotEmpty(t, findSigThread().dir)
-}
-
-func TestTheProbeIsUnknownWhereEverySignalIsListenedTo(t *testing.T) {
-	stop := listen() // every signal
-	defer stop()
-	require.Empty(t, findSigThread().dir)
 }

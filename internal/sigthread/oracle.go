@@ -1,0 +1,125 @@
+// Package sigthread finds out who is subscribed to a signal of the process, by
+// watching the one thread on which the Go runtime receives signals. It knows nothing
+// of windows.
+package sigthread
+
+import (
+	"os/signal"
+	"sync"
+	"syscall"
+
+	"github.com/gomanhole/oneshot/internal/sigset"
+)
+
+// Subscriber says who else in the process is notified of a signal.
+type Subscriber int
+
+const (
+	Unknown Subscriber = iota
+	None
+	Other
+)
+
+// Oracle knows who is subscribed to the signals of the process. Its methods may be
+// called from any goroutine.
+type Oracle struct {
+	thread sigThread
+
+	mu      sync.Mutex // held during a probe; guards what follows
+	handled sigset.Set // the signals that had another subscriber at the last probe
+}
+
+func New() *Oracle { return &Oracle{thread: findSigThread()} }
+
+// Listens returns the signals that the program is subscribed to, as far as that can
+// be seen.
+func (o *Oracle) Listens() (sigset.Set, error) { return o.thread.Listens() }
+
+// IsThread reports whether dir is the directory of the runtime's signal thread in
+// /proc/self/task.
+func (o *Oracle) IsThread(dir string) bool { return o.thread.isIn(dir) }
+
+// Disposition says in words what a terminating signal does to the program. A probe
+// may swallow the signal; then it is raised again if nobody has had it.
+func (o *Oracle) Disposition(sig syscall.Signal) string {
+	if signal.Ignored(sig) {
+		return "ignored"
+	}
+	answer, swallowed := o.Subscribers(sig)
+	if swallowed && answer != Other {
+		_ = sigset.Raise(sig) // what it would have done, it does now
+	}
+	switch answer {
+	case Other:
+		return "the program handles it"
+	case None:
+		return "nobody handles it: the process dies of it"
+	}
+	return "unknown"
+}
+
+// NewProbe returns a probe, which must be closed.
+func (o *Oracle) NewProbe() *probe { return o.thread.NewProbe() }
+
+// Subscribers finds out whether anybody else is subscribed to sig. The answer may
+// lead the caller to end the process, and concurrent calls of Notify and Stop
+// disturb the probe, so it is repeated. If swallowed is true, sig arrived while the
+// Oracle was subscribed: only the other subscribers have had it, and the answer is
+// about the moment before it arrived.
+func (o *Oracle) Subscribers(sig syscall.Signal) (answer Subscriber, swallowed bool) {
+	o.mu.Lock() // otherwise one call would take another for a subscriber
+	defer o.mu.Unlock()
+	p := o.thread.NewProbe()
+	defer p.Close()
+	const asks = 2 * MaxProbes
+	var answers [asks]Subscriber
+	came := asks // the ask in which the signal arrived
+	for i := range answers {
+		answers[i] = p.ask(sig, 1)
+		if answers[i] == Unknown {
+			return Unknown, p.swallowed
+		}
+		if p.swallowed && came == asks {
+			came = i
+		}
+	}
+	none := countNone(answers[:])
+	switch {
+	case none >= asks/2:
+		answer = None
+	case none == 0:
+		answer = Other
+	}
+	if !p.swallowed {
+		switch none {
+		case 0:
+			o.handled |= sigset.Of(sig)
+		case asks:
+			o.handled &^= sigset.Of(sig)
+		}
+	} else if o.heard(sig, answers[:came], answers[came]) {
+		answer = Other
+	}
+	return answer, p.swallowed
+}
+
+// heard reports whether another subscriber existed when the signal arrived. That
+// Subscriber may have called Stop since, as NotifyContext does, and must still not
+// be killed in its graceful shutdown. The probe during which the signal arrived is
+// not reliable, since the signal itself moves the thread: only "other" counts. Without
+// an earlier probe, the last known answer decides.
+func (o *Oracle) heard(sig syscall.Signal, before []Subscriber, meanwhile Subscriber) bool {
+	if len(before) > 0 {
+		return 2*countNone(before) < len(before)
+	}
+	return meanwhile == Other || o.handled.Has(sig)
+}
+
+func countNone(answers []Subscriber) (none int) {
+	for _, answer := range answers {
+		if answer == None {
+			none++
+		}
+	}
+	return none
+}
