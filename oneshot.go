@@ -11,6 +11,7 @@ import (
 	"github.com/gomanhole/oneshot/internal/asynclog"
 	"github.com/gomanhole/oneshot/internal/ours"
 	"github.com/gomanhole/oneshot/internal/sigthread"
+	"github.com/gomanhole/oneshot/internal/trigger"
 
 	"github.com/gomanhole/oneshot/internal/trap"
 	"github.com/gomanhole/oneshot/internal/unixsock"
@@ -45,7 +46,7 @@ type Manhole struct {
 	quit      chan struct{}  // closed by Uninstall
 	signals   chan os.Signal // OneshotOn comes here
 	activates chan os.Signal // and ActivateOn here
-	trigger   *trigger       // nil: no TriggerFile
+	trigger   *trigger.File  // nil: no TriggerFile
 	receiver  sync.WaitGroup // the one goroutine that has the receiver's place
 
 	leftBehind atomic.Int32 // commands that did not stop and are running still
@@ -100,7 +101,11 @@ func Install(o Options) (*Manhole, error) {
 		return nil, ErrAlreadyInstalled
 	}
 	if o.TriggerFile != "" {
-		if m.trigger, err = newTrigger(m, o.TriggerFile); err != nil {
+		if m.trigger, err = trigger.New(o.TriggerFile, trigger.Config{
+			Process: func() (int, bool) { p := m.home.Load().proc; return p.pid, p.isThis() },
+			Open:    func() { m.open() },
+			Log:     &m.log,
+		}); err != nil {
 			return nil, err
 		}
 	}
@@ -156,7 +161,7 @@ func (m *Manhole) receive() {
 		case <-m.activates:
 			_ = m.Activate() // it is uninstalled, or it is not
 		case <-m.triggered():
-			m.trigger.drain()
+			m.trigger.Drain()
 		case <-m.quit:
 			m.receiver.Done()
 			return
@@ -184,7 +189,7 @@ func (m *Manhole) Signals() []os.Signal {
 		}
 	}
 	if m.trigger != nil {
-		sigs = append(sigs, triggerSignal)
+		sigs = append(sigs, trigger.Signal)
 	}
 	return sigs
 }
@@ -194,7 +199,7 @@ func (m *Manhole) triggered() chan os.Signal {
 	if m.trigger == nil {
 		return nil
 	}
-	return m.trigger.signals
+	return m.trigger.Signals
 }
 
 // isOwn reports whether a signal is one of the manhole's.
@@ -235,7 +240,7 @@ func (m *Manhole) undo() {
 	signal.Stop(m.activates)
 	m.receiver.Wait()
 	if m.trigger != nil {
-		m.trigger.close()
+		m.trigger.Close()
 	}
 	if m.trap != nil {
 		m.trap.Release()
@@ -249,8 +254,8 @@ func (m *Manhole) undo() {
 // remove the socket of an open window before Handle returns, so that the
 // program may exit at once.
 func (m *Manhole) Handle(sig os.Signal) bool {
-	if m.trigger != nil && sig == triggerSignal {
-		return m.trigger.drain()
+	if m.trigger != nil && sig == trigger.Signal {
+		return m.trigger.Drain()
 	}
 	if !m.isOwn(sig) {
 		if isTerminating(sig) {
@@ -308,7 +313,7 @@ func (m *Manhole) Wait(ctx context.Context, sigs ...os.Signal) (os.Signal, error
 		case <-activates:
 			_ = m.Activate() // it is uninstalled, or it is not
 		case <-triggered:
-			m.trigger.drain()
+			m.trigger.Drain()
 		case sig := <-c:
 			if m.isOwn(sig) {
 				continue // asked for by mistake; it has come to own as well

@@ -3,7 +3,6 @@ package oneshot
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -221,43 +220,4 @@ func TestATriggerFileCostsNoCPU(t *testing.T) {
 		}
 		return rested >= quiet
 	}, "it never rests for %v", quiet)
-}
-
-// Two writes may be looked at when both have been done, and the first was not
-// for us.
-func TestAWriteThatIsSeenTwiceOpensOnce(t *testing.T) {
-	file := filepath.Join(testwait.TempDir(t), "trigger")
-	m := install(t, Options{TriggerFile: file, NoReceiver: true})
-	func() {
-		m.trigger.mu.Lock()
-		defer m.trigger.mu.Unlock()
-		for _, text := range []string{"1\n", fmt.Sprintln(os.Getpid())} {
-			write(t, file, text)
-			require.True(t, m.trigger.drain())
-		}
-	}()
-	m.visited(t)
-	testwait.Group(t, &m.trigger.looking, "those that look at the file")
-	m.Manhole.log.Flush(testwait.Patience)
-	require.Equal(t, 1, strings.Count(m.log.String(), "names this process"))
-}
-
-// The descriptor is somebody else's once it is closed.
-func TestASignalAfterUninstallReadsFromNobody(t *testing.T) {
-	m := install(t, Options{TriggerFile: filepath.Join(testwait.TempDir(t), "trigger"), NoReceiver: true})
-	fd := m.trigger.fd
-	require.NoError(t, m.Uninstall())
-	other := filepath.Join(testwait.TempDir(t), "other")
-	write(t, other, strings.Repeat("x", 4096))
-	f, err := os.Open(other)
-	require.NoError(t, err)
-	defer f.Close()
-	if int(f.Fd()) != fd { // the lowest that is free
-		require.NoError(t, syscall.Dup3(int(f.Fd()), fd, syscall.O_CLOEXEC))
-		defer syscall.Close(fd)
-	}
-	require.False(t, m.Handle(syscall.SIGIO))
-	at, err := f.Seek(0, io.SeekCurrent)
-	require.NoError(t, err)
-	require.Zero(t, at, "what was the other file's has been read")
 }

@@ -1,4 +1,6 @@
-package oneshot
+// Package trigger watches a file, and reports when the pid of this process has been
+// written into it. It knows nothing of what then happens.
+package trigger
 
 import (
 	"bytes"
@@ -22,13 +24,14 @@ import (
 	"github.com/gomanhole/oneshot/internal/ours"
 )
 
-// trigger watches the trigger file. The kernel turns a write to it into a signal
-// (inotify(7) with O_ASYNC, fcntl(2) F_SETOWN), so that nothing waits for it but
-// who waits for signals anyway: one descriptor, no goroutine, no polling.
-type trigger struct {
-	m       *Manhole
+// File is the watch of a trigger file. The kernel turns a write to the file into
+// a signal (inotify(7) with O_ASYNC, fcntl(2) F_SETOWN). So nothing waits for it but
+// the goroutine that waits for signals anyway: it costs one descriptor, no goroutine
+// and no polling.
+type File struct {
+	Config
 	path    string
-	signals chan os.Signal // SIGIO; from others too
+	Signals chan os.Signal // SIGIO, from others too
 	fd      int            // of inotify
 	looking sync.WaitGroup // goroutines that look at the file
 
@@ -39,20 +42,20 @@ type trigger struct {
 	file  int         // the watch of the file; -1: there is none to watch
 	dir   int         // the watch of its folder, while there is no file
 	known unixsock.ID // the file that is watched
-	done  int64       // when what was last obeyed was written
-	early int64       // when what was read as the watch began was written; its writer may be about to close it
+	done  int64       // the time of the write that was obeyed last
+	early int64       // the time of the write that was read as the watch began; its writer may be about to close the file
 }
 
-// triggerSignal is what the kernel sends.
-var triggerSignal os.Signal = syscall.SIGIO
+// Signal is the signal that the kernel sends.
+var Signal os.Signal = syscall.SIGIO
 
 const (
 	fileEvents = unix.IN_CLOSE_WRITE | unix.IN_ATTRIB | unix.IN_DELETE_SELF | unix.IN_MOVE_SELF
 	dirEvents  = unix.IN_CREATE | unix.IN_MOVED_TO | unix.IN_ONLYDIR
 )
 
-// newTrigger watches the file at path, which it makes if there is none.
-func newTrigger(m *Manhole, path string) (*trigger, error) {
+// New watches the file at path, which it creates if there is none.
+func New(path string, c Config) (*File, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("oneshot: TriggerFile %s: %w", path, err)
@@ -66,7 +69,7 @@ func newTrigger(m *Manhole, path string) (*trigger, error) {
 	if err != nil {
 		return nil, noWatch(path, os.NewSyscallError("inotify_init1", err))
 	}
-	t := &trigger{m: m, path: path, fd: fd, file: -1, dir: -1, signals: make(chan os.Signal, 1)}
+	t := &File{Config: c, path: path, fd: fd, file: -1, dir: -1, Signals: make(chan os.Signal, 1)}
 	if err := t.arm(); err != nil {
 		unix.Close(fd)
 		return nil, noWatch(path, err)
@@ -86,20 +89,21 @@ func noWatch(path string, err error) error {
 	return fmt.Errorf("oneshot: TriggerFile %s cannot be watched: %w; %s", path, err, step)
 }
 
-func (t *trigger) arm() error {
+func (t *File) arm() error {
 	t.mu.Lock()
 	err := t.watchFile()
 	t.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	signal.Notify(t.signals, syscall.SIGIO)
-	if _, err := unix.FcntlInt(uintptr(t.fd), unix.F_SETOWN, t.m.home.Load().proc.pid); err != nil {
-		signal.Stop(t.signals)
+	signal.Notify(t.Signals, syscall.SIGIO)
+	pid, _ := t.Process()
+	if _, err := unix.FcntlInt(uintptr(t.fd), unix.F_SETOWN, pid); err != nil {
+		signal.Stop(t.Signals)
 		return os.NewSyscallError("fcntl F_SETOWN", err)
 	}
 	if _, err := unix.FcntlInt(uintptr(t.fd), unix.F_SETFL, unix.O_ASYNC|unix.O_NONBLOCK); err != nil {
-		signal.Stop(t.signals)
+		signal.Stop(t.Signals)
 		return os.NewSyscallError("fcntl O_ASYNC", err)
 	}
 	return nil
@@ -135,7 +139,7 @@ func openTrigger(path string, flags int) (*os.File, error) {
 
 // watchFile watches the file, or its folder for as long as there is none. The
 // caller holds t.mu.
-func (t *trigger) watchFile() error {
+func (t *File) watchFile() error {
 	file, err := unix.InotifyAddWatch(t.fd, t.path, fileEvents|unix.IN_DONT_FOLLOW)
 	if err == nil {
 		t.file = file
@@ -163,10 +167,10 @@ func (t *trigger) watchFile() error {
 	return nil
 }
 
-// drain takes what the kernel has to say, without waiting, and has somebody look
-// if it concerns the file. It reports whether there was anything: if not, the
-// signal is somebody else's.
-func (t *trigger) drain() (mine bool) {
+// Drain reads the events that there are, without waiting, and starts a look at the
+// file if they concern it. It returns false if there were none: then the signal is
+// not the trigger's.
+func (t *File) Drain() (mine bool) {
 	t.reading.Lock()
 	defer t.reading.Unlock()
 	if t.closed {
@@ -197,14 +201,14 @@ func (t *trigger) drain() (mine bool) {
 	}
 	if written || moved {
 		t.looking.Add(1)
-		// A file system may hang, which must not hold up who waits for signals.
+		// A file system may hang, and the caller waits for signals.
 		ours.Go(func() { t.look(written, moved, dead) })
 	}
 	return mine
 }
 
 // look reads the file, and opens the manhole if it names this process.
-func (t *trigger) look(written, moved bool, dead []int) {
+func (t *File) look(written, moved bool, dead []int) {
 	defer t.looking.Done()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -219,7 +223,7 @@ func (t *trigger) look(written, moved bool, dead []int) {
 				_, _ = unix.InotifyRmWatch(t.fd, uint32(t.file)) // it may be gone with its file
 			}
 			if err := t.watchFile(); err != nil {
-				t.m.log.Warn("the trigger file is not watched any more", "path", t.path, "err", err)
+				t.Log.Warn("the trigger file is not watched any more", "path", t.path, "err", err)
 				return
 			}
 			fresh = t.file >= 0
@@ -239,19 +243,19 @@ func (t *trigger) look(written, moved bool, dead []int) {
 // fire opens the manhole if the file names this process and was not written at
 // the time of except. It returns when it was written, in nanoseconds, if it named
 // a process.
-func (t *trigger) fire(except int64) (when int64) {
+func (t *File) fire(except int64) (when int64) {
 	f, err := openTrigger(t.path, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0
 	}
 	if err != nil {
-		t.m.log.Warn("the trigger file is ignored", "err", err)
+		t.Log.Warn("the trigger file is ignored", "err", err)
 		return 0
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, 64))
 	if err != nil {
-		t.m.log.Warn("the trigger file is ignored", "err", err)
+		t.Log.Warn("the trigger file is ignored", "err", err)
 		return 0
 	}
 	if info, err := f.Stat(); err == nil {
@@ -266,25 +270,25 @@ func (t *trigger) fire(except int64) (when int64) {
 	}
 	pid, err := strconv.ParseUint(word, 10, 31)
 	if err != nil {
-		t.m.log.Warn("the trigger file is ignored: it does not hold one pid", "path", t.path, "content", plaintext.Line(plaintext.Clip(word, 40)))
+		t.Log.Warn("the trigger file is ignored: it does not hold one pid", "path", t.path, "content", plaintext.Line(plaintext.Clip(word, 40)))
 		return 0
 	}
-	if proc := t.m.home.Load().proc; int(pid) != proc.pid || !proc.isThis() {
-		t.m.log.Info("the trigger file names another process", "path", t.path, "pid", pid)
+	if this, ok := t.Process(); int(pid) != this || !ok {
+		t.Log.Info("the trigger file names another process", "path", t.path, "pid", pid)
 		return when
 	}
 	if when != 0 && when == t.done {
 		return when // the kernel tells of each write, but this look may have seen the next one
 	}
 	t.done = when
-	t.m.log.Info("the trigger file names this process", "path", t.path)
-	t.m.open()
+	t.Log.Info("the trigger file names this process", "path", t.path)
+	t.Open()
 	return when
 }
 
-// close ends the watch.
-func (t *trigger) close() {
-	signal.Stop(t.signals)
+// Close ends the watch.
+func (t *File) Close() {
+	signal.Stop(t.Signals)
 	t.reading.Lock()
 	t.closed = true
 	t.reading.Unlock()
