@@ -9,6 +9,7 @@ import (
 
 	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/procfs"
+	"github.com/gomanhole/oneshot/internal/stderrpipe"
 )
 
 // consoleCommands are those about the session itself.
@@ -120,25 +121,28 @@ func runSessions(_ context.Context, s *Session) error {
 func runStderr(_ context.Context, s *Session, args []string) error {
 	switch {
 	case len(args) == 1 && args[0] == "on":
-		if err := s.redirectStderr(); err != nil {
+		if s.script {
+			return errors.New("stderr: a script's output is that of its command; use a session")
+		}
+		if err := stderrpipe.Take(&s.stderr); err != nil {
 			return fmt.Errorf("stderr: %w", err)
 		}
 		fmt.Fprintln(s, "standard error comes here until stderr off, or the end of the session")
 		return nil
 	case len(args) == 1 && args[0] == "off":
-		if !s.restoreStderr() {
+		if !stderrpipe.Give(&s.stderr) {
 			return errors.New("stderr: this session does not have it; stderr on takes it")
 		}
 		fmt.Fprintln(s, "standard error goes where it went before")
 		return nil
 	case len(args) == 0:
-		switch owner := stderrOwner(); owner {
+		switch owner := stderrpipe.Current(); owner {
 		case nil:
 			fmt.Fprintln(s, "standard error goes where the program sends it; stderr on has it come here")
-		case s.core:
+		case &s.stderr:
 			fmt.Fprintln(s, "standard error comes here")
 		default:
-			fmt.Fprintf(s, "standard error goes to the session of pid %d\n", owner.cred.PID)
+			fmt.Fprintf(s, "standard error goes to the session of pid %d\n", owner.PID)
 		}
 		return nil
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gomanhole/oneshot/internal/clientio"
 	"github.com/gomanhole/oneshot/internal/ours"
+	"github.com/gomanhole/oneshot/internal/stderrpipe"
 
 	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/protocol"
@@ -69,7 +70,7 @@ type core struct {
 	usage  vitals.Usage  // when the window was opened
 
 	commands []*Command
-	ended    bool // it takes the standard error no more; guarded by stderrNow
+	stderr   stderrpipe.Holder
 
 	ctx    context.Context // ends with the session
 	cancel context.CancelCauseFunc
@@ -119,6 +120,7 @@ func (s *Session) begin(client int) {
 	s.conn = os.NewFile(uintptr(client), "manhole client")
 	s.in.Connect(s.conn)
 	s.out.Connect(s.conn, s.script)
+	s.stderr = stderrpipe.Holder{PID: s.cred.PID, Out: s.out}
 }
 
 // handler is who serves the session.
@@ -216,7 +218,7 @@ func (s *Session) run() {
 	} else {
 		s.sayWhy(err, read)
 	}
-	s.endStderr()
+	stderrpipe.End(&s.stderr)
 	if flushed := s.out.Flush(); err == nil {
 		err = flushed
 	}
@@ -275,7 +277,7 @@ func (s *Session) serve() (err error) {
 		}
 	}()
 	if s.m.opts.RedirectStderr && !s.script {
-		if err := s.redirectStderr(); err != nil {
+		if err := stderrpipe.Take(&s.stderr); err != nil {
 			fmt.Fprintf(s, "the standard error is not shown here: %v\n", err)
 		}
 	}

@@ -127,11 +127,14 @@ func setPath(to *[unixsock.MaxPath + 1]byte, path string) {
 	clear(to[n:])
 }
 
-// Hold blocks the signals on this thread, so that a handler can wait for it on
-// another, and makes handlers wait from then on. They count the signal first and
-// look second, hold does it the other way round: one of the two sees the other.
-// Of a signal that came before, the process may be dying just now; hold gives it
-// the time. It returns false if a signal came since arm.
+// Hold is called before the socket is made. From then on handlers wait for Unhold.
+// It blocks the signals on this thread, so that a handler on another thread can wait
+// for it. A handler increments seen and then reads held; Hold sets held and then reads
+// seen: at least one of the two notices the other.
+//
+// If a signal came since the last window, the process may be about to end: a program
+// that handles the signal may call os.Exit, which would leave the socket behind. Hold
+// gives it some time. It returns false if a signal came since Arm.
 func (t *Trap) Hold() bool {
 	runtime.LockOSThread()
 	var set unix.Sigset_t
@@ -140,7 +143,7 @@ func (t *Trap) Hold() bool {
 		set.Val[n/64] |= 1 << (n % 64)
 	}
 	_ = unix.PthreadSigmask(unix.SIG_BLOCK, &set, &t.mask) // it cannot fail with these arguments
-	const dyingTime, tries = 2 * time.Millisecond, 50
+	const exitTime, tries = 40 * time.Millisecond, 5 // on a busy machine an os.Exit may take that long
 	for range tries {
 		theTrap.held.Store(1)
 		seen := theTrap.seen.Load()
@@ -149,11 +152,12 @@ func (t *Trap) Hold() bool {
 		}
 		theTrap.held.Store(0)
 		t.seen = seen
-		time.Sleep(dyingTime)
+		time.Sleep(exitTime)
 	}
 	return t.Fired() == 0
 }
 
+// Unhold is called when the socket is at its path, or could not be made.
 func (t *Trap) Unhold() {
 	theTrap.held.Store(0)
 	_ = unix.PthreadSigmask(unix.SIG_SETMASK, &t.mask, nil)

@@ -1,6 +1,8 @@
 //go:build linux || darwin || freebsd
 
-package oneshot
+// Package stderrpipe sends what the process writes to descriptor 2 to a session as
+// well, while that wants it. It knows nothing of commands.
+package stderrpipe
 
 import (
 	"cmp"
@@ -18,13 +20,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// redirect is the time during which descriptor 2 is a pipe to a session. The
-// pipe is between them since the client's socket in its place would end the
-// program by SIGPIPE when the client goes, and hold it up when it does not read:
-// writes to the pipe, which does not block either, fail when it is full, and its
-// reader outlives the client.
+// redirect is the time during which descriptor 2 is a pipe to a session. If it were
+// the client's socket, the program would die of SIGPIPE when the client goes, and
+// wait when the client does not read. The pipe does not block: writes to it fail when
+// it is full. Its reader outlives the client.
 type redirect struct {
-	owner *core
+	owner *Holder
 	to    *clientio.Output
 	saved *os.File      // what descriptor 2 was
 	pipe  unixsock.ID   // what it is now
@@ -41,33 +42,21 @@ var stderrNow struct {
 	r *redirect
 }
 
-// stderrPipe is how much the program may write before it is read, in bytes.
+// stderrPipe is the size of the pipe in bytes: what the program can write before it
+// is read.
 const stderrPipe = 256 << 10
 
-// stderrOwner is the session that has the standard error, nil if none has.
-func stderrOwner() *core {
+// Take sends descriptor 2 to the holder. To take it twice is no error.
+func Take(h *Holder) error {
 	stderrNow.Lock()
 	defer stderrNow.Unlock()
-	if stderrNow.r == nil {
-		return nil
-	}
-	return stderrNow.r.owner
-}
-
-// redirectStderr has descriptor 2 go to the client. Doing so twice is no error.
-func (s *Session) redirectStderr() error {
-	stderrNow.Lock()
-	defer stderrNow.Unlock()
-	if r := stderrNow.r; r != nil && r.owner != s.core {
-		return fmt.Errorf("the session of pid %d has it; it can be at one place at a time", r.owner.cred.PID)
+	if r := stderrNow.r; r != nil && r.owner != h {
+		return fmt.Errorf("the session of pid %d has it; only one session at a time can have it", r.owner.PID)
 	} else if r != nil {
 		return nil
 	}
-	if s.script {
-		return errors.New("a script's output is that of its command; use a session")
-	}
-	if s.ended {
-		return errGone // nobody would take it back
+	if h.ended {
+		return errors.New("the session has ended") // nobody would give it back
 	}
 	flags, err := unix.FcntlInt(2, unix.F_GETFL, 0)
 	if err != nil {
@@ -81,8 +70,8 @@ func (s *Session) redirectStderr() error {
 		return os.NewSyscallError("fcntl", err)
 	}
 	r := &redirect{
-		owner: s.core,
-		to:    s.out.View(),
+		owner: h,
+		to:    h.Out.View(),
 		saved: os.NewFile(uintptr(saved), "standard error"),
 		log:   make(chan []byte, maxLogged),
 		ended: make(chan struct{}),
@@ -164,27 +153,37 @@ func (r *redirect) writeLog() {
 	}
 }
 
-// restoreStderr gives the program its descriptor 2 back; false if the session
-// does not have it.
-func (s *Session) restoreStderr() bool {
+// Current returns the holder that has descriptor 2, nil if none has.
+func Current() *Holder {
 	stderrNow.Lock()
 	defer stderrNow.Unlock()
-	return s.restoreLocked()
+	if stderrNow.r == nil {
+		return nil
+	}
+	return stderrNow.r.owner
 }
 
-// endStderr does so for good: a command that was left running cannot take it
-// again.
-func (s *Session) endStderr() {
+// Give gives the program its descriptor 2 back. It returns false if the holder does
+// not have it.
+func Give(h *Holder) bool {
 	stderrNow.Lock()
 	defer stderrNow.Unlock()
-	s.ended = true
-	s.restoreLocked()
+	return giveLocked(h)
 }
 
-// restoreLocked is restoreStderr. The caller holds stderrNow.
-func (s *Session) restoreLocked() bool {
+// End is give for good: a command of the session that is still running cannot take
+// it again.
+func End(h *Holder) {
+	stderrNow.Lock()
+	defer stderrNow.Unlock()
+	h.ended = true
+	giveLocked(h)
+}
+
+// giveLocked is give. The caller holds stderrNow.
+func giveLocked(h *Holder) bool {
 	r := stderrNow.r
-	if r == nil || r.owner != s.core {
+	if r == nil || r.owner != h {
 		return false
 	}
 	stderrNow.r = nil
