@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gomanhole/oneshot/internal/dump"
 	"github.com/gomanhole/oneshot/internal/plaintext"
 )
 
@@ -39,18 +40,18 @@ func runEnv(ctx context.Context, s *Session, args []string) error {
 	default:
 		return fmt.Errorf("env: one name at a time, not %d: env %s", len(args), plaintext.Line(plaintext.Clip(args[0], 40)))
 	}
-	t := &text{ctx: ctx, w: s.out}
+	t := &dump.Writer{Ctx: ctx, W: s.out}
 	for _, entry := range slices.Sorted(slices.Values(os.Environ())) {
-		if t.ended() {
+		if t.Ended() {
 			break
 		}
 		name, value := cutEntry(entry)
-		t.printf("%s=%s\n", plaintext.Line(name), plaintext.Line(plaintext.Clip(value, maxEnvValue)))
+		t.Printf("%s=%s\n", plaintext.Line(name), plaintext.Line(plaintext.Clip(value, maxEnvValue)))
 		if len(value) > maxEnvValue {
-			t.printf("  (%d bytes; in full: env %s)\n", len(value), plaintext.Line(name))
+			t.Printf("  (%d bytes; in full: env %s)\n", len(value), plaintext.Line(name))
 		}
 	}
-	return t.err
+	return t.Err
 }
 
 // cutEntry cuts NAME=value. On Windows a name may begin with = (=C:).

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gomanhole/oneshot/internal/dump"
 	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/procfs"
 	"github.com/gomanhole/oneshot/internal/sigset"
@@ -88,24 +89,24 @@ func (s *Session) fds(ctx context.Context, numbers []int, limit uint64, match *r
 		}
 	}
 
-	t := &text{ctx: ctx, w: s.out}
-	t.printf("%d of %d: %s\n", found+unseen, limit, countsText(kinds, " "))
+	t := &dump.Writer{Ctx: ctx, W: s.out}
+	t.Printf("%d of %d: %s\n", found+unseen, limit, countsText(kinds, " "))
 	if unseen > 0 {
-		t.printf("the first %d of them were looked at\n", found)
+		t.Printf("the first %d of them were looked at\n", found)
 	}
 	for _, row := range rows {
-		if t.ended() {
-			return t.err
+		if t.Ended() {
+			return t.Err
 		}
-		t.printf("%s\n", row)
+		t.Printf("%s\n", row)
 	}
 	switch more := matched - len(rows); {
 	case more > 0:
-		t.printf("%d more: fds -n 0\n", more)
+		t.Printf("%d more: fds -n 0\n", more)
 	case matched == 0:
-		t.printf("no row matches %s\n", plaintext.Line(match.String()))
+		t.Printf("no row matches %s\n", plaintext.Line(match.String()))
 	}
-	return t.err
+	return t.Err
 }
 
 // countsText is 180 tcp, 12 file: the most frequent first.

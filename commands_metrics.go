@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/dump"
 	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
@@ -45,28 +46,28 @@ func runMetrics(ctx context.Context, s *Session, args []string) error {
 	}
 	metrics.Read(samples)
 
-	t := &text{ctx: ctx, w: s.out}
+	t := &dump.Writer{Ctx: ctx, W: s.out}
 	quiet := 0
 	for _, sample := range samples {
-		if t.ended() {
-			return t.err
+		if t.Ended() {
+			return t.Err
 		}
 		if part == "" && strings.HasPrefix(sample.Name, "/godebug/") && sample.Value.Uint64() == 0 {
 			quiet++
 			continue
 		}
-		t.printf("%-*s  %s\n", width, sample.Name, valueText(sample))
+		t.Printf("%-*s  %s\n", width, sample.Name, valueText(sample))
 	}
 	if quiet > 0 {
-		t.printf("%s at 0 left out: metrics /godebug\n", plaintext.Plural(quiet, "counter"))
+		t.Printf("%s at 0 left out: metrics /godebug\n", plaintext.Plural(quiet, "counter"))
 	}
 	if len(chosen) == 1 {
-		t.printf("%s\n", chosen[0].Description)
+		t.Printf("%s\n", chosen[0].Description)
 		if samples[0].Value.Kind() == metrics.KindFloat64Histogram {
-			t.buckets(samples[0].Value.Float64Histogram(), unitOf(samples[0].Name))
+			writeBuckets(t, samples[0].Value.Float64Histogram(), unitOf(samples[0].Name))
 		}
 	}
-	return t.err
+	return t.Err
 }
 
 // chooseMetrics returns those with part in their name. With its unit no name is
@@ -157,8 +158,8 @@ func bound(h *metrics.Float64Histogram, total uint64, p float64, unit string) st
 	return "> " + quantity(h.Buckets[i], unit)
 }
 
-// buckets writes those that are not empty, at most maxBuckets.
-func (t *text) buckets(h *metrics.Float64Histogram, unit string) {
+// writeBuckets writes the buckets that are not empty, at most maxBuckets.
+func writeBuckets(t *dump.Writer, h *metrics.Float64Histogram, unit string) {
 	shown, more := 0, 0
 	for i, n := range h.Counts {
 		switch {
@@ -167,10 +168,10 @@ func (t *text) buckets(h *metrics.Float64Histogram, unit string) {
 			more++
 		default:
 			shown++
-			t.printf("%12d  from %s to %s\n", n, quantity(h.Buckets[i], unit), quantity(h.Buckets[i+1], unit))
+			t.Printf("%12d  from %s to %s\n", n, quantity(h.Buckets[i], unit), quantity(h.Buckets[i+1], unit))
 		}
 	}
 	if more > 0 {
-		t.printf("%s more\n", plaintext.Plural(more, "bucket"))
+		t.Printf("%s more\n", plaintext.Plural(more, "bucket"))
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/dump"
 	"github.com/stretchr/testify/require"
 )
 
@@ -86,8 +87,8 @@ func TestSpreads(t *testing.T) {
 		wide.Buckets = append(wide.Buckets, float64(2*i+1), float64(2*i+2))
 	}
 	var b strings.Builder
-	out := &text{ctx: context.Background(), w: &b}
-	out.buckets(wide, "bytes")
+	out := &dump.Writer{Ctx: context.Background(), W: &b}
+	writeBuckets(out, wide, "bytes")
 	require.Equal(t, maxBuckets, strings.Count(b.String(), " from "))
 	require.True(t, strings.HasSuffix(b.String(), "\n5 buckets more\n"))
 }

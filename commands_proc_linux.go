@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gomanhole/oneshot/internal/dump"
 	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
@@ -50,7 +51,7 @@ func runProc(ctx context.Context, s *Session, args []string) error {
 	}
 	if err == nil {
 		defer unix.Close(at.fd)
-		t := &text{ctx: ctx, w: s.out}
+		t := &dump.Writer{Ctx: ctx, W: s.out}
 		switch at.mode & unix.S_IFMT {
 		case unix.S_IFREG:
 			err = at.showFile(t)
@@ -59,13 +60,13 @@ func runProc(ctx context.Context, s *Session, args []string) error {
 		case unix.S_IFLNK:
 			var target string
 			if target, err = linkAt(at.fd, ""); err == nil {
-				t.printf("%s -> %s\n", name, plaintext.Line(target))
+				t.Printf("%s -> %s\n", name, plaintext.Line(target))
 			}
 		default:
 			err = fmt.Errorf("%s is neither a file nor a folder nor a link", plaintext.Line(name))
 		}
 		if err == nil {
-			err = t.err
+			err = t.Err
 		}
 	}
 	if err != nil {
@@ -163,14 +164,14 @@ func (e procEntry) reopen() (*os.File, error) {
 	return os.NewFile(uintptr(again.fd), plaintext.Line(e.name)), nil
 }
 
-func (e procEntry) showFile(t *text) error {
+func (e procEntry) showFile(t *dump.Writer) error {
 	f, err := e.reopen()
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	data := make([]byte, 0, 64<<10)
-	for len(data) <= maxProcFile && !t.ended() {
+	for len(data) <= maxProcFile && !t.Ended() {
 		if len(data) == cap(data) {
 			data = append(data, 0)[:len(data)]
 		}
@@ -187,18 +188,18 @@ func (e procEntry) showFile(t *text) error {
 	data = data[:min(len(data), maxProcFile)]
 	showSafely(t, data, e.name == "cmdline" || e.name == "environ")
 	if !whole {
-		t.printf("(cut off after %s; there is more)\n", vitals.Bytes(maxProcFile))
+		t.Printf("(cut off after %s; there is more)\n", vitals.Bytes(maxProcFile))
 	}
 	return nil
 }
 
 // showSafely writes text with the codes of what could do harm to a terminal,
 // and an end to the last line.
-func showSafely(t *text, data []byte, nulEndsLine bool) {
+func showSafely(t *dump.Writer, data []byte, nulEndsLine bool) {
 	const piece = 16 << 10
 	var b []byte
 	last := byte('\n')
-	for len(data) > 0 && !t.ended() {
+	for len(data) > 0 && !t.Ended() {
 		b = b[:0]
 		for len(data) > 0 && len(b) < piece {
 			size := 1
@@ -210,14 +211,14 @@ func showSafely(t *text, data []byte, nulEndsLine bool) {
 			data = data[size:]
 		}
 		last = b[len(b)-1]
-		t.printf("%s", b)
+		t.Printf("%s", b)
 	}
 	if last != '\n' {
-		t.printf("\n")
+		t.Printf("\n")
 	}
 }
 
-func (e procEntry) list(t *text) error {
+func (e procEntry) list(t *dump.Writer) error {
 	dir, err := e.reopen()
 	if err != nil {
 		return err
@@ -228,7 +229,7 @@ func (e procEntry) list(t *text) error {
 		return err
 	}
 	for _, entry := range entries[:min(len(entries), maxProcEntries)] {
-		if t.ended() {
+		if t.Ended() {
 			return nil
 		}
 		after := ""
@@ -240,10 +241,10 @@ func (e procEntry) list(t *text) error {
 				after = " -> " + plaintext.Line(target)
 			}
 		}
-		t.printf("%s%s\n", plaintext.Line(entry.Name()), after)
+		t.Printf("%s%s\n", plaintext.Line(entry.Name()), after)
 	}
 	if len(entries) > maxProcEntries {
-		t.printf("(cut off after %d; there are more)\n", maxProcEntries)
+		t.Printf("(cut off after %d; there are more)\n", maxProcEntries)
 	}
 	return nil
 }

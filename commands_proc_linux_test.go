@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/gomanhole/oneshot/internal/dump"
 	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
@@ -144,9 +145,9 @@ func TestTerminalsAreSafe(t *testing.T) {
 		{strings.Repeat("\x1b", 100_000), true, strings.Repeat(`\x1b`, 100_000) + "\n"},
 	} {
 		var b strings.Builder
-		text := &text{ctx: context.Background(), w: &b}
+		text := &dump.Writer{Ctx: context.Background(), W: &b}
 		showSafely(text, []byte(test.data), test.nul)
-		require.NoError(t, text.err)
+		require.NoError(t, text.Err)
 		require.Equal(t, test.want, b.String())
 	}
 }

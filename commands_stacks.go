@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/dump"
 	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/stack"
 	"github.com/gomanhole/oneshot/internal/vitals"
@@ -69,13 +70,13 @@ func parseFlags(cmd string, args []string, define func(*flag.FlagSet)) ([]string
 
 // stacksFlags are the flags of stacks.
 type stacksFlags struct {
-	DumpOptions
+	dump.Options
 	diff bool
 	file string
 }
 
 func parseStacks(args []string) (f stacksFlags, err error) {
-	n, asGo, asPprof := DefaultGroups, false, false
+	n, asGo, asPprof := dump.DefaultGroups, false, false
 	rest, err := parseFlags("stacks", args, func(flags *flag.FlagSet) {
 		flags.IntVar(&n, "n", n, "")
 		flags.StringVar(&f.State, "state", "", "")
@@ -113,10 +114,10 @@ func parseStacks(args []string) (f stacksFlags, err error) {
 		f.Groups = -1
 	}
 	if asGo {
-		f.Form = DumpGo
+		f.Form = dump.Go
 	}
 	if asPprof {
-		f.Form = DumpPprof
+		f.Form = dump.Pprof
 	}
 	return f, nil
 }
@@ -131,34 +132,34 @@ func runStacks(ctx context.Context, s *Session, args []string) error {
 
 // stacks runs the command; before is from when on it is just now.
 func (s *Session) stacks(ctx context.Context, f stacksFlags, before vitals.Sample) error {
-	d := &dump{DumpOptions: f.DumpOptions, ctx: ctx, before: before, announce: s.announceStop}
+	d := &dump.Dump{Options: f.Options, Ctx: ctx, Before: before, Announce: s.announceStop}
 	if f.file != "" {
-		return s.toFile(f.file, d.write)
+		return s.toFile(f.file, d.Write)
 	}
-	if d.Form != DumpGroups {
-		return d.write(s.out)
+	if d.Form != dump.Groups {
+		return d.Write(s.out)
 	}
-	if err := d.take(); err != nil {
+	if err := d.Take(); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	previous := s.snapshot
-	if s.snapshot = d.taken; len(d.taken.Groups) > manyGroups {
+	if s.snapshot = d.Taken; len(d.Taken.Groups) > dump.ManyGroups {
 		s.snapshot = nil // too much to be kept while somebody reads
 	}
 	s.mu.Unlock()
-	t := &text{ctx: ctx, w: s.out}
-	t.stop(d.stop)
-	t.findings(d.found)
+	t := &dump.Writer{Ctx: ctx, W: s.out}
+	t.Stop(d.Stop)
+	t.Findings(d.Found)
 	switch {
 	case !f.diff:
-		t.groups(d.selected(d.taken), d.limit(), d.Full)
+		t.Groups(d.Selected(d.Taken), d.Limit(), d.Full)
 	case previous == nil:
-		return fmt.Errorf("stacks: there is no dump before this one to compare with, or one of more than %d groups", manyGroups)
+		return fmt.Errorf("stacks: there is no dump before this one to compare with, or one of more than %d groups", dump.ManyGroups)
 	default:
-		t.changes(d.selected(previous), d.selected(d.taken), d.limit())
+		t.Changes(d.Selected(previous), d.Selected(d.Taken), d.Limit())
 	}
-	return t.err
+	return t.Err
 }
 
 // announceStop tells the client before the program is stopped for it.
@@ -223,7 +224,7 @@ func (f *newFile) remove() {
 }
 
 func runGoroutine(ctx context.Context, s *Session, args []string) error {
-	d := &dump{ctx: ctx, announce: s.announceStop}
+	d := &dump.Dump{Ctx: ctx, Announce: s.announceStop}
 	rest, err := parseFlags("goroutine", args, func(flags *flag.FlagSet) { flags.BoolVar(&d.Force, "force", false, "") })
 	if err != nil {
 		return err
@@ -235,7 +236,7 @@ func runGoroutine(ctx context.Context, s *Session, args []string) error {
 	if err != nil {
 		return fmt.Errorf("goroutine: %q is not an id; stacks shows them, of large programs stacks -full", plaintext.Clip(rest[0], 40))
 	}
-	t, err := d.trace()
+	t, err := d.Listing()
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/gomanhole/oneshot/internal/dump"
 	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/procfs"
 	"github.com/gomanhole/oneshot/internal/sigset"
@@ -72,21 +73,21 @@ func runThreads(ctx context.Context, s *Session, args []string) error {
 			waits[th.wchan]++
 		}
 	}
-	t := &text{ctx: ctx, w: s.out}
-	t.printf("%s: %s\n", plaintext.Plural(len(threads), "thread"), countsText(states, " "))
+	t := &dump.Writer{Ctx: ctx, W: s.out}
+	t.Printf("%s: %s\n", plaintext.Plural(len(threads), "thread"), countsText(states, " "))
 	if len(waits) > 0 {
-		t.printf("they wait in: %s\n", countsText(waits, " "))
+		t.Printf("they wait in: %s\n", countsText(waits, " "))
 	}
 	shown := threads[:min(n, len(threads))]
 	masks := blockedByEach(ctx, threads[:min(max(n, 256), len(threads))]) // few would not tell what is usual
 	usual := mostFrequent(masks)
 	if usual != 0 {
-		t.printf("most block: %s\n", compactSet(usual))
+		t.Printf("most block: %s\n", compactSet(usual))
 	}
-	t.printf("%7s  %-15s %9s %9s  %3s  %-22s %s\n", "tid", "state", "user", "system", "cpu", "wchan", "name")
+	t.Printf("%7s  %-15s %9s %9s  %3s  %-22s %s\n", "tid", "state", "user", "system", "cpu", "wchan", "name")
 	for _, th := range shown {
-		if t.ended() {
-			return t.err
+		if t.Ended() {
+			return t.Err
 		}
 		notes := ""
 		if blocked, ok := masks[th.tid]; ok && blocked != usual {
@@ -95,13 +96,13 @@ func runThreads(ctx context.Context, s *Session, args []string) error {
 		if s.m.oracle.IsThread(taskDir(th.tid)) {
 			notes += ", the runtime's thread for signals"
 		}
-		t.printf("%7d  %c %-13s %8.2fs %8.2fs  %3d  %-22s %s%s\n", th.tid, th.State, stateWord(th.State),
+		t.Printf("%7d  %c %-13s %8.2fs %8.2fs  %3d  %-22s %s%s\n", th.tid, th.State, stateWord(th.State),
 			th.User.Seconds(), th.System.Seconds(), th.CPU, cmp.Or(th.wchan, "-"), plaintext.Line(th.Name), notes)
 	}
 	if more := len(threads) - n; more > 0 {
-		t.printf("%d more: threads -n 0\n", more)
+		t.Printf("%d more: threads -n 0\n", more)
 	}
-	return t.err
+	return t.Err
 }
 
 // readThreads looks at the threads. One may end meanwhile, and is left out.

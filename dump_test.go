@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gomanhole/oneshot/internal/dump"
 	"github.com/gomanhole/oneshot/internal/ours"
 	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/stack"
@@ -91,16 +92,16 @@ func TestALargeProgramIsNotStopped(t *testing.T) {
 
 func TestALongStopWantsForce(t *testing.T) {
 	parkMany(t, 600, waitHere)
-	for _, o := range []DumpOptions{{Full: true}, {Form: DumpGo}} {
-		d := dump{DumpOptions: o, ctx: context.Background(), longest: 1}
+	for _, o := range []dump.Options{{Full: true}, {Form: dump.Go}} {
+		d := dump.Dump{Options: o, Ctx: context.Background(), Longest: 1}
 		var b bytes.Buffer
-		err := d.write(&b)
+		err := d.Write(&b)
 		require.ErrorIs(t, err, ErrLongStop)
 		require.ErrorContains(t, err, "-force")
 		require.Zero(t, b.Len())
 		told := false
-		d.Force, d.announce = true, func(c stack.Cost) { told = c.Stop > 0 && c.Bytes > 0 }
-		require.NoError(t, d.write(&b))
+		d.Force, d.Announce = true, func(c stack.Cost) { told = c.Stop > 0 && c.Bytes > 0 }
+		require.NoError(t, d.Write(&b))
 		require.True(t, told, "the stop is announced")
 	}
 }
@@ -121,11 +122,11 @@ func TestDeepStacksAreNotWalkedUnasked(t *testing.T) {
 	parkMany(t, 40, func(stop <-chan struct{}) { waitBelow(20_000, stop) })
 	out := dumped(t, DumpOptions{Groups: -1})
 	require.Contains(t, out, "... and more frames, for which the profile has no room")
-	for _, o := range []DumpOptions{{Full: true}, {Form: DumpGo}} {
-		d := dump{DumpOptions: o, ctx: context.Background(), longest: 1}
-		require.ErrorIs(t, d.write(new(bytes.Buffer)), ErrLongStop)
+	for _, o := range []dump.Options{{Full: true}, {Form: dump.Go}} {
+		d := dump.Dump{Options: o, Ctx: context.Background(), Longest: 1}
+		require.ErrorIs(t, d.Write(new(bytes.Buffer)), ErrLongStop)
 		d.Force = true
-		require.NoError(t, d.write(new(bytes.Buffer)))
+		require.NoError(t, d.Write(new(bytes.Buffer)))
 	}
 }
 

@@ -143,7 +143,7 @@ func (t *Trap) Hold() bool {
 		set.Val[n/64] |= 1 << (n % 64)
 	}
 	_ = unix.PthreadSigmask(unix.SIG_BLOCK, &set, &t.mask) // it cannot fail with these arguments
-	const exitTime, tries = 40 * time.Millisecond, 5 // on a busy machine an os.Exit may take that long
+	const exitTime, tries = 40 * time.Millisecond, 5       // on a busy machine an os.Exit may take that long
 	for range tries {
 		theTrap.held.Store(1)
 		seen := theTrap.seen.Load()

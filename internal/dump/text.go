@@ -1,4 +1,4 @@
-package oneshot
+package dump
 
 import (
 	"context"
@@ -13,47 +13,47 @@ import (
 	"github.com/gomanhole/oneshot/internal/stack"
 )
 
-// text writes a dump for people, until the writer fails or ctx ends.
-type text struct {
-	ctx context.Context
-	w   io.Writer
-	err error
+// Writer writes a dump for people, until the writer fails or ctx ends.
+type Writer struct {
+	Ctx context.Context
+	W   io.Writer
+	Err error
 }
 
-// printf is not inlined: each of its many callers would grow.
+// Printf is not inlined: each of its many callers would grow.
 //
 //go:noinline
-func (t *text) printf(format string, args ...any) {
-	if t.err == nil {
-		_, t.err = fmt.Fprintf(t.w, format, args...)
+func (t *Writer) Printf(format string, args ...any) {
+	if t.Err == nil {
+		_, t.Err = fmt.Fprintf(t.W, format, args...)
 	}
 }
 
-// ended reports whether there is no use in going on.
-func (t *text) ended() bool {
-	if t.err == nil && t.ctx.Err() != nil {
-		t.err = context.Cause(t.ctx)
+// Ended reports whether there is no use in going on.
+func (t *Writer) Ended() bool {
+	if t.Err == nil && t.Ctx.Err() != nil {
+		t.Err = context.Cause(t.Ctx)
 	}
-	return t.err != nil
+	return t.Err != nil
 }
 
-// stop says for how long the program was stopped, if it was.
-func (t *text) stop(d time.Duration) {
+// Stop says for how long the program was stopped, if it was.
+func (t *Writer) Stop(d time.Duration) {
 	if d > 0 {
-		t.printf("\nthe program was stopped for %v\n", d.Round(10*time.Microsecond))
+		t.Printf("\nthe program was stopped for %v\n", d.Round(10*time.Microsecond))
 	}
 }
 
-// findings writes what stands out, nothing if nothing does.
-func (t *text) findings(found []findings.Finding) {
+// Findings writes what stands out, nothing if nothing does.
+func (t *Writer) Findings(found []findings.Finding) {
 	if len(found) == 0 {
 		return
 	}
-	t.printf("\n%s\n", protocol.FindingsHeading)
+	t.Printf("\n%s\n", protocol.FindingsHeading)
 	for i, f := range found {
-		t.printf("%d. %s\n", i+1, f.Title)
+		t.Printf("%d. %s\n", i+1, f.Title)
 		for _, line := range f.Lines {
-			t.printf("     %s\n", line)
+			t.Printf("     %s\n", line)
 		}
 	}
 }
@@ -61,8 +61,8 @@ func (t *text) findings(found []findings.Finding) {
 // maxIDs is how many ids a group shows, unless all are asked for.
 const maxIDs = 8
 
-// groups writes the n largest groups.
-func (t *text) groups(s *stack.Snapshot, n int, allIDs bool) {
+// Groups writes the n largest groups.
+func (t *Writer) Groups(s *stack.Snapshot, n int, allIDs bool) {
 	count := func(groups []stack.Group) (sum int) {
 		for _, g := range groups {
 			sum += g.Count
@@ -73,68 +73,68 @@ func (t *text) groups(s *stack.Snapshot, n int, allIDs bool) {
 	if c := count(s.Groups); c != s.Total {
 		selected = fmt.Sprintf(" (of %d)", s.Total)
 	}
-	t.printf("\n%s%s in %s by identical stacks, %d of the manhole left out:\n",
+	t.Printf("\n%s%s in %s by identical stacks, %d of the manhole left out:\n",
 		plaintext.Plural(count(s.Groups), "goroutine"), selected, plaintext.Plural(len(s.Groups), "group"), s.Excluded)
 	t.unread(s)
 	shown := s.Groups[:min(n, len(s.Groups))]
 	for i := range shown {
-		if t.ended() {
+		if t.Ended() {
 			return
 		}
-		t.printf("\n")
+		t.Printf("\n")
 		t.group(&shown[i], fmt.Sprintf("%d (%d%%)", shown[i].Count, 100*shown[i].Count/max(s.Total, 1)), allIDs)
 	}
 	if hidden := s.Groups[len(shown):]; len(hidden) > 0 {
-		t.printf("\n%s more with %s: stacks -n 0\n", plaintext.Plural(len(hidden), "group"), plaintext.Plural(count(hidden), "goroutine"))
+		t.Printf("\n%s more with %s: stacks -n 0\n", plaintext.Plural(len(hidden), "group"), plaintext.Plural(count(hidden), "goroutine"))
 	}
 	if s.Cut {
-		t.printf("\n(cut off: there was more than had been estimated)\n")
+		t.Printf("\n(cut off: there was more than had been estimated)\n")
 	}
-	t.printf("\n")
+	t.Printf("\n")
 }
 
 // unread reports goroutines that are missing from the groups, or that could not
 // be told apart.
-func (t *text) unread(s *stack.Snapshot) {
+func (t *Writer) unread(s *stack.Snapshot) {
 	switch {
 	case s.Unread == 0:
 	case s.HasMembers:
-		t.printf("%s could not be read: %q; stacks -go shows the runtime's own text\n", plaintext.Plural(s.Unread, "goroutine"), s.Unknown)
+		t.Printf("%s could not be read: %q; stacks -go shows the runtime's own text\n", plaintext.Plural(s.Unread, "goroutine"), s.Unknown)
 	case s.Unknown != "":
-		t.printf("%s could not be read one by one: %q; so all are shown without ids\n", plaintext.Plural(s.Unread, "goroutine"), s.Unknown)
+		t.Printf("%s could not be read one by one: %q; so all are shown without ids\n", plaintext.Plural(s.Unread, "goroutine"), s.Unknown)
 	default:
-		t.printf("%s could not be read: the profile counts more than it shows\n", plaintext.Plural(s.Unread, "goroutine"))
+		t.Printf("%s could not be read: the profile counts more than it shows\n", plaintext.Plural(s.Unread, "goroutine"))
 	}
 }
 
 // group writes one group, with its number in front.
-func (t *text) group(g *stack.Group, number string, allIDs bool) {
-	t.printf("%s %s%s%s%s\n", number, g.State, leakedText(g), waitsText(g), labelsText(g))
+func (t *Writer) group(g *stack.Group, number string, allIDs bool) {
+	t.Printf("%s %s%s%s%s\n", number, g.State, leakedText(g), waitsText(g), labelsText(g))
 	t.members(g, allIDs)
 	for _, f := range g.Frames {
 		t.frame("", f)
 	}
 	if len(g.Frames) == 0 {
-		t.printf("    (not begun yet)\n")
+		t.Printf("    (not begun yet)\n")
 	}
 	if g.Deeper {
-		t.printf("    ... and more frames, for which the profile has no room\n")
+		t.Printf("    ... and more frames, for which the profile has no room\n")
 	}
 	if g.Creator.Function != "" {
 		t.frame("created by ", g.Creator)
 	}
 }
 
-func (t *text) frame(before string, f stack.Frame) {
+func (t *Writer) frame(before string, f stack.Frame) {
 	if f.File == "" { // "...23 frames elided..."
-		t.printf("    %s%s\n", before, f.Function)
+		t.Printf("    %s%s\n", before, f.Function)
 		return
 	}
-	t.printf("    %s%s  %s:%d\n", before, f.Function, f.File, f.Line)
+	t.Printf("    %s%s  %s:%d\n", before, f.Function, f.File, f.Line)
 }
 
 // members writes the ids.
-func (t *text) members(g *stack.Group, all bool) {
+func (t *Writer) members(g *stack.Group, all bool) {
 	if len(g.Members) == 0 {
 		return
 	}
@@ -146,28 +146,28 @@ func (t *text) members(g *stack.Group, all bool) {
 	if len(g.Members) == 1 {
 		word = "goroutine"
 	}
-	t.printf("    %s", word)
+	t.Printf("    %s", word)
 	leaked := g.Leaked()
 	least, most := g.Waits()
 	for i, m := range shown {
-		if i%256 == 0 && t.ended() {
+		if i%256 == 0 && t.Ended() {
 			return
 		}
-		t.printf(" %d", m.ID)
+		t.Printf(" %d", m.ID)
 		if all && least != most && m.Minutes > 0 {
-			t.printf(" (%d min)", m.Minutes)
+			t.Printf(" (%d min)", m.Minutes)
 		}
 		if m.Locked {
-			t.printf(" (locked to its thread)")
+			t.Printf(" (locked to its thread)")
 		}
 		if m.Leaked && leaked < g.Count {
-			t.printf(" (leaked)")
+			t.Printf(" (leaked)")
 		}
 	}
 	if n := len(g.Members) - len(shown); n > 0 {
-		t.printf(" and %d more", n)
+		t.Printf(" and %d more", n)
 	}
-	t.printf("\n")
+	t.Printf("\n")
 }
 
 // leakedText is the runtime's mark on goroutines that the garbage collector has
@@ -217,7 +217,7 @@ type change struct {
 	was, now int
 }
 
-// changes compares two snapshots, largest growth first.
+// Changes compares two snapshots, largest growth first.
 func changes(before, after *stack.Snapshot) []change {
 	var all []change
 	for i := range after.Groups {
@@ -239,25 +239,25 @@ func changes(before, after *stack.Snapshot) []change {
 	return all
 }
 
-// changes writes what has grown and shrunk since another dump, at most n groups.
-func (t *text) changes(before, after *stack.Snapshot, n int) {
+// Changes writes what has grown and shrunk since another dump, at most n groups.
+func (t *Writer) Changes(before, after *stack.Snapshot, n int) {
 	all := changes(before, after)
 	if len(all) == 0 {
-		t.printf("\nno group has grown or shrunk since the dump before\n\n")
+		t.Printf("\nno group has grown or shrunk since the dump before\n\n")
 		return
 	}
-	t.printf("\n%s in %s; since the dump before, %s changed:\n",
+	t.Printf("\n%s in %s; since the dump before, %s changed:\n",
 		plaintext.Plural(after.Total, "goroutine"), plaintext.Plural(len(after.Groups), "group"), plaintext.Plural(len(all), "group"))
 	t.unread(after)
 	for _, c := range all[:min(n, len(all))] {
-		if t.ended() {
+		if t.Ended() {
 			return
 		}
-		t.printf("\n")
+		t.Printf("\n")
 		t.group(c.group, fmt.Sprintf("%+d (%d, was %d)", c.now-c.was, c.now, c.was), false)
 	}
 	if n < len(all) {
-		t.printf("\n%s more: stacks -diff -n 0\n", plaintext.Plural(len(all)-n, "group"))
+		t.Printf("\n%s more: stacks -diff -n 0\n", plaintext.Plural(len(all)-n, "group"))
 	}
-	t.printf("\n")
+	t.Printf("\n")
 }

@@ -1,4 +1,4 @@
-package oneshot
+package dump
 
 import (
 	"context"
@@ -36,7 +36,7 @@ const (
 // takes a second, and very many different stacks take memory.
 func looksFor(s *stack.Snapshot) int {
 	switch {
-	case s.Total > 200_000 || len(s.Groups) > manyGroups:
+	case s.Total > 200_000 || len(s.Groups) > ManyGroups:
 		return 1
 	case s.Total > 20_000:
 		return 2
@@ -44,8 +44,8 @@ func looksFor(s *stack.Snapshot) int {
 	return 3
 }
 
-// manyGroups is the number of different stacks that are not kept for comparison.
-const manyGroups = 20_000
+// ManyGroups is the number of different stacks that are not kept for comparison.
+const ManyGroups = 20_000
 
 // lookAround takes the snapshot that a dump shows, and says what stands out.
 // What happens just now is what has happened since before.
@@ -147,7 +147,7 @@ func judged(s *stack.Snapshot) *stack.Snapshot {
 
 // isManhole reports whether a package is one of the manhole's.
 func isManhole(pkg string) bool {
-	return pkg == packagePath || strings.HasPrefix(pkg, packagePath+"/internal/")
+	return pkg == "github.com/gomanhole/oneshot" || strings.HasPrefix(pkg, "github.com/gomanhole/oneshot/internal/")
 }
 
 // programCode tells the program's packages from others by what the linker wrote.

@@ -1,6 +1,6 @@
 //go:build linux || darwin || freebsd
 
-package oneshot
+package dump
 
 import (
 	"syscall"

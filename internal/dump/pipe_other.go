@@ -1,5 +1,5 @@
 //go:build !(linux || darwin || freebsd)
 
-package oneshot
+package dump
 
 func fullPipe(int) bool { return false }
