@@ -6,11 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
+	"syscall"
+	"time"
 	"unicode"
 
+	"github.com/gomanhole/oneshot/internal/command"
 	"github.com/gomanhole/oneshot/internal/plaintext"
+	"github.com/gomanhole/oneshot/internal/protocol"
+	"github.com/gomanhole/oneshot/internal/sigset"
+	"github.com/gomanhole/oneshot/internal/stack"
 )
 
 // Command is a command of the console: a built-in one, or one of the program's
@@ -56,7 +61,7 @@ func (e errNoCommand) Error() string {
 
 // allCommands is the built-in commands and the program's own.
 func allCommands(own []Command) ([]*Command, error) {
-	all := slices.Clone(builtins)
+	all := builtins()
 	for i := range own {
 		cmd := &own[i]
 		switch {
@@ -72,11 +77,6 @@ func allCommands(own []Command) ([]*Command, error) {
 	return all, nil
 }
 
-// builtins are the commands that every console has, in the order of help.
-var builtins = slices.Concat(
-	stackCommands, memoryCommands, settingCommands, profileCommands,
-	processCommands, descriptorCommands, threadCommands, lookCommands, valueCommands, consoleCommands)
-
 // lookup returns the command of that name, nil if there is none.
 func lookup(commands []*Command, name string) *Command {
 	for _, cmd := range commands {
@@ -87,19 +87,73 @@ func lookup(commands []*Command, name string) *Command {
 	return nil
 }
 
-// noArgs is for commands without arguments: those that come are an error.
-func noArgs(run func(context.Context, *Session) error) func(context.Context, *Session, []string) error {
-	return func(ctx context.Context, s *Session, args []string) error {
-		if len(args) > 0 {
-			return fmt.Errorf("it takes no arguments, not %q; help tells more", plaintext.Clip(strings.Join(args, " "), 40))
-		}
-		return run(ctx, s)
-	}
-}
-
 // label is the command for messages.
 func (cmd *Command) label() string {
 	return cmp.Or(cmd.Name, "the "+strings.ToLower(cmp.Or(cmd.Args, "line")))
 }
 
 func (cmd *Command) usage() string { return strings.TrimSpace(cmd.Name + " " + cmd.Args) }
+
+// builtins returns the commands that every console has, in the order of help.
+func builtins() []*Command {
+	var all []*Command
+	for _, b := range command.All() {
+		all = append(all, &Command{
+			Name: b.Name, Args: b.Args, Summary: b.Summary, Help: b.Help,
+			Run: func(ctx context.Context, s *Session, args []string) error { return b.Run(ctx, view{s}, args) },
+		})
+	}
+	return append(all, consoleCommands()...)
+}
+
+// consoleCommands returns the commands that are about the session itself.
+func consoleCommands() []*Command {
+	var all []*Command
+	for _, b := range command.ForSession {
+		all = append(all, &Command{Name: b.Name, Args: b.Args, Summary: b.Summary, Help: b.Help, Run: consoleRuns[b.Name]})
+	}
+	return all
+}
+
+// firstScreen is what a person sees first. It runs as a command does.
+var firstScreen = Command{
+	Name: "stacks",
+	Run: func(ctx context.Context, s *Session, _ []string) error {
+		return command.FirstScreen(ctx, view{s}, s.usage)
+	},
+}
+
+// view is a session as the built-in commands see it.
+type view struct{ *Session }
+
+// Remark sends the client a line that is not part of the answer.
+func (v view) Remark(text string) {
+	if v.script {
+		v.out.Frame(protocol.Error, text+"\n")
+		return
+	}
+	fmt.Fprintln(v, text)
+	_ = v.Flush() // the session notices a client that has gone
+}
+
+// Progress sets what a person is told while the command runs.
+func (v view) Progress(text func(elapsed time.Duration) string) { v.setProgress(text) }
+
+// SwapSnapshot keeps a snapshot for the next dump to be compared with, and returns
+// the one before.
+func (v view) SwapSnapshot(s *stack.Snapshot) (previous *stack.Snapshot) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	previous, v.snapshot = v.snapshot, s
+	return previous
+}
+
+// Listens returns the signals that the program is subscribed to.
+func (v view) Listens() (sigset.Set, error) { return v.m.oracle.Listens() }
+
+// Disposition says what a terminating signal does to the program.
+func (v view) Disposition(sig syscall.Signal) string { return v.m.whoHas(sig) }
+
+// IsSignalThread reports whether dir, in /proc/self/task, is that of the thread on
+// which the runtime receives signals.
+func (v view) IsSignalThread(dir string) bool { return v.m.oracle.IsThread(dir) }

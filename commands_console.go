@@ -7,48 +7,25 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/command"
 	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/procfs"
 	"github.com/gomanhole/oneshot/internal/stderrpipe"
 )
 
-// consoleCommands are those about the session itself.
-var consoleCommands = []*Command{
-	{
-		Name: "help", Args: "[COMMAND]", Summary: "list the commands, or explain one",
-		Run: runHelp,
-	},
-	{
-		Name: "history", Summary: "list the lines of this session",
-		Run: noArgs(runHistory),
-	},
-	{
-		Name: "sessions", Summary: "show who is inside, since when, and what runs there",
-		Run: noArgs(runSessions),
-	},
-	{
-		Name: "stderr", Args: "[on|off]", Summary: "show here what the program writes to its standard error",
-		Help: "Descriptor 2 of the whole process is a pipe until off, or the end of the session; what comes from it goes\n" +
-			"here, and to the old descriptor as before. The program never waits: what it writes faster than that is\n" +
-			"lost, and so is what it writes just before os.Exit (log.Fatal). A panic is not (debug.SetCrashOutput, which\n" +
-			"a program that uses it has to set again). A child that is started meanwhile with the program's standard\n" +
-			"error keeps the pipe: it gets EAGAIN when it writes too fast, SIGPIPE when the program has ended.",
-		Run: runStderr,
-	},
-	{
-		Name: "deactivate", Summary: "end what ActivateOn or Activate has begun: no other client is waited for",
-		Help: "This session goes on. A oneshot window is not concerned.",
-		Run:  noArgs(runDeactivate),
-	},
-	{
-		Name: "exit", Summary: "leave; so do quit, the end of input (Ctrl-D), and closing the connection",
-		Run: func(context.Context, *Session, []string) error { return errExit },
-	},
-	{
-		Name: "quit", Summary: "the same as exit",
-		Run: func(context.Context, *Session, []string) error { return errExit },
-	},
+// consoleRuns run the commands that are about the session itself. Package command
+// describes them.
+var consoleRuns = map[string]func(context.Context, *Session, []string) error{
+	"help":       runHelp,
+	"history":    command.NoArgs(runHistory),
+	"sessions":   command.NoArgs(runSessions),
+	"stderr":     runStderr,
+	"deactivate": command.NoArgs(runDeactivate),
+	"exit":       runExit,
+	"quit":       runExit,
 }
+
+func runExit(context.Context, *Session, []string) error { return errExit }
 
 func runHelp(_ context.Context, s *Session, args []string) error {
 	switch len(args) {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strconv"
 
+	"github.com/gomanhole/oneshot/internal/command"
 	"github.com/gomanhole/oneshot/internal/plaintext"
 )
 
@@ -16,10 +17,10 @@ import (
 // one in the slog.HandlerOptions of the program's handler; with a nil one the
 // command is an error.
 func LevelCommand(lv *slog.LevelVar) Command {
-	level := setting{
-		command: "loglevel", what: "log level",
-		read: func() string { return lv.Level().String() },
-		set: func(value string) error {
+	level := command.Setting{
+		Command: "loglevel", What: "log level",
+		Read: func() string { return lv.Level().String() },
+		Set: func(value string) error {
 			l, err := parseLevel(value)
 			if err == nil {
 				lv.Set(l)
@@ -34,7 +35,7 @@ func LevelCommand(lv *slog.LevelVar) Command {
 			if lv == nil {
 				return errors.New("loglevel: the program has no level to set; give LevelCommand the LevelVar of its handler")
 			}
-			return level.run(ctx, s, args)
+			return level.Run(ctx, view{s}, args)
 		},
 	}
 }

@@ -22,6 +22,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gomanhole/oneshot/internal/command"
 	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
@@ -60,7 +61,7 @@ func pprofTop(t *testing.T, file string, args ...string) string {
 // startProfiles begins a session with the commands of profiles and settings.
 func startProfiles(t *testing.T) (*Session, client) {
 	t.Helper()
-	s, c := startSession(t, slices.Concat(profileCommands, settingCommands)...)
+	s, c := startSession(t)
 	c.expect(protocol.Prompt)
 	return s, c
 }
@@ -69,13 +70,7 @@ func startProfiles(t *testing.T) (*Session, client) {
 // returns what came in frames of each kind.
 func answerOf(t *testing.T, line string, interruptedIn ...string) map[byte]string {
 	t.Helper()
-	var own []Command
-	for _, cmd := range slices.Concat(profileCommands, settingCommands) {
-		if lookup(builtins, cmd.Name) == nil {
-			own = append(own, *cmd)
-		}
-	}
-	m := install(t, Options{Commands: own})
+	m := install(t, Options{})
 	done := make(chan error, 1)
 	go func() { done <- m.Oneshot(context.Background()) }()
 	eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no socket")
@@ -224,7 +219,7 @@ func TestADeltaHasWhatHappenedMeanwhile(t *testing.T) {
 		require.NotContains(t, pprofTop(t, quiet), test.holds, test.name)
 
 		c.send("profile " + test.name + " -seconds 1 -o " + busy + "\n")
-		awaitIn(t, "oneshot.deltaProfile(")
+		awaitIn(t, "command.deltaProfile(")
 		test.meanwhile()
 		require.Contains(t, c.expect(protocol.Prompt), "written to")
 		require.Contains(t, pprofTop(t, busy), test.holds, test.name)
@@ -254,52 +249,10 @@ func TestATraceOpens(t *testing.T) {
 	require.Contains(t, goTool(t, "trace", "-d=parsed", file), "oneshot.computeHere")
 }
 
-// TestATraceThatIsTooLargeEndsEarly: cut off anywhere it could not be read.
-func TestATraceThatIsTooLargeEndsEarly(t *testing.T) {
-	file := target(t)
-	small := &Command{Name: "small", Run: func(ctx context.Context, s *Session, _ []string) error {
-		pieces, err := takeTrace(ctx, s, time.Hour, 1<<20)
-		if err != nil {
-			return err
-		}
-		r := recording{file: file}
-		return r.deliver(ctx, s, pieces)
-	}}
-	_, c := startSession(t, small)
-	c.expect(protocol.Prompt)
-	var stop atomic.Bool
-	var wg sync.WaitGroup
-	wg.Go(func() { makeEvents(&stop) })
-	defer wg.Wait()
-	defer stop.Store(true)
-	require.Regexp(t, `^(trace: \d+ of 3600 s\n)*warning: the trace was ended after [\d.]+m?s, for it had [\d.]+ [KM]iB; it is complete until then\n`+
-		`[\d.]+ [KM]iB written to `, c.do("small"))
-	require.False(t, trace.IsEnabled())
-	stop.Store(true)
-	require.Contains(t, goTool(t, "trace", "-d=parsed", file), "oneshot.makeEvents")
-
-	whole, err := os.ReadFile(file)
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(file, whole[:len(whole)/2], 0o600))
-	_, _, err = runGoTool(t, "trace", "-d=parsed", file)
-	require.ErrorAs(t, err, new(*exec.ExitError), "what is cut off cannot be read")
-}
-
 func makeEvents(stop *atomic.Bool) {
 	for !stop.Load() {
 		trace.Log(context.Background(), "key", "value")
 	}
-}
-
-func TestATraceThatCannotBeEndedInTimeIsNone(t *testing.T) {
-	b := &traceBuffer{most: 10, full: make(chan struct{})}
-	for range 3 {
-		_, _ = b.Write(make([]byte, 6))
-	}
-	testwait.Receive(t, b.full, "the trace to be full")
-	_, _ = b.Write(make([]byte, traceRest))
-	require.True(t, b.lost)
-	require.Equal(t, 18, b.n)
 }
 
 // TestATraceBesideAFlightRecorder: both have the runtime's one trace.
@@ -318,9 +271,9 @@ func TestATraceBesideAFlightRecorder(t *testing.T) {
 func TestAnInterruptEndsTheRecordingAndLeavesNothing(t *testing.T) {
 	_, c := startProfiles(t)
 	for _, test := range []struct{ long, in, short string }{
-		{"profile cpu -seconds 30", "oneshot.cpuProfile(", "profile cpu -seconds 0.01"},
-		{"profile heap -seconds 30", "oneshot.deltaProfile(", "profile heap -seconds 0.01"},
-		{"trace -seconds 30", "oneshot.(*traceBuffer).fill(", "trace -seconds 0.01"},
+		{"profile cpu -seconds 30", "command.cpuProfile(", "profile cpu -seconds 0.01"},
+		{"profile heap -seconds 30", "command.deltaProfile(", "profile heap -seconds 0.01"},
+		{"trace -seconds 30", "command.(*traceBuffer).fill(", "trace -seconds 0.01"},
 	} {
 		file := target(t)
 		c.send(test.long + " -o " + file + "\n")
@@ -341,8 +294,8 @@ func requireEmpty(t *testing.T, dir string) {
 
 func TestADisconnectEndsTheRecording(t *testing.T) {
 	for _, test := range []struct{ line, in string }{
-		{"profile cpu -seconds 30", "oneshot.cpuProfile("},
-		{"trace -seconds 30", "oneshot.(*traceBuffer).fill("},
+		{"profile cpu -seconds 30", "command.cpuProfile("},
+		{"trace -seconds 30", "command.(*traceBuffer).fill("},
 	} {
 		s, c := startProfiles(t)
 		file := target(t)
@@ -488,6 +441,29 @@ func TestAScriptGetsTheFileItself(t *testing.T) {
 	require.Empty(t, answer[protocol.Output])
 	answer = answerOf(t, "profile heap -o "+filepath.Join(t.TempDir(), "x"))
 	require.Regexp(t, `^[\d.]+ K?i?B written to`, answer[protocol.Output])
-	answer = answerOf(t, "profile cpu", "oneshot.cpuProfile(")
+	answer = answerOf(t, "profile cpu", "command.cpuProfile(")
 	require.Equal(t, map[byte]string{protocol.Output: "", protocol.Error: "interrupted\n", protocol.End: "130"}, answer)
+}
+
+// noClient is a session of which a command may only write.
+type noClient struct{ command.Session }
+
+func (noClient) Write(p []byte) (int, error) { return len(p), nil }
+
+// keepSettings restores the settings that a test changes.
+func keepSettings(t *testing.T) {
+	procs := runtime.GOMAXPROCS(0)
+	off := func() {
+		runtime.SetMutexProfileFraction(0)
+		for _, cmd := range command.All() {
+			if cmd.Name == "blockrate" {
+				require.NoError(t, cmd.Run(context.Background(), noClient{}, []string{"0"}))
+			}
+		}
+	}
+	off()
+	t.Cleanup(func() {
+		off()
+		runtime.GOMAXPROCS(procs)
+	})
 }

@@ -3,8 +3,6 @@ package oneshot
 import (
 	"fmt"
 	"maps"
-	"slices"
-	"strings"
 )
 
 // Locals returns the program's Locals and what SetLocal has kept, which hides one
@@ -52,35 +50,4 @@ func (s *Session) SetLocal(name string, value any) error {
 	}
 	s.kept[name] = value
 	return nil
-}
-
-// copied reports whether a local is what a func of the program returns, which
-// others do not write.
-func (s *Session) copied(name string) bool {
-	_, isFunc := s.Locals()[name].(func() any)
-	return isFunc
-}
-
-// localNow is Local with the panic of a func as an error.
-func (s *Session) localNow(name string) (v any, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("!panic: %v", p)
-		}
-	}()
-	v, _ = s.Local(name)
-	return v, nil
-}
-
-// thereAre tells which names there are.
-func (s *Session) thereAre() string {
-	names := slices.Sorted(maps.Keys(s.Locals()))
-	const most = 20
-	switch {
-	case len(names) == 0:
-		return "the program has given none (Options.Locals)"
-	case len(names) > most:
-		return "locals lists them"
-	}
-	return "there are " + strings.Join(names, ", ")
 }

@@ -28,7 +28,7 @@ const maxLeftBehind = 16
 // do runs one command on a goroutine of its own, where it may panic, block or
 // call runtime.Goexit, and returns its error when it has ended or was given up.
 func (s *Session) do(cmd *Command, args []string) error {
-	if s.m.leftBehind.Load() >= maxLeftBehind && lookup(consoleCommands, cmd.Name) == nil {
+	if s.m.leftBehind.Load() >= maxLeftBehind && consoleRuns[cmd.Name] == nil {
 		return fmt.Errorf("%s: %d commands that did not stop are running still; none but help, exit and their like is begun", cmd.label(), maxLeftBehind)
 	}
 	ctx, cancel := context.WithCancelCause(s.ctx)

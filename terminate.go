@@ -39,12 +39,8 @@ const (
 	TerminateLeave
 )
 
-// terminating are the signals that end a program that does not handle them and
-// that are meant to; SIGQUIT is left alone, as it is for a look at the stacks.
-var terminating = [...]syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP}
-
 func isTerminating(sig os.Signal) bool {
-	for _, t := range terminating {
+	for _, t := range sigset.Terminating {
 		if sig == t {
 			return true
 		}
@@ -92,7 +88,7 @@ func (m *Manhole) newGuard(onSignal func(syscall.Signal)) *guard {
 func (m *Manhole) setTrap() {
 	if m.opts.Terminate == TerminateAuto {
 		var sigs []syscall.Signal
-		for _, sig := range terminating {
+		for _, sig := range sigset.Terminating {
 			if !m.isOwn(sig) {
 				sigs = append(sigs, sig)
 			}
@@ -105,7 +101,7 @@ func (m *Manhole) setTrap() {
 // signal (nohup, a background job of a shell script) would end its being ignored.
 func (m *Manhole) endSignals() []syscall.Signal {
 	var sigs []syscall.Signal
-	for _, sig := range terminating {
+	for _, sig := range sigset.Terminating {
 		if !m.isOwn(sig) && !signal.Ignored(sig) {
 			sigs = append(sigs, sig)
 		}
@@ -117,7 +113,7 @@ func (m *Manhole) endSignals() []syscall.Signal {
 func (g *guard) post(sigs []syscall.Signal, onSignal func(syscall.Signal)) {
 	p := g.m.oracle.NewProbe()
 	defer p.Close()
-	cases := [len(terminating)]chan os.Signal{}
+	cases := [len(sigset.Terminating)]chan os.Signal{}
 	for i, sig := range sigs {
 		c := make(chan os.Signal, 1)
 		cases[i] = c
@@ -241,3 +237,14 @@ func (g *guard) pass(p post) {
 // flushTime is how long a dying process waits for its own last log lines. A
 // log that is stuck must not keep it alive.
 const flushTime = 100 * time.Millisecond
+
+// whoHas returns who gets a terminating signal. The masks do not show that.
+func (m *Manhole) whoHas(sig syscall.Signal) string {
+	m.mu.Lock()
+	open := m.win != nil
+	m.mu.Unlock()
+	if open && !signal.Ignored(sig) {
+		return "the manhole has it while its window is open"
+	}
+	return m.oracle.Disposition(sig)
+}

@@ -12,9 +12,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gomanhole/oneshot/internal/protocol"
+	"github.com/gomanhole/oneshot/internal/sigset"
 )
 
-// TestTerminatedInAnOpenWindow sends every terminating signal to every kind of
+// TestTerminatedInAnOpenWindow sends every sigset.Terminating signal to every kind of
 // program, many times over: the socket goes, and then what the program would
 // have done without a manhole happens.
 func TestTerminatedInAnOpenWindow(t *testing.T) {
@@ -27,7 +28,7 @@ func TestTerminatedInAnOpenWindow(t *testing.T) {
 			}
 			t.Run(name+around, func(t *testing.T) {
 				t.Parallel()
-				for _, sig := range terminating {
+				for _, sig := range sigset.Terminating {
 					for range 2 {
 						p := startProgram(t, name+around)
 						p.open(t)
@@ -81,8 +82,8 @@ func TestTerminatedWhileWindowsComeAndGo(t *testing.T) {
 	for i := range 100 {
 		p := startProgram(t, "churn")
 		time.Sleep(time.Duration(i) * 17 * time.Microsecond) // the moment is the subject
-		p.signal(t, terminating[i%len(terminating)])
-		requireEnded(t, p, "bare", terminating[i%len(terminating)])
+		p.signal(t, sigset.Terminating[i%len(sigset.Terminating)])
+		requireEnded(t, p, "bare", sigset.Terminating[i%len(sigset.Terminating)])
 	}
 }
 

@@ -23,6 +23,11 @@ const (
 	SigRTMax = 64
 )
 
+// Terminating are the signals that end a program that does not handle them, and
+// that people send for that. SIGQUIT is not one of them: it is sent to see the
+// stacks.
+var Terminating = [...]syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP}
+
 // Other names of signals, as kill -l and signal(7) have them.
 var signalAliases = map[string]string{
 	"SIGIOT":  "SIGABRT",

@@ -1,13 +1,12 @@
-package oneshot
+package command
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
-	"os/signal"
 	"runtime/debug"
-	"syscall"
 
 	"github.com/gomanhole/oneshot/internal/procfs"
 	"github.com/gomanhole/oneshot/internal/sigset"
@@ -18,31 +17,31 @@ import (
 var processCommands = []*Command{
 	{
 		Name: "build", Summary: "show how the program was built, and from which modules",
-		Run: noArgs(runBuild),
+		Run: NoArgs(runBuild),
 	},
 	{
 		Name: "signals", Summary: "show the signal masks of the process, and what the program listens to",
 		Help: "The masks are those of /proc/PID/status (proc(5)); SigBlk is that of the main thread. The Go runtime\n" +
 			"catches nearly every signal for itself, so SigCgt says little; the last lines say who listens.",
-		Run: noArgs(runSignals),
+		Run: NoArgs(runSignals),
 	},
 }
 
-func runBuild(_ context.Context, s *Session) error {
+func runBuild(_ context.Context, s Session) error {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return errors.New("the binary has no build information; build it in module mode")
 	}
-	if _, err := s.out.WriteString(info.String()); err != nil {
+	if _, err := io.WriteString(s, info.String()); err != nil {
 		return err
 	}
 	if slow := stack.SlowProfile(); slow != "" {
-		fmt.Fprintf(s.out, "note\t%s\n", slow)
+		fmt.Fprintf(s, "note\t%s\n", slow)
 	}
 	return nil
 }
 
-func runSignals(_ context.Context, s *Session) error {
+func runSignals(_ context.Context, s Session) error {
 	status, err := procfs.ReadStatus("/proc/self")
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("the masks are read from /proc, which is not there: %w", err)
@@ -50,7 +49,7 @@ func runSignals(_ context.Context, s *Session) error {
 	if err != nil {
 		return err
 	}
-	for _, row := range []struct{ name, what string }{
+	for _, row := range []struct{ name, What string }{
 		{"SigPnd", "pending, main thread"},
 		{"ShdPnd", "pending, process"},
 		{"SigBlk", "blocked, main thread"},
@@ -61,28 +60,17 @@ func runSignals(_ context.Context, s *Session) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(s.out, "%s %016x  %s: %v\n", row.name, mask, row.what, sigset.Set(mask))
+		fmt.Fprintf(s, "%s %016x  %s: %v\n", row.name, mask, row.What, sigset.Set(mask))
 	}
 
-	listens, err := s.m.oracle.Listens()
+	listens, err := s.Listens()
 	if err != nil {
-		fmt.Fprintf(s.out, "listens to: unknown, since %v\n", err)
+		fmt.Fprintf(s, "listens to: unknown, since %v\n", err)
 	} else {
-		fmt.Fprintf(s.out, "listens to: %v\n", listens)
+		fmt.Fprintf(s, "listens to: %v\n", listens)
 	}
-	for _, sig := range terminating {
-		fmt.Fprintf(s.out, "%-10s  %s\n", sigset.Name(sig), s.m.whoHas(sig))
+	for _, sig := range sigset.Terminating {
+		fmt.Fprintf(s, "%-10s  %s\n", sigset.Name(sig), s.Disposition(sig))
 	}
 	return nil
-}
-
-// whoHas returns who gets a terminating signal. The masks do not show that.
-func (m *Manhole) whoHas(sig syscall.Signal) string {
-	m.mu.Lock()
-	open := m.win != nil
-	m.mu.Unlock()
-	if open && !signal.Ignored(sig) {
-		return "the manhole has it while its window is open"
-	}
-	return m.oracle.Disposition(sig)
 }

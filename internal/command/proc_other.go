@@ -1,6 +1,6 @@
 //go:build !linux
 
-package oneshot
+package command
 
 var procCommand = &Command{
 	Name: "proc", Args: "[FILE]", Summary: "show a file of /proc/self (Linux only)",

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package oneshot
+package command
 
 import (
 	"context"
@@ -17,8 +17,8 @@ var descriptorCommands = []*Command{
 }
 
 // linuxOnly is for a command that reads what only Linux has.
-func linuxOnly(name string) func(context.Context, *Session, []string) error {
-	return func(context.Context, *Session, []string) error {
+func linuxOnly(name string) func(context.Context, Session, []string) error {
+	return func(context.Context, Session, []string) error {
 		return fmt.Errorf("%s: it is read from /proc, as only Linux has it, and this is %s", name, runtime.GOOS)
 	}
 }

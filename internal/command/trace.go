@@ -1,4 +1,4 @@
-package oneshot
+package command
 
 import (
 	"bytes"
@@ -24,8 +24,9 @@ const (
 	traceRest   = 64 << 20
 )
 
-func runTrace(ctx context.Context, s *Session, args []string) error {
-	r, rest, err := parseRecording("trace", args, maxTraceTime)
+func runTrace(ctx context.Context, s Session, args []string) error {
+	var r recording
+	rest, err := parseFlags("trace", args, r.flags(maxTraceTime))
 	if err != nil {
 		return err
 	}
@@ -46,7 +47,7 @@ func runTrace(ctx context.Context, s *Session, args []string) error {
 }
 
 // takeTrace traces the program until the time is over or there are so many bytes.
-func takeTrace(ctx context.Context, s *Session, d time.Duration, most int) ([][]byte, error) {
+func takeTrace(ctx context.Context, s Session, d time.Duration, most int) ([][]byte, error) {
 	b := &traceBuffer{most: most, full: make(chan struct{})}
 	began := time.Now()
 	if err := b.fill(ctx, s, d); err != nil {
@@ -59,7 +60,7 @@ func takeTrace(ctx context.Context, s *Session, d time.Duration, most int) ([][]
 			vitals.Bytes(uint64(most+traceRest)), time.Since(began).Round(time.Millisecond))
 	}
 	if b.n >= most {
-		remind(s, fmt.Sprintf("warning: the trace was ended after %v, for it had %s; it is complete until then",
+		s.Remark(fmt.Sprintf("warning: the trace was ended after %v, for it had %s; it is complete until then",
 			time.Since(began).Round(time.Millisecond), vitals.Bytes(uint64(b.n))))
 	}
 	return b.pieces, nil
@@ -67,7 +68,7 @@ func takeTrace(ctx context.Context, s *Session, d time.Duration, most int) ([][]
 
 // traceBuffer keeps a trace. The runtime takes no notice of a writer's error
 // (startLocked in runtime/trace), and a trace that is cut off anywhere cannot be
-// read, so it asks to be stopped in good time.
+// Read, so it asks to be stopped in good time.
 type traceBuffer struct {
 	most int
 	full chan struct{} // closed when there are so many bytes
@@ -79,7 +80,7 @@ type traceBuffer struct {
 }
 
 // fill traces until it is over. The trace is stopped when it returns.
-func (b *traceBuffer) fill(ctx context.Context, s *Session, d time.Duration) error {
+func (b *traceBuffer) fill(ctx context.Context, s Session, d time.Duration) error {
 	if err := trace.Start(b); err != nil {
 		return fmt.Errorf("trace: %w, by another session or by the program itself; try again when it has ended", err)
 	}

@@ -1,4 +1,4 @@
-package oneshot
+package command
 
 import (
 	"context"
@@ -10,20 +10,17 @@ import (
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
-// firstScreen is what a person sees who enters: the vital signs, what stands
-// out, and what the goroutines are doing. It runs as a command does.
-var firstScreen = Command{
-	Name: "stacks",
-	Run: func(ctx context.Context, s *Session, _ []string) error {
-		before := vitals.Read()
-		before.Usage = s.usage // a moment earlier, when the window was opened
-		now := settle(ctx, before.Usage.At)
-		writeVitals(s.out, before, now)
-		if err := s.out.Flush(); err != nil {
-			return err
-		}
-		return s.stacks(ctx, stacksFlags{}, before)
-	},
+// FirstScreen writes what a person sees first: the vital signs, what stands out,
+// and what the goroutines are doing. opened is the usage when the window was opened.
+func FirstScreen(ctx context.Context, s Session, opened vitals.Usage) error {
+	before := vitals.Read()
+	before.Usage = opened // a moment earlier
+	now := settle(ctx, before.Usage.At)
+	writeVitals(s, before, now)
+	if err := s.Flush(); err != nil {
+		return err
+	}
+	return showStacks(ctx, s, stacksFlags{}, before)
 }
 
 // How long a program is watched before its CPU use is told. Between a signal and

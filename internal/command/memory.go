@@ -1,4 +1,4 @@
-package oneshot
+package command
 
 import (
 	"context"
@@ -15,37 +15,37 @@ import (
 var memoryCommands = []*Command{
 	{
 		Name: "mem", Summary: "show heap, limits and collector, from counters that stop nothing",
-		Run: noArgs(runMem),
+		Run: NoArgs(runMem),
 	},
 	{
 		Name: "gc", Summary: "run the garbage collector now, and say what it freed",
 		Help: "It blocks until the collection is complete (runtime.GC), with the program running beside it.",
-		Run:  noArgs(runGC),
+		Run:  NoArgs(runGC),
 	},
 }
 
-func runMem(_ context.Context, s *Session) error {
+func runMem(_ context.Context, s Session) error {
 	m := vitals.Read()
-	fmt.Fprintf(s.out, "heap in use  %s, of which %s survived the last collection\n", vitals.Bytes(m.HeapObjects), vitals.Bytes(m.LiveHeap))
-	fmt.Fprintf(s.out, "stacks       %s\n", vitals.Bytes(m.Stacks))
-	fmt.Fprintf(s.out, "from system  %s, not counting %s given back\n", vitals.Bytes(m.InUse()), vitals.Bytes(m.Released))
+	fmt.Fprintf(s, "heap in use  %s, of which %s survived the last collection\n", vitals.Bytes(m.HeapObjects), vitals.Bytes(m.LiveHeap))
+	fmt.Fprintf(s, "stacks       %s\n", vitals.Bytes(m.Stacks))
+	fmt.Fprintf(s, "from system  %s, not counting %s given back\n", vitals.Bytes(m.InUse()), vitals.Bytes(m.Released))
 	if resident, err := procfs.ResidentBytes("/proc/self"); err == nil {
-		fmt.Fprintf(s.out, "resident     %s\n", vitals.Bytes(resident))
+		fmt.Fprintf(s, "resident     %s\n", vitals.Bytes(resident))
 	}
-	fmt.Fprintf(s.out, "collector    %d cycles, the next at a heap of %s\n", m.Cycles, vitals.Bytes(m.HeapGoal))
+	fmt.Fprintf(s, "collector    %d cycles, the next at a heap of %s\n", m.Cycles, vitals.Bytes(m.HeapGoal))
 	limit := "none"
 	if m.Limit < vitals.NoLimit {
 		limit = vitals.Bytes(m.Limit)
 	}
-	fmt.Fprintf(s.out, "settings     GOGC %s, memory limit %s\n", gogcText(m.GOGC), limit)
+	fmt.Fprintf(s, "settings     GOGC %s, memory limit %s\n", gogcText(m.GOGC), limit)
 	return nil
 }
 
-func runGC(_ context.Context, s *Session) error {
+func runGC(_ context.Context, s Session) error {
 	before := vitals.Read()
 	runtime.GC()
 	after := vitals.Read()
-	fmt.Fprintf(s.out, "collected in %v; heap in use was %s, is %s\n",
+	fmt.Fprintf(s, "collected in %v; heap in use was %s, is %s\n",
 		after.At.Sub(before.At).Round(10*time.Microsecond), vitals.Bytes(before.HeapObjects), vitals.Bytes(after.HeapObjects))
 	return nil
 }

@@ -1,4 +1,4 @@
-package oneshot
+package command
 
 import (
 	"context"
@@ -25,7 +25,7 @@ var metricsCommand = &Command{
 // maxBuckets is how many rows of a histogram are shown.
 const maxBuckets = 64
 
-func runMetrics(ctx context.Context, s *Session, args []string) error {
+func runMetrics(ctx context.Context, s Session, args []string) error {
 	part := ""
 	switch len(args) {
 	case 0:
@@ -46,7 +46,7 @@ func runMetrics(ctx context.Context, s *Session, args []string) error {
 	}
 	metrics.Read(samples)
 
-	t := &dump.Writer{Ctx: ctx, W: s.out}
+	t := &dump.Writer{Ctx: ctx, W: s}
 	quiet := 0
 	for _, sample := range samples {
 		if t.Ended() {

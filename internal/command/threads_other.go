@@ -1,6 +1,6 @@
 //go:build !linux
 
-package oneshot
+package command
 
 var threadCommands = []*Command{
 	{

@@ -1,4 +1,4 @@
-package oneshot
+package command
 
 import (
 	"context"
@@ -26,60 +26,60 @@ var settingCommands = []*Command{
 		Help: "N is in percent of what the last collection left (debug.SetGCPercent); 100 unless the program or its\n" +
 			"environment says otherwise. Less is more work for less memory. With off only a memory limit starts the\n" +
 			"collector, and nothing does if there is none.",
-		Run: setting{"setgc", "GOGC", readGOGC, setGOGC, noteGOGC}.run,
+		Run: Setting{"setgc", "GOGC", readGOGC, setGOGC, noteGOGC}.Run,
 	},
 	{
 		Name: "memlimit", Args: "[BYTES|off]", Summary: "show or set the soft memory limit of the runtime (GOMEMLIMIT)",
 		Help: "BYTES has a unit: memlimit 1.5GiB. There are B, KB, MB, GB, TB, and KiB, MiB, GiB, TiB. What counts is the\n" +
 			"\"from system\" of mem (debug.SetMemoryLimit). A limit below what is live makes the collector run all the time,\n" +
 			"on up to half of the processors, and is exceeded all the same; memlimit off ends that.",
-		Run: setting{"memlimit", "memory limit", readLimit, setLimit, noteLimit}.run,
+		Run: Setting{"memlimit", "memory limit", readLimit, setLimit, noteLimit}.Run,
 	},
 	{
 		Name: "maxprocs", Args: "[N|default]", Summary: "show or set GOMAXPROCS: how many threads run Go code at a time",
 		Help: "A change waits for the end of a running collection, and stops the program for a moment. A number that is set\n" +
 			"stays; default is what the machine and the process's cgroup allow, and follows them from then on.",
-		Run: setting{"maxprocs", "GOMAXPROCS", readProcs, setProcs, nil}.run,
+		Run: Setting{"maxprocs", "GOMAXPROCS", readProcs, setProcs, nil}.Run,
 	},
 	{
 		Name: "freeosmem", Summary: "collect garbage and give the system all memory that is free",
 		Help: "debug.FreeOSMemory: a collection as by gc, and then more than the runtime gives back by itself. What the\n" +
 			"program needs again it has to ask the system for, and it is slower meanwhile.",
-		Run: noArgs(runFreeOSMem),
+		Run: NoArgs(runFreeOSMem),
 	},
 	{
 		Name: "blockrate", Args: "[N]", Summary: "show or set how much waiting is recorded for profile block",
 		Help: "One event is recorded for every N nanoseconds spent waiting, on average (runtime.SetBlockProfileRate);\n" +
 			"1 is all, 0 is off. 10000 is a good beginning, 1 can slow a program down. The runtime does not tell the rate:\n" +
 			"what is shown is what was set here.",
-		Run: setting{"blockrate", "block profile rate", readBlockRate, setBlockRate, nil}.run,
+		Run: Setting{"blockrate", "block profile rate", readBlockRate, setBlockRate, nil}.Run,
 	},
 	{
 		Name: "mutexfraction", Args: "[N]", Summary: "show or set how much waiting for locks is recorded for profile mutex",
 		Help: "One of N times that a lock was waited for is recorded (runtime.SetMutexProfileFraction); 1 is all, 0 is off.",
-		Run:  setting{"mutexfraction", "mutex profile fraction", readMutexFraction, setMutexFraction, nil}.run,
+		Run:  Setting{"mutexfraction", "mutex profile fraction", readMutexFraction, setMutexFraction, nil}.Run,
 	},
 }
 
 // A setting can be read and set by a command with one optional argument.
-type setting struct {
-	command string
-	what    string // as the answer names it
-	read    func() string
-	set     func(value string) error // its error says which values there are
+type Setting struct {
+	Command string
+	What    string // as the answer names it
+	Read    func() string
+	Set     func(value string) error // its error says which values there are
 	note    func() string            // what there is to say of a value just set; may be nil
 }
 
-func (x setting) run(_ context.Context, s *Session, args []string) error {
-	was := x.read()
+func (x Setting) Run(_ context.Context, s Session, args []string) error {
+	was := x.Read()
 	if len(args) == 0 {
-		_, err := fmt.Fprintf(s, "%s is %s\n", x.what, was)
+		_, err := fmt.Fprintf(s, "%s is %s\n", x.What, was)
 		return err
 	}
-	if err := x.set(strings.Join(args, " ")); err != nil {
-		return fmt.Errorf("%s: %w", x.command, err)
+	if err := x.Set(strings.Join(args, " ")); err != nil {
+		return fmt.Errorf("%s: %w", x.Command, err)
 	}
-	_, err := fmt.Fprintf(s, "%s was %s, is %s\n", x.what, was, x.read())
+	_, err := fmt.Fprintf(s, "%s was %s, is %s\n", x.What, was, x.Read())
 	if x.note != nil {
 		if note := x.note(); note != "" {
 			_, err = fmt.Fprintf(s, "%s\n", note)
@@ -228,7 +228,7 @@ func setProcs(value string) error {
 	return err
 }
 
-func runFreeOSMem(_ context.Context, s *Session) error {
+func runFreeOSMem(_ context.Context, s Session) error {
 	resident := func() string {
 		n, err := procfs.ResidentBytes("/proc/self")
 		if err != nil {

@@ -1,4 +1,4 @@
-package oneshot
+package command
 
 import (
 	"bytes"
@@ -7,9 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/pprof"
 	"slices"
@@ -18,7 +15,6 @@ import (
 
 	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/pprofdelta"
-	"github.com/gomanhole/oneshot/internal/protocol"
 )
 
 // profileCommands are those whose answer is a file for go tool pprof or go tool
@@ -32,7 +28,9 @@ var profileCommands = []*Command{
 			"oneshot PID profile NAME > FILE from a shell. block and mutex are empty unless their rates are set.\n" +
 			"  -seconds N  for how long, up to a day; it may be a fraction\n" +
 			"  -o FILE     into a new file of mode 0600",
-		Run: runProfile,
+		Flags: flagNames(new(recording).flags(maxProfileTime)),
+		Words: profileNames,
+		Run:   runProfile,
 	},
 	{
 		Name: "trace", Args: "[-seconds N] [-o FILE]", Summary: "record for go tool trace what every goroutine and the runtime do",
@@ -40,9 +38,13 @@ var profileCommands = []*Command{
 			"or oneshot PID trace > FILE from a shell. It ends early when it has 256 MiB, which it needs as memory meanwhile.\n" +
 			"  -seconds N  for how long, up to 600; it may be a fraction\n" +
 			"  -o FILE     into a new file of mode 0600",
-		Run: runTrace,
+		Flags: flagNames(new(recording).flags(maxTraceTime)),
+		Run:   runTrace,
 	},
 }
+
+// profileNames are the profiles that every program has.
+var profileNames = []string{"cpu", "heap", "allocs", "block", "mutex", "goroutine", "threadcreate"}
 
 const (
 	cpuTime        = 30 * time.Second
@@ -56,9 +58,9 @@ type recording struct {
 	file string        // empty: to the client
 }
 
-// parseRecording parses the arguments of profile and trace, all but the name.
-func parseRecording(cmd string, args []string, most time.Duration) (r recording, rest []string, err error) {
-	rest, err = parseFlags(cmd, args, func(flags *flag.FlagSet) {
+// flags returns the definition of the flags; most is the longest time.
+func (r *recording) flags(most time.Duration) func(*flag.FlagSet) {
+	return func(flags *flag.FlagSet) {
 		flags.Func("seconds", "", func(value string) error {
 			n, err := strconv.ParseFloat(value, 64)
 			if err != nil || !(n > 0 && n <= most.Seconds()) { // NaN is neither
@@ -68,12 +70,11 @@ func parseRecording(cmd string, args []string, most time.Duration) (r recording,
 			return nil
 		})
 		flags.StringVar(&r.file, "o", "", "")
-	})
-	return r, rest, err
+	}
 }
 
 // checkTarget finds out before the recording whether its result has a place.
-func (r *recording) checkTarget(s *Session, what string) error {
+func (r *recording) checkTarget(s Session, what string) error {
 	if r.file != "" {
 		return checkNewFile(r.file)
 	}
@@ -83,34 +84,13 @@ func (r *recording) checkTarget(s *Session, what string) error {
 	return nil
 }
 
-// checkNewFile returns the error that making a new file of that name would.
-func checkNewFile(name string) error {
-	_, err := os.Lstat(name)
-	switch {
-	case err == nil:
-		return fmt.Errorf("%s: %w; -o wants a file that is not there yet", name, fs.ErrExist)
-	case !errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%w; -o wants a file that is not there yet", err)
-	case os.IsPathSeparator(name[len(name)-1]):
-		return fmt.Errorf("%s is the name of a folder; -o wants a file in it", name)
-	}
-	// Only the attempt tells: there are permissions, read-only file systems, full
-	// ones. It has another name, for which nobody waits.
-	f, err := os.CreateTemp(filepath.Dir(name), ".oneshot-*")
-	if err != nil {
-		return fmt.Errorf("no file can be made in %s: %w; name another folder", filepath.Dir(name), err)
-	}
-	_ = f.Close()
-	return os.Remove(f.Name())
-}
-
 // deliver writes the result. A file gets all of it whatever happens meanwhile.
-func (r *recording) deliver(ctx context.Context, s *Session, pieces [][]byte) error {
+func (r *recording) deliver(ctx context.Context, s Session, pieces [][]byte) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	if r.file != "" {
-		return s.toFile(r.file, func(w io.Writer) error { return copyOut(context.Background(), w, pieces) })
+		return toFile(s, r.file, func(w io.Writer) error { return copyOut(context.Background(), w, pieces) })
 	}
 	return copyOut(ctx, s, pieces)
 }
@@ -130,20 +110,10 @@ func copyOut(ctx context.Context, w io.Writer, pieces [][]byte) error {
 	return nil
 }
 
-// remind tells a client something beside the answer.
-func remind(s *Session, text string) {
-	if s.Binary() {
-		s.out.Frame(protocol.Error, text+"\n")
-		return
-	}
-	fmt.Fprintln(s, text)
-	_ = s.Flush() // a client that is gone is noticed soon enough
-}
-
 // sleep waits, and tells how far it is, until the time is over, something is
 // sent to early, or ctx ends.
-func sleep(ctx context.Context, s *Session, what string, d time.Duration, early <-chan struct{}) error {
-	s.setProgress(func(so time.Duration) string {
+func sleep(ctx context.Context, s Session, what string, d time.Duration, early <-chan struct{}) error {
+	s.Progress(func(so time.Duration) string {
 		return fmt.Sprintf("%s: %.0f of %v s", what, min(so, d).Seconds(), d.Seconds())
 	})
 	t := time.NewTimer(d)
@@ -159,8 +129,9 @@ func sleep(ctx context.Context, s *Session, what string, d time.Duration, early 
 	return nil
 }
 
-func runProfile(ctx context.Context, s *Session, args []string) error {
-	r, rest, err := parseRecording("profile", args, maxProfileTime)
+func runProfile(ctx context.Context, s Session, args []string) error {
+	var r recording
+	rest, err := parseFlags("profile", args, r.flags(maxProfileTime))
 	switch {
 	case err != nil:
 		return err
@@ -185,7 +156,7 @@ func runProfile(ctx context.Context, s *Session, args []string) error {
 		return fmt.Errorf("profile: %w", err)
 	}
 	if off := profileOff(r.name); off != "" {
-		remind(s, "warning: "+off)
+		s.Remark("warning: " + off)
 	}
 	var data bytes.Buffer
 	switch {
@@ -218,7 +189,7 @@ func writeProfile(w io.Writer, name string) error {
 	return pprof.Lookup(name).WriteTo(w, 0)
 }
 
-func cpuProfile(ctx context.Context, s *Session, w io.Writer, d time.Duration) error {
+func cpuProfile(ctx context.Context, s Session, w io.Writer, d time.Duration) error {
 	if err := pprof.StartCPUProfile(w); err != nil {
 		return fmt.Errorf("profile: %w, by another session or by the program itself; try again when it has ended", err)
 	}
@@ -226,7 +197,7 @@ func cpuProfile(ctx context.Context, s *Session, w io.Writer, d time.Duration) e
 	return sleep(ctx, s, "cpu profile", d, nil)
 }
 
-func deltaProfile(ctx context.Context, s *Session, w io.Writer, name string, d time.Duration) error {
+func deltaProfile(ctx context.Context, s Session, w io.Writer, name string, d time.Duration) error {
 	before, err := pprofdelta.Take(name)
 	if err != nil {
 		return fmt.Errorf("profile: %w", err)
@@ -255,7 +226,7 @@ var profileTexts = map[string]string{
 	"threadcreate": "what has made new threads",
 }
 
-func listProfiles(s *Session) error {
+func listProfiles(s Session) error {
 	fmt.Fprintf(s, "%-14s %8s  where the program computes, for %v unless told\n", "cpu", "", cpuTime)
 	for _, p := range pprof.Profiles() {
 		text := profileTexts[p.Name()]

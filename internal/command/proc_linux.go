@@ -1,4 +1,4 @@
-package oneshot
+package command
 
 import (
 	"context"
@@ -33,7 +33,7 @@ const (
 	maxProcDepth   = 4
 )
 
-func runProc(ctx context.Context, s *Session, args []string) error {
+func runProc(ctx context.Context, s Session, args []string) error {
 	if len(args) > 1 {
 		return fmt.Errorf("proc: one file at a time, not %d: proc %s", len(args), plaintext.Line(plaintext.Clip(args[0], 40)))
 	}
@@ -51,7 +51,7 @@ func runProc(ctx context.Context, s *Session, args []string) error {
 	}
 	if err == nil {
 		defer unix.Close(at.fd)
-		t := &dump.Writer{Ctx: ctx, W: s.out}
+		t := &dump.Writer{Ctx: ctx, W: s}
 		switch at.mode & unix.S_IFMT {
 		case unix.S_IFREG:
 			err = at.showFile(t)

@@ -1,8 +1,9 @@
-package oneshot
+package command
 
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -27,7 +28,7 @@ var lookCommands = []*Command{
 // maxEnvValue is how much of a value the list shows.
 const maxEnvValue = 1 << 10
 
-func runEnv(ctx context.Context, s *Session, args []string) error {
+func runEnv(ctx context.Context, s Session, args []string) error {
 	switch len(args) {
 	case 0:
 	case 1:
@@ -35,12 +36,12 @@ func runEnv(ctx context.Context, s *Session, args []string) error {
 		if !ok {
 			return fmt.Errorf("env: %s is not set; env without a name shows what is", plaintext.Line(plaintext.Clip(args[0], 40)))
 		}
-		_, err := s.out.WriteString(plaintext.Line(value) + "\n")
+		_, err := io.WriteString(s, plaintext.Line(value)+"\n")
 		return err
 	default:
 		return fmt.Errorf("env: one name at a time, not %d: env %s", len(args), plaintext.Line(plaintext.Clip(args[0], 40)))
 	}
-	t := &dump.Writer{Ctx: ctx, W: s.out}
+	t := &dump.Writer{Ctx: ctx, W: s}
 	for _, entry := range slices.Sorted(slices.Values(os.Environ())) {
 		if t.Ended() {
 			break

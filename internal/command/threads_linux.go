@@ -1,10 +1,9 @@
-package oneshot
+package command
 
 import (
 	"cmp"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"io/fs"
@@ -30,7 +29,8 @@ var threadCommands = []*Command{
 			"it blocks if most threads block others. Many in D, or in one function, are a finding; one in a futex\n" +
 			"is mostly an idle thread of the runtime. Which goroutine a thread runs is not known.\n" +
 			"  -n N   the first N; 50 unless told, 0 for all",
-		Run: runThreads,
+		Flags: flagNames(countFlag(new(int))),
+		Run:   runThreads,
 	},
 }
 
@@ -47,9 +47,9 @@ type thread struct {
 
 func taskDir(tid int) string { return "/proc/self/task/" + strconv.Itoa(tid) }
 
-func runThreads(ctx context.Context, s *Session, args []string) error {
+func runThreads(ctx context.Context, s Session, args []string) error {
 	n := 50
-	rest, err := parseFlags("threads", args, func(flags *flag.FlagSet) { flags.IntVar(&n, "n", n, "") })
+	rest, err := parseFlags("threads", args, countFlag(&n))
 	switch {
 	case err != nil:
 		return err
@@ -73,7 +73,7 @@ func runThreads(ctx context.Context, s *Session, args []string) error {
 			waits[th.wchan]++
 		}
 	}
-	t := &dump.Writer{Ctx: ctx, W: s.out}
+	t := &dump.Writer{Ctx: ctx, W: s}
 	t.Printf("%s: %s\n", plaintext.Plural(len(threads), "thread"), countsText(states, " "))
 	if len(waits) > 0 {
 		t.Printf("they wait in: %s\n", countsText(waits, " "))
@@ -93,7 +93,7 @@ func runThreads(ctx context.Context, s *Session, args []string) error {
 		if blocked, ok := masks[th.tid]; ok && blocked != usual {
 			notes = ", blocks " + compactSet(blocked)
 		}
-		if s.m.oracle.IsThread(taskDir(th.tid)) {
+		if s.IsSignalThread(taskDir(th.tid)) {
 			notes += ", the runtime's thread for signals"
 		}
 		t.Printf("%7d  %c %-13s %8.2fs %8.2fs  %3d  %-22s %s%s\n", th.tid, th.State, stateWord(th.State),

@@ -1,9 +1,8 @@
-package oneshot
+package command
 
 import (
 	"cmp"
 	"context"
-	"flag"
 	"fmt"
 	"maps"
 	"regexp"
@@ -27,16 +26,17 @@ var descriptorCommands = []*Command{
 			"\"inherited by children\" is what lacks close-on-exec, but for 0 to 2, which os/exec replaces.\n" +
 			"The program goes on meanwhile: what it has closed is left out.\n" +
 			"  -n N   at most N rows; 100 unless told, 0 for all",
-		Run: runFDs,
+		Flags: flagNames(countFlag(new(int))),
+		Run:   runFDs,
 	},
 }
 
 // maxDescriptors is how many are looked at, which takes some 20 us each.
 const maxDescriptors = 1 << 16
 
-func runFDs(ctx context.Context, s *Session, args []string) error {
+func runFDs(ctx context.Context, s Session, args []string) error {
 	n := 100
-	rest, err := parseFlags("fds", args, func(flags *flag.FlagSet) { flags.IntVar(&n, "n", n, "") })
+	rest, err := parseFlags("fds", args, countFlag(&n))
 	switch {
 	case err != nil:
 		return err
@@ -62,11 +62,11 @@ func runFDs(ctx context.Context, s *Session, args []string) error {
 	if err != nil {
 		return fmt.Errorf("fds: %w", err)
 	}
-	return s.fds(ctx, numbers, limit.Cur, match, n)
+	return showFDs(ctx, s, numbers, limit.Cur, match, n)
 }
 
 // fds shows those of the descriptors whose row matches, at most n.
-func (s *Session) fds(ctx context.Context, numbers []int, limit uint64, match *regexp.Regexp, n int) error {
+func showFDs(ctx context.Context, s Session, numbers []int, limit uint64, match *regexp.Regexp, n int) error {
 	unseen := max(0, len(numbers)-maxDescriptors)
 	var rows []string
 	found, matched, kinds := 0, 0, make(map[string]int)
@@ -89,7 +89,7 @@ func (s *Session) fds(ctx context.Context, numbers []int, limit uint64, match *r
 		}
 	}
 
-	t := &dump.Writer{Ctx: ctx, W: s.out}
+	t := &dump.Writer{Ctx: ctx, W: s}
 	t.Printf("%d of %d: %s\n", found+unseen, limit, countsText(kinds, " "))
 	if unseen > 0 {
 		t.Printf("the first %d of them were looked at\n", found)

@@ -1,0 +1,89 @@
+package command
+
+import (
+	"bufio"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/gomanhole/oneshot/internal/vitals"
+)
+
+// checkNewFile returns the error that making a new file of that name would.
+func checkNewFile(name string) error {
+	_, err := os.Lstat(name)
+	switch {
+	case err == nil:
+		return fmt.Errorf("%s: %w; -o wants a file that is not there yet", name, fs.ErrExist)
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w; -o wants a file that is not there yet", err)
+	case os.IsPathSeparator(name[len(name)-1]):
+		return fmt.Errorf("%s is the name of a folder; -o wants a file in it", name)
+	}
+	// Only the attempt tells: there are permissions, read-only file systems, full
+	// ones. It has another name, for which nobody waits.
+	f, err := os.CreateTemp(filepath.Dir(name), ".oneshot-*")
+	if err != nil {
+		return fmt.Errorf("no file can be made in %s: %w; name another folder", filepath.Dir(name), err)
+	}
+	_ = f.Close()
+	return os.Remove(f.Name())
+}
+
+// toFile writes a new file, which only the program's user can read. It creates the
+// file when there is something to write.
+func toFile(s Session, name string, write func(io.Writer) error) error {
+	if _, err := os.Lstat(name); err == nil {
+		return fmt.Errorf("%s: %w; -o wants a file that is not there yet", name, fs.ErrExist)
+	}
+	f := &newFile{name: name}
+	b := bufio.NewWriterSize(f, 64<<10)
+	err := cmp.Or(write(b), b.Flush())
+	if f.File != nil {
+		err = cmp.Or(err, f.Close())
+	}
+	if err != nil && f.n > 0 {
+		return fmt.Errorf("%w; what has been written stays in %s", err, name)
+	}
+	if err != nil {
+		f.remove()
+		return err
+	}
+	fmt.Fprintf(s, "%s written to %s\n", vitals.Bytes(f.n), name)
+	return nil
+}
+
+// newFile is made by its first Write.
+type newFile struct {
+	*os.File
+	name string
+	made fs.FileInfo
+	n    uint64 // bytes written
+}
+
+func (f *newFile) Write(p []byte) (n int, err error) {
+	if f.File == nil {
+		// O_EXCL follows no link and opens nothing that is there.
+		if f.File, err = os.OpenFile(f.name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
+			f.File = nil
+			return 0, fmt.Errorf("%w; -o wants a file that is not there yet", err)
+		}
+	}
+	if f.made == nil {
+		f.made, _ = f.Stat()
+	}
+	n, err = f.File.Write(p)
+	f.n += uint64(n)
+	return n, err
+}
+
+// remove removes the file, if it was made and stands there still.
+func (f *newFile) remove() {
+	if now, err := os.Lstat(f.name); err == nil && f.made != nil && os.SameFile(now, f.made) {
+		_ = os.Remove(f.name)
+	}
+}
