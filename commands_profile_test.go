@@ -233,7 +233,7 @@ func awaitIn(t *testing.T, function string) {
 	eventually(t, func() bool {
 		b := make([]byte, 1<<20)
 		for g := range strings.SplitSeq(string(b[:runtime.Stack(b, true)]), "\n\n") {
-			if strings.Contains(g, function) && strings.Contains(g, "oneshot.sleep(") && strings.Contains(g, "[select") {
+			if strings.Contains(g, function) && strings.Contains(g, "command.sleep(") && strings.Contains(g, "[select") {
 				return true
 			}
 		}

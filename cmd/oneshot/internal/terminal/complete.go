@@ -3,18 +3,11 @@
 package terminal
 
 import (
-	"maps"
 	"slices"
 	"strings"
 
-	"github.com/gomanhole/oneshot/internal/commandnames"
+	"github.com/gomanhole/oneshot/internal/command"
 )
-
-// commandWords has the words that a command takes as its first argument.
-var commandWords = map[string][]string{
-	"profile": {"cpu", "heap", "allocs", "block", "mutex", "goroutine", "threadcreate"},
-	"stderr":  {"on", "off"},
-}
 
 // candidates returns the completions of word, which follows the text before.
 func candidates(before, word string) []string {
@@ -22,15 +15,28 @@ func candidates(before, word string) []string {
 	var all []string
 	switch {
 	case len(words) == 0, len(words) == 1 && words[0] == "help":
-		all = slices.Collect(maps.Keys(commandnames.Commands))
+		for _, c := range command.Completions() {
+			all = append(all, c.Name)
+		}
 	case strings.HasPrefix(word, "-"):
-		all = slices.Clone(commandnames.Commands[words[0]])
+		all = slices.Clone(described(words[0]).Flags)
 	case len(words) == 1:
-		all = slices.Clone(commandWords[words[0]])
+		all = slices.Clone(described(words[0]).Words)
 	}
 	all = slices.DeleteFunc(all, func(s string) bool { return !strings.HasPrefix(s, word) })
 	slices.Sort(all)
 	return all
+}
+
+// described returns the description of a command; an empty one if it is not a
+// built-in command.
+func described(name string) *command.Command {
+	for _, c := range command.Completions() {
+		if c.Name == name {
+			return c
+		}
+	}
+	return new(command.Command)
 }
 
 // complete completes the word that ends at pos as far as its candidates agree. If
