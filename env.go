@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gomanhole/oneshot/internal/plaintext"
+	"github.com/gomanhole/oneshot/internal/pyvalue"
 	"github.com/gomanhole/oneshot/internal/sigset"
 	"github.com/gomanhole/oneshot/internal/unixsock"
 )
@@ -15,10 +17,6 @@ import (
 const (
 	envName = "ONESHOT"
 	maxEnv  = 64 << 10
-
-	// maxSeconds bounds the times, so that they stay far from the end of
-	// time.Duration: 31 years.
-	maxSeconds = 1e9
 )
 
 // InstallFromEnv is Install with the options that the environment variable
@@ -96,34 +94,38 @@ func (e *envError) Unwrap() error { return e.cause }
 type envOption struct {
 	name    string
 	example string // a value, for errors
-	set     func(*Options, envValue) error
+	set     func(*Options, pyvalue.Value) error
 }
 
 var envOptions = []envOption{
-	{"oneshot_on", `"USR2"`, func(o *Options, v envValue) (err error) { o.OneshotOn, err = v.signal(); return }},
-	{"activate_on", `"USR1"`, func(o *Options, v envValue) (err error) { o.ActivateOn, err = v.signal(); return }},
-	{"trigger_file", `"/run/app.manhole"`, func(o *Options, v envValue) (err error) { o.TriggerFile, err = v.path(); return }},
-	{"socket_path", `"/tmp/manhole-%p"`, func(o *Options, v envValue) (err error) { o.SocketPath, err = v.path(); return }},
-	{"connect_timeout", "60", func(o *Options, v envValue) (err error) { o.ConnectTimeout, err = v.timeout(); return }},
-	{"idle_timeout", "900", func(o *Options, v envValue) (err error) { o.IdleTimeout, err = v.timeout(); return }},
-	{"reinstall", "True", func(o *Options, v envValue) (err error) { o.Reinstall, err = v.bool(); return }},
-	{"strict", "False", func(o *Options, v envValue) error {
-		strict, err := v.bool()
+	{"oneshot_on", `"USR2"`, func(o *Options, v pyvalue.Value) (err error) { o.OneshotOn, err = v.Signal(); return }},
+	{"activate_on", `"USR1"`, func(o *Options, v pyvalue.Value) (err error) { o.ActivateOn, err = v.Signal(); return }},
+	{"trigger_file", `"/run/app.manhole"`, func(o *Options, v pyvalue.Value) (err error) { o.TriggerFile, err = v.Path(); return }},
+	{"socket_path", `"/tmp/manhole-%p"`, func(o *Options, v pyvalue.Value) (err error) { o.SocketPath, err = v.Path(); return }},
+	{"connect_timeout", "60", func(o *Options, v pyvalue.Value) (err error) { o.ConnectTimeout, err = v.Timeout(); return }},
+	{"idle_timeout", "900", func(o *Options, v pyvalue.Value) (err error) { o.IdleTimeout, err = v.Timeout(); return }},
+	{"reinstall", "True", func(o *Options, v pyvalue.Value) (err error) { o.Reinstall, err = v.Bool(); return }},
+	{"strict", "False", func(o *Options, v pyvalue.Value) error {
+		strict, err := v.Bool()
 		o.Reinstall = !strict
 		return err
 	}},
-	{"reinstall_delay", "0.5", func(o *Options, v envValue) (err error) {
-		if o.ReinstallDelay, err = v.duration(); err == nil && o.ReinstallDelay == 0 {
+	{"reinstall_delay", "0.5", func(o *Options, v pyvalue.Value) (err error) {
+		if o.ReinstallDelay, err = v.Duration(); err == nil && o.ReinstallDelay == 0 {
 			o.ReinstallDelay = -1 // 0 would be the default
 		}
 		return
 	}},
-	{"sigmask", `"USR1,TERM"`, func(o *Options, v envValue) (err error) { o.Sigmask, err = v.sigmask(); return }},
-	{"terminate", "auto", func(o *Options, v envValue) (err error) { o.Terminate, err = v.terminate(); return }},
-	{"redirect_stderr", "True", func(o *Options, v envValue) (err error) { o.RedirectStderr, err = v.bool(); return }},
-	{"connection_handler", `"exec"`, func(o *Options, v envValue) (err error) { o.Handler, err = v.handler(); return }},
-	{"verbose", "False", func(o *Options, v envValue) error {
-		verbose, err := v.bool()
+	{"sigmask", `"USR1,TERM"`, func(o *Options, v pyvalue.Value) error {
+		set, err := v.Sigmask()
+		o.Sigmask = (*SignalSet)(set)
+		return err
+	}},
+	{"terminate", "auto", func(o *Options, v pyvalue.Value) (err error) { o.Terminate, err = terminatePolicy(v); return }},
+	{"redirect_stderr", "True", func(o *Options, v pyvalue.Value) (err error) { o.RedirectStderr, err = v.Bool(); return }},
+	{"connection_handler", `"exec"`, func(o *Options, v pyvalue.Value) (err error) { o.Handler, err = namedHandler(v); return }},
+	{"verbose", "False", func(o *Options, v pyvalue.Value) error {
+		verbose, err := v.Bool()
 		if err == nil && !verbose {
 			o.Logger = slog.New(slog.DiscardHandler)
 		}
@@ -157,10 +159,10 @@ func parseEnv(text string) (Options, error) {
 	if len(text) > maxEnv {
 		return o, &envError{"", fmt.Errorf("it has %d bytes; at most %d are read", len(text), maxEnv)}
 	}
-	s := envScanner{rest: text}
+	s := pyvalue.Scanner{Rest: text}
 	seen := map[string]bool{}
 	for last := ""; ; {
-		name, err := s.next(last)
+		name, err := s.Next(last)
 		if err != nil {
 			return Options{}, &envError{"", err}
 		}
@@ -183,7 +185,7 @@ func parseEnv(text string) (Options, error) {
 }
 
 // setFromEnv reads the value of an option and sets it.
-func (o *Options) setFromEnv(name string, s *envScanner, seen map[string]bool) error {
+func (o *Options) setFromEnv(name string, s *pyvalue.Scanner, seen map[string]bool) error {
 	i := slices.IndexFunc(envOptions, func(opt envOption) bool { return opt.name == name })
 	elsewhere, known := envElsewhere[name]
 	if i < 0 && !known {
@@ -196,9 +198,9 @@ func (o *Options) setFromEnv(name string, s *envScanner, seen map[string]bool) e
 	if seen["strict"] && seen["reinstall"] {
 		return errors.New("strict and reinstall are one option and its reverse, and both are given; leave one of them out")
 	}
-	v, err := s.value()
+	v, err := s.Value()
 	switch {
-	case known && (err != nil || !v.isOneOf(elsewhere.accepts)):
+	case known && (err != nil || !v.IsOneOf(elsewhere.accepts)):
 		return errors.New(elsewhere.why)
 	case known:
 		return nil
@@ -206,4 +208,41 @@ func (o *Options) setFromEnv(name string, s *envScanner, seen map[string]bool) e
 		return fmt.Errorf("%w; write %s=%s", err, name, envOptions[i].example)
 	}
 	return envOptions[i].set(o, v)
+}
+
+func terminatePolicy(v pyvalue.Value) (TerminatePolicy, error) {
+	switch strings.ToLower(v.Text) {
+	case "auto":
+		return TerminateAuto, nil
+	case "reraise":
+		return TerminateReraise, nil
+	case "leave":
+		return TerminateLeave, nil
+	}
+	return 0, fmt.Errorf("%.40q is no policy; write auto, reraise or leave", v.Text)
+}
+
+// namedHandler returns the handler that has this name in manhole.
+func namedHandler(v pyvalue.Value) (Handler, error) {
+	name := strings.TrimPrefix(v.Text, "manhole.")
+	switch strings.TrimPrefix(strings.ToLower(name), "handle_connection_") {
+	case "repl":
+		return Console{}, nil
+	case "exec":
+		return Exec{}, nil
+	}
+	return nil, fmt.Errorf("%.40q is no handler; write repl or exec, or call Install with a Handler in the program", v.Text)
+}
+
+// unknownOption returns an error that names the option that may be meant, and all
+// that there are.
+func unknownOption(name string) error {
+	meant, names := "", make([]string, len(envOptions))
+	for i, opt := range envOptions {
+		names[i] = opt.name
+		if plaintext.IsSlip(strings.ToLower(name), opt.name) {
+			meant = "did you mean " + opt.name + "? "
+		}
+	}
+	return fmt.Errorf("there is no such option; %sthere are %s", meant, strings.Join(names, ", "))
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/expr-lang/expr/builtin"
 	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/vm"
+	"github.com/gomanhole/oneshot/internal/plaintext"
 )
 
 const (
@@ -139,7 +140,7 @@ func (e *engine) hint(name string) string {
 	if len(all) > fewNames {
 		text = "; did you mean "
 		all = slices.DeleteFunc(all, func(other string) bool {
-			return !isSlip(strings.ToLower(name), strings.ToLower(other))
+			return !plaintext.IsSlip(strings.ToLower(name), strings.ToLower(other))
 		})
 		all = all[:min(len(all), fewNames)]
 	}
@@ -147,17 +148,6 @@ func (e *engine) hint(name string) string {
 		return ""
 	}
 	return text + strings.Join(all, ", ")
-}
-
-// isSlip reports whether a and b differ in one place by at most two letters.
-func isSlip(a, b string) bool {
-	for a != "" && b != "" && a[0] == b[0] {
-		a, b = a[1:], b[1:]
-	}
-	for a != "" && b != "" && a[len(a)-1] == b[len(b)-1] {
-		a, b = a[:len(a)-1], b[:len(b)-1]
-	}
-	return len(a) <= 2 && len(b) <= 2
 }
 
 // words contains the words of expr's language (state.go of its lexer, parseSecondary

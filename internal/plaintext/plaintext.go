@@ -87,3 +87,16 @@ func Columns(left, right string) string {
 	}
 	return fmt.Sprintf("%-*s %s", width, left, right)
 }
+
+// IsSlip reports whether a and b differ in one place by at most two letters, as
+// OneshotOn and manhole's own onshot_on do from oneshot_on: one may be a misspelling
+// of the other.
+func IsSlip(a, b string) bool {
+	for a != "" && b != "" && a[0] == b[0] {
+		a, b = a[1:], b[1:]
+	}
+	for a != "" && b != "" && a[len(a)-1] == b[len(b)-1] {
+		a, b = a[:len(a)-1], b[:len(b)-1]
+	}
+	return len(a) <= 2 && len(b) <= 2
+}

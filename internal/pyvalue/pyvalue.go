@@ -1,0 +1,265 @@
+// Package pyvalue parses the options of the variable ONESHOT: names and values as
+// python-manhole takes them in PYTHONMANHOLE, with the literals of Python. It does not
+// know which options there are.
+package pyvalue
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/gomanhole/oneshot/internal/sigset"
+)
+
+// maxSeconds bounds the times, so that they stay far from the end of
+// time.Duration.
+const maxSeconds = 1e9
+
+// Scanner cuts the text into names and values.
+type Scanner struct{ Rest string }
+
+func (s *Scanner) space() { s.Rest = strings.TrimLeftFunc(s.Rest, unicode.IsSpace) }
+
+// take removes c from the front if it is there, spaces before it included.
+func (s *Scanner) take(c byte) bool {
+	s.space()
+	if s.Rest == "" || s.Rest[0] != c {
+		return false
+	}
+	s.Rest = s.Rest[1:]
+	return true
+}
+
+// Next returns the next name, and skips its = and the comma before it. last is the name
+// before, which is empty at the beginning. At the end the name is empty.
+func (s *Scanner) Next(last string) (name string, err error) {
+	comma := s.take(',')
+	s.space()
+	if s.Rest == "" && (last != "" || !comma) {
+		return "", nil
+	}
+	i := strings.IndexAny(s.Rest, "=,")
+	switch {
+	case last == "" && comma || i == 0 && s.Rest[0] == ',':
+		return "", errors.New("nothing stands before a comma; write name=value, name=value")
+	case last != "" && !comma:
+		return "", fmt.Errorf("%.40q stands behind the value of %s; put a comma between two options, and quotes around the whole of a value", s.Rest, last)
+	case i < 0 || s.Rest[i] == ',':
+		text := s.Rest
+		if i >= 0 {
+			text = text[:i]
+		}
+		text = strings.TrimSpace(text)
+		if last == "sigmask" {
+			return "", fmt.Errorf(`%.40q has no =; if it belongs to sigmask, write that in quotes which the shell leaves alone, sigmask="USR1,TERM"`, text)
+		}
+		return "", fmt.Errorf(`%.40q has no =; write name=value, such as oneshot_on="USR2"`, text)
+	case i == 0:
+		return "", errors.New(`no name stands before a =; write name=value, such as oneshot_on="USR2"`)
+	}
+	name = strings.TrimSpace(s.Rest[:i])
+	s.Rest = s.Rest[i+1:]
+	return name, nil
+}
+
+// Value is the value behind a =.
+type Value struct {
+	Text   string   // without its quotes
+	quoted bool     // it had quotes
+	list   []string // the elements of a list; nil: it is not a list
+}
+
+func (s *Scanner) Value() (Value, error) {
+	end := byte(']')
+	if !s.take('[') {
+		end = ')'
+		if !s.take('(') {
+			return s.scalar()
+		}
+	}
+	list := []string{}
+	for !s.take(end) {
+		v, err := s.scalar()
+		if err != nil {
+			return v, err
+		}
+		list = append(list, v.Text)
+		if !s.take(',') && (s.Rest == "" || s.Rest[0] != end) {
+			return v, fmt.Errorf("its list is not closed with %c", end)
+		}
+	}
+	return Value{list: list}, nil
+}
+
+// scalar returns a value that is not a list.
+func (s *Scanner) scalar() (Value, error) {
+	s.space()
+	body, raw := s.Rest, false
+	if len(body) > 1 && strings.IndexByte("rRuU", body[0]) >= 0 && isQuote(body[1]) {
+		raw = body[0]|0x20 == 'r'
+		body = body[1:]
+	}
+	if body != "" && isQuote(body[0]) {
+		text, rest, err := unquote(body, raw)
+		s.Rest = rest
+		return Value{Text: text, quoted: true}, err
+	}
+	i := strings.IndexAny(s.Rest, ",])")
+	if i < 0 {
+		i = len(s.Rest)
+	}
+	text := strings.TrimSpace(s.Rest[:i])
+	s.Rest = s.Rest[i:]
+	switch {
+	case text == "":
+		return Value{}, errors.New("a value is missing")
+	case strings.ContainsFunc(text, unicode.IsSpace) || strings.ContainsAny(text, `=[({}"'\`):
+		return Value{}, fmt.Errorf("%.40q needs quotes around it, or a comma behind the value", text)
+	}
+	return Value{Text: text}, nil
+}
+
+func isQuote(c byte) bool { return c == '"' || c == '\'' }
+
+// unquote parses a string literal of Python up to its closing quote. In a raw string a
+// backslash stays, and a quote behind it does not end the string. UnquoteChar knows the
+// escapes, which are the same except those of quotes. As in Python, and not in Go, \xe9
+// is the letter and not the byte.
+func unquote(s string, raw bool) (text, rest string, err error) {
+	quote := s[0]
+	var b []byte
+	for s = s[1:]; s != ""; {
+		switch {
+		case s[0] == quote:
+			return string(b), s[1:], nil
+		case s[0] != '\\':
+			b = append(b, s[0])
+			s = s[1:]
+		case len(s) == 1:
+			s = ""
+		case raw:
+			b = append(b, s[:2]...)
+			s = s[2:]
+		case isQuote(s[1]):
+			b = append(b, s[1])
+			s = s[2:]
+		default:
+			r, _, tail, err := strconv.UnquoteChar(s, 0)
+			if err != nil {
+				return "", "", fmt.Errorf(`%.2q is no escape that is known here; a backslash is \\, and r"..." has no escapes`, s)
+			}
+			b = utf8.AppendRune(b, r)
+			s = tail
+		}
+	}
+	return "", "", fmt.Errorf("its closing quote %c is missing", quote)
+}
+
+func (v Value) none() bool { return v.list == nil && !v.quoted && v.Text == "None" }
+
+func (v Value) Signal() (os.Signal, error) {
+	if v.none() {
+		return nil, nil
+	}
+	if v.list != nil {
+		return nil, errors.New(`it is a list; write one signal, such as "USR2"`)
+	}
+	sig, err := sigset.Parse(v.Text)
+	if err != nil {
+		return nil, err
+	}
+	if why := sigset.Unusable(sig); why != "" {
+		return nil, fmt.Errorf(`%s opens nothing: %s; write "USR1" or "USR2"`, sigset.Name(sig), why)
+	}
+	return sig, nil
+}
+
+func (v Value) Path() (string, error) {
+	if v.none() {
+		return "", nil
+	}
+	if v.list != nil || v.Text == "" {
+		return "", errors.New(`it is no path; write one such as "/tmp/manhole-%p", or None for the default`)
+	}
+	return v.Text, nil
+}
+
+func (v Value) Bool() (bool, error) {
+	switch strings.ToLower(v.Text) {
+	case "yes", "on":
+		return true, nil
+	case "no", "off":
+		return false, nil
+	}
+	b, err := strconv.ParseBool(strings.ToLower(v.Text))
+	if err != nil {
+		return false, fmt.Errorf("%.40q is neither true nor false; write True or False", v.Text)
+	}
+	return b, nil
+}
+
+// Duration returns a time that is not negative.
+func (v Value) Duration() (time.Duration, error) {
+	d, err := time.ParseDuration(v.Text)
+	if seconds, notNumber := strconv.ParseFloat(v.Text, 64); notNumber == nil {
+		d, err = -1, nil
+		if seconds >= 0 && seconds <= maxSeconds { // NaN is not
+			d = time.Duration(seconds * float64(time.Second))
+		}
+	}
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("%.40q is no time; write seconds, such as 0.5, or 500ms, 30s, 15m", v.Text)
+	case d < 0 || d > maxSeconds*time.Second:
+		return 0, fmt.Errorf("%.40q is out of range; write a time from 0 to %d seconds", v.Text, int(maxSeconds))
+	}
+	return d, nil
+}
+
+func (v Value) Timeout() (time.Duration, error) {
+	d, err := v.Duration()
+	if err == nil && d == 0 {
+		return 0, errors.New("0 leaves no time; write seconds, such as 60, or leave the option out for the default")
+	}
+	return d, err
+}
+
+// Sigmask returns a set of signals, nil for all. It takes manhole's forms as well: a
+// list, and None, with which manhole blocks nothing.
+func (v Value) Sigmask() (*sigset.Set, error) {
+	var set sigset.Set
+	switch name := strings.ToLower(v.Text); {
+	case v.list != nil:
+		for _, text := range v.list {
+			sig, err := sigset.Parse(text)
+			if err != nil {
+				return nil, err
+			}
+			set |= sigset.Of(sig)
+		}
+	case name == "all" || name == "all_signals" || name == "manhole.all_signals":
+		return nil, nil
+	default:
+		var err error
+		if set, err = sigset.ParseSet(v.Text); err != nil {
+			return nil, err
+		}
+	}
+	return &set, nil
+}
+
+// IsOneOf reports whether the value is one of those given; true and false are for all
+// words that mean the same.
+func (v Value) IsOneOf(accepted []string) bool {
+	text := strings.ToLower(v.Text)
+	if b, err := v.Bool(); err == nil && slices.Contains(accepted, strconv.FormatBool(b)) {
+		return true
+	}
+	return v.list == nil && slices.Contains(accepted, text)
+}
