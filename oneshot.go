@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/gomanhole/oneshot/internal/asynclog"
+	"github.com/gomanhole/oneshot/internal/notice"
 	"github.com/gomanhole/oneshot/internal/ours"
 	"github.com/gomanhole/oneshot/internal/sigthread"
 	"github.com/gomanhole/oneshot/internal/trigger"
@@ -41,7 +42,7 @@ type Manhole struct {
 	home      atomic.Pointer[home]
 	log       asynclog.Log
 	oracle    *sigthread.Oracle
-	notice    notice
+	notice    notice.Page
 	trap      *trap.Trap     // nil: windows are guarded by signal.Notify
 	quit      chan struct{}  // closed by Uninstall
 	signals   chan os.Signal // OneshotOn comes here
@@ -123,7 +124,7 @@ func Install(o Options) (*Manhole, error) {
 		earlier.undo()
 	}
 	m.setTrap()
-	m.notice = postNotice(m.opts)
+	m.notice = notice.Post(m.opts.notice())
 	if earlier != nil {
 		home.wait(m.opts.ReinstallDelay)
 	}
@@ -245,7 +246,7 @@ func (m *Manhole) undo() {
 	if m.trap != nil {
 		m.trap.Release()
 	}
-	m.notice.remove()
+	m.notice.Remove()
 }
 
 // Handle is for the program's own signal loop: pass it every signal that comes,

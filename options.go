@@ -13,6 +13,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/gomanhole/oneshot/internal/notice"
 	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/sigset"
 	"github.com/gomanhole/oneshot/internal/unixsock"
@@ -242,4 +243,20 @@ func socketPath(pattern string, pid int) (string, error) {
 			dir, err, os.Geteuid())
 	}
 	return path, nil
+}
+
+// notice describes the manhole for the client. The pid is left open in the path, since
+// another pid namespace has another.
+func (o *Options) notice() notice.Notice {
+	n := notice.Notice{Path: o.SocketPath}
+	if o.OneshotOn != nil {
+		n.Oneshot = sigset.NameOf(o.OneshotOn)
+	}
+	if o.ActivateOn != nil {
+		n.Activate = sigset.NameOf(o.ActivateOn)
+	}
+	if abs, err := filepath.Abs(o.SocketPath); err == nil && !unixsock.IsAbstract(o.SocketPath) {
+		n.Path = abs
+	}
+	return n
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gomanhole/oneshot"
 	"github.com/gomanhole/oneshot/internal/discovery"
+	"github.com/gomanhole/oneshot/internal/notice"
 	"github.com/gomanhole/oneshot/internal/procfs"
 )
 
@@ -40,7 +41,7 @@ func openAgain(o connectOptions, p *discovery.Process, sent syscall.Signal) erro
 }
 
 // asksFor reports whether the notice of a process says that sig opens its manhole.
-func asksFor(n *discovery.Notice, sig syscall.Signal) bool {
+func asksFor(n *notice.Notice, sig syscall.Signal) bool {
 	name := unix.SignalName(sig)
 	return n != nil && name != "" && (n.Oneshot == name || n.Activate == name)
 }

@@ -4,14 +4,13 @@
 package discovery
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	pathpkg "path"
 	"runtime/debug"
 	"strconv"
 	"strings"
 
+	"github.com/gomanhole/oneshot/internal/notice"
 	"github.com/gomanhole/oneshot/internal/protocol"
 )
 
@@ -45,7 +44,7 @@ type Process struct {
 	Revision string // of the version control system; ends in +dirty if files were modified
 	Linked   bool   // the program contains this module
 
-	Notice *Notice // nil if there is none
+	Notice *notice.Notice // nil if there is none
 
 	root    string // /proc/PID/root, if the process sees other files than we do
 	net     string // its network namespace; empty if not known
@@ -117,89 +116,4 @@ func (p *Process) fromBuild(info *debug.BuildInfo) {
 	if dirty && p.Revision != "" {
 		p.Revision += "+dirty"
 	}
-}
-
-// Notice describes the manhole of a process. The process publishes it as the name
-// of a memory mapping.
-type Notice struct {
-	Oneshot, Activate string // names of signals, such as SIGUSR2; empty: none
-	Path              string // of the socket, with %p for the pid; absolute, or @name
-}
-
-// ParseNotice returns the first notice in the text of a maps file
-// (proc_pid_maps(5)).
-func ParseNotice(maps []byte) (Notice, bool) {
-	for line := range bytes.Lines(maps) {
-		if n, ok := noticeInLine(line); ok {
-			return n, true
-		}
-	}
-	return Notice{}, false
-}
-
-// noticeInLine parses a line such as
-//
-//	7f28-7f29 r--p 00000000 00:01 21621    /memfd:oneshot:v1 signal=SIGUSR2 path=/tmp/manhole-%p (deleted)
-//
-// The path is the last word and may contain blanks. Unknown words are ignored, so
-// that later versions can add words.
-func noticeInLine(line []byte) (n Notice, ok bool) {
-	text := strings.TrimSuffix(string(line), "\n")
-	for range 5 { // address, permissions, offset, device, inode
-		var found bool
-		if _, text, found = strings.Cut(text, " "); !found {
-			return Notice{}, false
-		}
-	}
-	text, ok = strings.CutPrefix(strings.TrimLeft(text, " "), "/memfd:oneshot:v1 ")
-	if !ok {
-		return Notice{}, false
-	}
-	text, ok = strings.CutSuffix(text, " (deleted)")
-	if !ok {
-		return Notice{}, false
-	}
-	// The kernel escapes a line feed in a name as \012. It escapes nothing else, not
-	// even the backslash (show_map_vma in fs/proc/task_mmu.c).
-	text = strings.ReplaceAll(text, `\012`, "\n")
-	for {
-		if path, ok := strings.CutPrefix(text, "path="); ok {
-			n.Path = path
-			break
-		}
-		var word string
-		if word, text, ok = strings.Cut(text, " "); !ok {
-			return Notice{}, false
-		}
-		name, value, _ := strings.Cut(word, "=")
-		switch name {
-		case "signal":
-			n.Oneshot = value
-		case "activate":
-			n.Activate = value
-		}
-	}
-	if !isSignalName(n.Oneshot) || !isSignalName(n.Activate) || !isSocketPath(n.Path) {
-		return Notice{}, false
-	}
-	return n, true
-}
-
-// isSignalName reports whether s looks like the name of a signal, or is empty.
-func isSignalName(s string) bool {
-	if s == "" {
-		return true
-	}
-	rest, ok := strings.CutPrefix(s, "SIG")
-	return ok && rest != "" && len(rest) <= 12 && strings.Trim(rest, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-") == ""
-}
-
-func isSocketPath(path string) bool {
-	if strings.ContainsRune(path, 0) {
-		return false
-	}
-	if strings.HasPrefix(path, "@") {
-		return len(path) > 1
-	}
-	return strings.HasPrefix(path, "/") && pathpkg.Clean(path) == path && path != "/"
 }

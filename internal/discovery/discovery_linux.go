@@ -16,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/gomanhole/oneshot/internal/notice"
 	"github.com/gomanhole/oneshot/internal/procfs"
 )
 
@@ -226,9 +227,9 @@ func (p *Process) place(dir string) error {
 	return err
 }
 
-func readNotice(maps string) (found *Notice, err error) {
+func readNotice(maps string) (found *notice.Notice, err error) {
 	err = eachLine(maps, func(line []byte) bool {
-		if n, ok := noticeInLine(line); ok {
+		if n, ok := notice.ParseLine(line); ok {
 			found = &n
 		}
 		return found == nil

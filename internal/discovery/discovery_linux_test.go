@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gomanhole/oneshot"
+	"github.com/gomanhole/oneshot/internal/notice"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
@@ -57,7 +58,7 @@ func TestProcessWithManhole(t *testing.T) {
 
 	p, err := Read(os.Getpid())
 	require.NoError(t, err)
-	require.Equal(t, &Notice{Oneshot: "SIGUSR2", Activate: "SIGUSR1", Path: dir + "/a b-%p"}, p.Notice)
+	require.Equal(t, &notice.Notice{Oneshot: "SIGUSR2", Activate: "SIGUSR1", Path: dir + "/a b-%p"}, p.Notice)
 	require.Equal(t, m.Path(), p.SocketPath())
 	require.True(t, p.IsGo && p.Linked && p.SameNet())
 	require.Equal(t, ModulePath, p.Main)

@@ -5,60 +5,17 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gomanhole/oneshot/internal/notice"
 	"github.com/stretchr/testify/require"
 )
 
 const mapped = "7f280921b000-7f280921c000 r--p 00000000 00:01 21621                      "
 
-func TestNotice(t *testing.T) {
-	for _, c := range []struct {
-		line string
-		want Notice
-	}{
-		{"/memfd:oneshot:v1 signal=SIGUSR2 activate=SIGUSR1 path=/tmp/manhole-%p (deleted)", Notice{"SIGUSR2", "SIGUSR1", "/tmp/manhole-%p"}},
-		{"/memfd:oneshot:v1 path=/tmp/manhole-%p (deleted)", Notice{Path: "/tmp/manhole-%p"}},
-		{"/memfd:oneshot:v1 activate=SIGRTMIN+3 path=@a b (deleted)", Notice{"", "SIGRTMIN+3", "@a b"}},
-		{"/memfd:oneshot:v1 signal=SIGUSR2 later=x path=/a path=/b (deleted) (deleted)", Notice{"SIGUSR2", "", "/a path=/b (deleted)"}},
-		{`/memfd:oneshot:v1 path=/a\012b\040c\\d (deleted)`, Notice{Path: "/a\nb\\040c\\\\d"}},
-	} {
-		n, ok := ParseNotice([]byte("00400000-00452000 r-xp 00000000 08:02 173521 /bin/x\n\n" + mapped + c.line + "\n" + mapped + "[heap]\n"))
-		require.True(t, ok, c.line)
-		require.Equal(t, c.want, n)
-		_, ok = ParseNotice([]byte(mapped + c.line)) // without a line feed
-		require.True(t, ok, c.line)
-	}
-}
-
-func TestNoNotice(t *testing.T) {
-	for _, line := range []string{
-		"",
-		"/memfd:oneshot:v1 signal=SIGUSR2 path=/tmp/x", // a file with that name
-		"/memfd:oneshot:v10 signal=SIGUSR2 path=/tmp/x (deleted)",
-		"/memfd:oneshot:v1 signal=SIGUSR2 (deleted)",
-		"/memfd:oneshot:v1 path= (deleted)",
-		"/memfd:oneshot:v1 path=@ (deleted)",
-		"/memfd:oneshot:v1 path=tmp/x (deleted)",
-		"/memfd:oneshot:v1 path=/tmp/../x (deleted)",
-		"/memfd:oneshot:v1 path=/ (deleted)",
-		"/memfd:oneshot:v1 path=/tmp/\x00 (deleted)",
-		"/memfd:oneshot:v1 signal=USR2 path=/tmp/x (deleted)",
-		"/memfd:oneshot:v1 signal=SIG\x1b[2J path=/tmp/x (deleted)",
-		"/memfd:oneshot:v1 signal=SIGAAAAAAAAAAAAAAAAAAAAAAAAAAA path=/tmp/x (deleted)",
-		"/tmp/a /memfd:oneshot:v1 signal=SIGUSR2 path=/tmp/x (deleted)",
-	} {
-		n, ok := ParseNotice([]byte(mapped + line + "\n"))
-		require.False(t, ok, line)
-		require.Zero(t, n)
-	}
-	_, ok := ParseNotice([]byte("/memfd:oneshot:v1 path=/tmp/x (deleted)\n"))
-	require.False(t, ok, "the line is not a mapping")
-}
-
 func FuzzParseNotice(f *testing.F) {
 	f.Add([]byte(mapped + "/memfd:oneshot:v1 signal=SIGUSR2 activate=SIGUSR1 path=/tmp/manhole-%p (deleted)\n"))
 	f.Add([]byte(mapped + `/memfd:oneshot:v1 path=@\012 (deleted)`))
 	f.Fuzz(func(t *testing.T, maps []byte) {
-		n, ok := ParseNotice(maps)
+		n, ok := notice.Parse(maps)
 		if !ok {
 			require.Zero(t, n)
 			return
@@ -79,7 +36,7 @@ func TestSocketPath(t *testing.T) {
 	require.Equal(t, 1, p.InnerPID())
 	require.Equal(t, "/tmp/manhole-1", p.SocketPath())
 	p.root = "/proc/41/root"
-	p.Notice = &Notice{Path: "/run/%p/%p"}
+	p.Notice = &notice.Notice{Path: "/run/%p/%p"}
 	require.Equal(t, "/proc/41/root/run/1/1", p.SocketPath())
 	p.Notice.Path = "@a%p"
 	require.Equal(t, "@a1", p.SocketPath())
