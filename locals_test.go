@@ -134,7 +134,7 @@ func TestLocalsWhileTheProgramWrites(t *testing.T) {
 		entries map[int]string
 	}{&mu, entries}}})
 	c := m.enter(t)
-	if !raceDetector { // which takes the length of the map for a fault
+	if !testwait.RaceDetector { // which takes the length of the map for a fault
 		for range 200 {
 			require.Contains(t, c.do("locals"), "not read}")
 			require.Contains(t, c.do("print cache"), "not read}")

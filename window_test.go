@@ -340,3 +340,23 @@ func TestAnAuthorizeThatDoesNotReturn(t *testing.T) {
 		})
 	}
 }
+
+func TestSameUserOrRoot(t *testing.T) {
+	for _, test := range []struct {
+		uid, own int
+		enters   bool
+	}{
+		{0, 0, true},
+		{0, 1000, true},
+		{1000, 1000, true},
+		{1001, 1000, false},
+		{1000, 0, false},
+		{overflowUID, 0, false},
+		{overflowUID, 1000, false},
+		{overflowUID, overflowUID, false},
+		{0, overflowUID, true},
+	} {
+		err := sameUserOrRoot(Cred{UID: test.uid}, test.own)
+		require.Equal(t, test.enters, err == nil, "uid %d at a process of uid %d: %v", test.uid, test.own, err)
+	}
+}
