@@ -23,10 +23,13 @@ import (
 // Command is a command of the console: a built-in one, or one of the program's
 // own (Options.Commands).
 type Command struct {
-	// Name is the word that is typed. A command of the program without a name
-	// is run for lines whose first word is no command; its one argument is the
-	// whole line, as package eval has it.
+	// Name is the word that is typed.
 	Name string
+
+	// Fallback makes this the command for every line whose first word is no command;
+	// its one argument is the whole line. There is one such command at most, and it
+	// needs no name. Package eval has one.
+	Fallback bool
 
 	// Args is what follows the name, as help shows it: [-n N] [REGEXP].
 	Args string
@@ -69,6 +72,11 @@ func allCommands(own []Command) ([]*Command, error) {
 		switch {
 		case cmd.Run == nil:
 			return nil, fmt.Errorf("oneshot: Commands: %q has no Run", cmd.Name)
+		case cmd.Fallback && fallback(all) != nil:
+			return nil, errors.New("oneshot: Commands: two of them are a Fallback; only one command can have the lines that are no command")
+		case cmd.Name == "" && cmd.Fallback:
+		case cmd.Name == "":
+			return nil, errors.New("oneshot: Commands: one of them has no Name; only a Fallback needs none")
 		case strings.ContainsFunc(cmd.Name, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }):
 			return nil, fmt.Errorf("oneshot: Commands: %q cannot be typed as one word", cmd.Name)
 		case lookup(all, cmd.Name) != nil:
@@ -77,6 +85,16 @@ func allCommands(own []Command) ([]*Command, error) {
 		all = append(all, cmd)
 	}
 	return all, nil
+}
+
+// fallback returns the command for every other line, nil if there is none.
+func fallback(commands []*Command) *Command {
+	for _, cmd := range commands {
+		if cmd.Fallback {
+			return cmd
+		}
+	}
+	return nil
 }
 
 // lookup returns the command of that name, nil if there is none.

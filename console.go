@@ -20,6 +20,8 @@ import (
 // goroutine is doing, then runs the commands that are typed.
 type Console struct{}
 
+func (Console) forPeople() bool { return true }
+
 // Serve implements Handler.
 func (Console) Serve(ctx context.Context, s *Session) error {
 	// The rest of the banner goes out before anything that may wait for the
@@ -40,7 +42,7 @@ func (Console) Serve(ctx context.Context, s *Session) error {
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
-		case errors.Is(err, clientio.ErrTooLong):
+		case errors.Is(err, ErrLineTooLong):
 			fmt.Fprintf(s, "%v\n", err)
 			continue
 		case errors.Is(err, clientio.ErrIdle):

@@ -3,6 +3,7 @@
 package oneshot
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/gomanhole/oneshot/internal/protocol"
+	"github.com/gomanhole/oneshot/internal/testwait"
 	"github.com/stretchr/testify/require"
 )
 
@@ -137,4 +139,76 @@ func TestNoLogLevelIsAnError(t *testing.T) {
 	for _, line := range []string{"loglevel", "loglevel debug"} {
 		require.Equal(t, "loglevel: the program has no level to set; give LevelCommand the LevelVar of its handler\n", c.do(line))
 	}
+}
+
+// greeter is a console with something of its own before it.
+type greeter struct{ Console }
+
+func (g greeter) Serve(ctx context.Context, s *Session) error {
+	fmt.Fprintln(s, "hello")
+	return g.Console.Serve(ctx, s)
+}
+
+// TestAConsoleBehindAPointerIsAConsole: so is a handler that embeds one.
+func TestAConsoleBehindAPointerIsAConsole(t *testing.T) {
+	for name, h := range map[string]Handler{"pointer": &Console{}, "embedded": greeter{}, "pointer to embedded": &greeter{}} {
+		t.Run(name, func(t *testing.T) {
+			m := install(t, Options{Handler: h})
+			c := m.enter(t)
+			require.Contains(t, c.do("mem"), "heap in use")
+			c.Close()
+			eventually(t, func() bool { return m.sessions() == 0 }, "the session does not end")
+
+			answer := answerFrom(t, m, "gc")
+			require.Contains(t, answer[protocol.Output], "collected in")
+			require.Empty(t, answer[protocol.Error])
+		})
+	}
+	m := install(t, Options{Handler: &greeter{}})
+	done := make(chan error, 1)
+	go func() { done <- m.Oneshot(context.Background()) }()
+	c := connect(t, m.Path())
+	require.Regexp(t, `^\S+, pid \d+, .*\nhello\nup `, c.expect("you are"), "the first line says which program it is")
+	c.Close()
+	require.NoError(t, testwait.Receive(t, done, "Oneshot to return"))
+}
+
+// handlerFunc is a handler that is a function.
+type handlerFunc func(ctx context.Context, s *Session) error
+
+func (f handlerFunc) Serve(ctx context.Context, s *Session) error { return f(ctx, s) }
+
+func TestALineThatIsTooLongCanBeToldApart(t *testing.T) {
+	got := make(chan error, 2)
+	m := install(t, Options{Handler: handlerFunc(func(_ context.Context, s *Session) error {
+		_, err := s.ReadLine()
+		got <- err
+		line, err := s.ReadLine()
+		got <- err
+		fmt.Fprint(s, line)
+		return nil
+	})})
+	done := make(chan error, 1)
+	go func() { done <- m.Oneshot(context.Background()) }()
+	c := connect(t, m.Path())
+	c.send(strings.Repeat("x", 65<<10) + "\nnext\n")
+	require.ErrorIs(t, testwait.Receive(t, got, "the first line"), ErrLineTooLong)
+	require.NoError(t, testwait.Receive(t, got, "the second line"))
+	require.Equal(t, "next", c.rest())
+	require.NoError(t, testwait.Receive(t, done, "Oneshot to return"))
+}
+
+func TestOneCommandHasTheOtherLines(t *testing.T) {
+	run := func(_ context.Context, s *Session, args []string) error { _, err := fmt.Fprintln(s, args); return err }
+	for _, commands := range [][]Command{
+		{{Run: run}},
+		{{Fallback: true, Run: run}, {Name: "x", Fallback: true, Run: run}},
+	} {
+		_, err := Install(Options{SocketPath: testwait.TempDir(t) + "/s", Commands: commands})
+		require.ErrorContains(t, err, "oneshot: Commands: ")
+	}
+	m := install(t, Options{Commands: []Command{{Name: "calc", Fallback: true, Run: run}}})
+	c := m.enter(t)
+	require.Equal(t, "[1 +  2]\n", c.do("1 +  2"))
+	require.Equal(t, "[1 2]\n", c.do("calc 1 2"), "it can be called by its name too")
 }

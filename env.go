@@ -19,12 +19,12 @@ const (
 	maxEnv  = 64 << 10
 )
 
-// InstallFromEnv is Install with the options that the environment variable
-// ONESHOT has, so that who starts the program decides. Where the variable is
-// not set there is nothing to do: the manhole is nil and so is the error. An
-// empty one means Options{OneshotOn: syscall.SIGUSR2}. Otherwise it is a list
-// of name=value with commas between, at most 64 KiB, in which the strings of
-// manhole's PYTHONMANHOLE work as well:
+// InstallFromEnv calls Install with the options in the environment variable ONESHOT, so
+// that whoever starts the program decides. If the variable is not set it does nothing,
+// and returns nil and no error: check the manhole for nil before you use it. An empty
+// variable means Options{OneshotOn: syscall.SIGUSR2}. Otherwise it is a list of
+// name=value separated by commas, at most 64 KiB long. The strings of manhole's
+// PYTHONMANHOLE work as well:
 //
 //	ONESHOT='oneshot_on="USR2", reinstall_delay=0.5, verbose=False' ./server
 //

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/gomanhole/oneshot/internal/clientio"
 	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/unixsock"
@@ -20,6 +19,8 @@ import (
 // it is; an error is one line. It ends with exit, or the end of the input.
 type Exec struct{}
 
+func (Exec) forPeople() bool { return false }
+
 // Serve implements Handler.
 func (Exec) Serve(ctx context.Context, s *Session) error {
 	for {
@@ -29,7 +30,7 @@ func (Exec) Serve(ctx context.Context, s *Session) error {
 			return nil
 		case err == nil:
 			err = s.Run(line)
-		case !errors.Is(err, clientio.ErrTooLong):
+		case !errors.Is(err, ErrLineTooLong):
 			return err
 		}
 		switch {
@@ -99,9 +100,7 @@ func (s *Session) runScript() error {
 	if err != nil {
 		return err
 	}
-	switch s.m.opts.Handler.(type) {
-	case Console, Exec:
-	default:
+	if _, ok := s.m.opts.Handler.(commandHandler); !ok {
 		return errors.New("the program serves its clients itself (Options.Handler); there are no commands for scripts")
 	}
 	return s.Run(line)

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/gomanhole/oneshot/internal/asynclog"
+	"github.com/gomanhole/oneshot/internal/clientio"
 	"github.com/gomanhole/oneshot/internal/notice"
 	"github.com/gomanhole/oneshot/internal/sigthread"
 	"github.com/gomanhole/oneshot/internal/trigger"
@@ -28,6 +29,9 @@ var (
 	// ErrPathInUse says that another socket, with a process behind it, stands
 	// at the manhole's path. That socket is left alone.
 	ErrPathInUse = unixsock.ErrInUse
+	// ErrLineTooLong is what Session.ReadLine returns for a line of more than 64 KiB,
+	// which was not kept. The next line can be read.
+	ErrLineTooLong = clientio.ErrTooLong
 	// ErrUnsupported is what Install returns on an operating system other
 	// than Linux, darwin and FreeBSD.
 	ErrUnsupported = errors.New("oneshot: not supported on this operating system")

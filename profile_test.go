@@ -71,6 +71,14 @@ func startProfiles(t *testing.T) (*Session, client) {
 func answerOf(t *testing.T, line string, interruptedIn ...string) map[byte]string {
 	t.Helper()
 	m := install(t, Options{})
+	answer := answerFrom(t, m, line, interruptedIn...)
+	require.NoError(t, m.Uninstall()) // there may be further ones in the test
+	return answer
+}
+
+// answerFrom is answerOf with a manhole that is installed.
+func answerFrom(t *testing.T, m testManhole, line string, interruptedIn ...string) map[byte]string {
+	t.Helper()
 	done := make(chan error, 1)
 	go func() { done <- m.Oneshot(context.Background()) }()
 	eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no socket")
@@ -94,7 +102,6 @@ func answerOf(t *testing.T, line string, interruptedIn ...string) map[byte]strin
 		answer[kind] += string(payload)
 	}
 	require.NoError(t, testwait.Receive(t, done, "Oneshot to return"))
-	require.NoError(t, m.Uninstall()) // there may be further ones in the test
 	return answer
 }
 

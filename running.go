@@ -101,8 +101,7 @@ func (s *Session) await(ctx context.Context, cmd *Command, ended <-chan error) (
 
 // tells reports whether progress is of interest: there is a person who may type.
 func (s *Session) tells() bool {
-	_, console := s.handler().(Console)
-	return console && !s.in.Ended()
+	return isConsole(s.handler()) && !s.in.Ended()
 }
 
 // progressAfter is what there is to say after such a time.

@@ -290,7 +290,7 @@ func TestCommandsOfTheProgram(t *testing.T) {
 				_, err := fmt.Fprintf(s, "flushed %q\n", args)
 				return err
 			}},
-		{Args: "WORDS", Summary: "say it again", Run: func(_ context.Context, s *Session, args []string) error {
+		{Fallback: true, Args: "WORDS", Summary: "say it again", Run: func(_ context.Context, s *Session, args []string) error {
 			_, err := fmt.Fprintf(s, "again: %q\n", args)
 			return err
 		}},

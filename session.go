@@ -114,7 +114,7 @@ func (m *Manhole) enter(s *Session, cred Cred) error {
 // only then.
 func (s *Session) begin(client int) {
 	s.script = isScript(client)
-	if _, ok := s.handler().(Console); ok {
+	if isConsole(s.handler()) {
 		_, _ = unixsock.Write(uintptr(client), s.m.home.Load().greeting) // a new socket has room for it
 	}
 	s.conn = os.NewFile(uintptr(client), "manhole client")
@@ -123,7 +123,20 @@ func (s *Session) begin(client int) {
 	s.stderr = stderrpipe.Holder{PID: s.cred.PID, Out: s.out}
 }
 
-// handler is who serves the session.
+// commandHandler is a handler that runs the commands of the console: Console, Exec,
+// and a program's own that embeds one of them.
+type commandHandler interface {
+	Handler
+	// forPeople reports whether a person reads what the handler writes.
+	forPeople() bool
+}
+
+func isConsole(h Handler) bool {
+	c, ok := h.(commandHandler)
+	return ok && c.forPeople()
+}
+
+// handler returns what serves the session.
 func (c *core) handler() Handler {
 	if c.script {
 		return script{}
@@ -145,10 +158,10 @@ func (s *Session) Flush() error { return s.out.Flush() }
 // script, not a terminal.
 func (s *Session) Binary() bool { return s.script }
 
-// ReadLine sends what was written and waits for the next line, which it returns
-// without its end and notes in the history and the log. The error is io.EOF when
-// there is no more, and any other if the session is to end: but for a line of more
-// than 64 KiB, which is an error of its own, after which there may be more.
+// ReadLine sends what was written, waits for the next line and returns it without its
+// end. The line is in the history and in the log. The error is io.EOF at the end of the
+// input. For a line of more than 64 KiB it is ErrLineTooLong, and the next line can be
+// read. Any other error ends the session.
 func (s *Session) ReadLine() (string, error) {
 	s.rest()
 	if err := s.Flush(); err != nil {
@@ -161,7 +174,7 @@ func (s *Session) ReadLine() (string, error) {
 	case err != nil:
 		return "", err
 	case l.TooLong:
-		return "", clientio.ErrTooLong
+		return "", ErrLineTooLong
 	}
 	s.out.Typed()
 	if strings.TrimSpace(l.Text) != "" {
@@ -185,7 +198,7 @@ func (s *Session) Run(line string) error {
 		}
 		return s.do(cmd, words[1:])
 	}
-	if other := lookup(s.commands, ""); other != nil {
+	if other := fallback(s.commands); other != nil {
 		return s.do(other, []string{line})
 	}
 	return errNoCommand{name}
@@ -282,11 +295,11 @@ func (s *Session) serve() (err error) {
 		}
 	}
 	switch h := s.handler().(type) {
-	case Console, Exec, script:
+	case Console, *Console, Exec, *Exec, script:
 		return h.Serve(s.ctx, s)
 	}
-	// The program's own may do anything, such as start a child, which would
-	// inherit the signal mask of this thread, or not return when it should.
+	// A handler of the program may do anything: start a child, which would inherit
+	// the signal mask of this thread, or not return when it should.
 	if s.m.leftBehind.Load() >= maxLeftBehind {
 		return fmt.Errorf("%d sessions that did not end are running still; no other is begun", maxLeftBehind)
 	}

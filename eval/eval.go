@@ -53,9 +53,10 @@ import (
 // that is not another command.
 func Command() oneshot.Command {
 	return oneshot.Command{
-		Args:    "EXPRESSION",
-		Summary: "evaluate an expression with the locals: 1234+2345, cache.Len(), filter(conns, .Idle > 60), x = cache.Len()",
-		Run:     run,
+		Fallback: true,
+		Args:     "EXPRESSION",
+		Summary:  "evaluate an expression with the locals: 1234+2345, cache.Len(), filter(conns, .Idle > 60), x = cache.Len()",
+		Run:      run,
 	}
 }
 
