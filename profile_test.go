@@ -256,12 +256,6 @@ func TestATraceOpens(t *testing.T) {
 	require.Contains(t, goTool(t, "trace", "-d=parsed", file), "oneshot.computeHere")
 }
 
-func makeEvents(stop *atomic.Bool) {
-	for !stop.Load() {
-		trace.Log(context.Background(), "key", "value")
-	}
-}
-
 // TestATraceBesideAFlightRecorder: both have the runtime's one trace.
 func TestATraceBesideAFlightRecorder(t *testing.T) {
 	recorder := trace.NewFlightRecorder(trace.FlightRecorderConfig{})
