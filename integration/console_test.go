@@ -52,7 +52,7 @@ func TestEveryCommandInATerminal(t *testing.T) {
 		{"maxprocs", []string{`GOMAXPROCS is \d+`}},
 		{"blockrate 1", []string{`block profile rate was not known, is 1`}},
 		{"mutexfraction 1", []string{`mutex profile fraction was 0 \(off\), is 1`}},
-		{"profile", []string{`cpu +where the program computes, .*`, `...(allocs|block|goroutine\w*|heap|mutex|threadcreate) +\d+  .*`, `take one with profile NAME -o FILE`}},
+		{"profile", []string{`cpu +where the program computes, .*`, `...(allocs|block|goroutine\w*|heap|mutex|threadcreate) +\d*  .*`, `take one with profile NAME -o FILE`}},
 		{"profile cpu -seconds 1.5 -o " + dir + "/cpu.pb.gz", []string{`cpu profile: 1 of 1.5 s`, bytes + ` written to ` + dir + `/cpu.pb.gz`}},
 		{"profile heap", []string{`profile: the answer is binary: profile heap -o FILE here, or oneshot PID profile heap > FILE from a shell`}},
 		{"trace -seconds 0.1 -o " + dir + "/trace", []string{bytes + ` written to ` + dir + `/trace`}},
