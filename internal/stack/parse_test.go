@@ -144,6 +144,7 @@ func FuzzListing(f *testing.F) {
 			f.Add([]byte(h.head + "\n" + b.body + "\n" + h.head + "\n" + b.body))
 		}
 	}
+	f.Add([]byte("goroutine 1 [select]:\nmain.f()\n\t/f.go:1\nruntime.()\n\t/r.go:1\n"))
 	f.Add([]byte("goroutine []:\n\n\t\n(\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		l := &Listing{Text: text}

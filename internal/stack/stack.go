@@ -224,7 +224,7 @@ func trim(frames []Frame) []Frame {
 		if f.Function == "runtime.gopanic" {
 			f.Function = "panic" // its name in a traceback
 		}
-		if name, ok := strings.CutPrefix(f.Function, "runtime."); ok && (name[0] < 'A' || name[0] > 'Z') {
+		if name, ok := strings.CutPrefix(f.Function, "runtime."); ok && (name == "" || name[0] < 'A' || name[0] > 'Z') {
 			continue
 		}
 		kept = append(kept, f)
