@@ -9,9 +9,9 @@ import (
 	"github.com/gomanhole/oneshot/internal/ours"
 )
 
-// activate opens a window, or starts the timeout of the open one again, which
-// is what a signal does. It does not wait. If mine is true the caller has to see
-// to it that the window's live is run.
+// activate opens a window, or restarts the timeout of the open one. The signal
+// calls this too. It does not wait. If mine is true, the caller must make sure that
+// the window's live method is called.
 func (m *Manhole) activate() (w *window, mine bool, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -32,8 +32,8 @@ func (m *Manhole) activateLocked() (w *window, mine bool, err error) {
 	if m.win.extend(m.stays()) {
 		return m.win, false, nil
 	}
-	// The window is being shut, a matter of microseconds. Its path must be
-	// free before another can be published there.
+	// The window is being shut, which takes microseconds. Its path must be free
+	// before another window can be published there.
 	if m.win.next == nil {
 		m.win.next = m.newWindow()
 	}
@@ -46,7 +46,7 @@ func (w *window) live() {
 	m := w.m
 	m.mu.Lock()
 	next := w.next
-	if m.win == w { // it is not in a forked child, which has left it
+	if m.win == w { // false in a forked child, which has dropped the window
 		m.win = next
 	}
 	if next != nil {
@@ -63,8 +63,8 @@ func (w *window) live() {
 	}
 }
 
-// stepAside lets a new receiver take the place of the one whose goroutine runs
-// the window.
+// stepAside starts a new receiver if the window runs on the receiver's goroutine,
+// because the window will keep that goroutine busy.
 func (w *window) stepAside() {
 	if w.replace != nil {
 		w.replace()
@@ -72,14 +72,15 @@ func (w *window) stepAside() {
 	}
 }
 
-// Oneshot opens a window now, without a signal, waits for its client, serves
-// it and returns when that has left: manhole's handle_oneshot, for a program
-// that has a trigger of its own. If a window is open already Oneshot joins it.
+// Oneshot opens a window now, without a signal. It waits for a client, serves it,
+// and returns when the client has left. This is manhole's handle_oneshot, for a
+// program with its own trigger. If a window is already open, Oneshot joins it.
 //
-// The error is that of publishing the socket (ErrPathInUse among others);
-// os.ErrDeadlineExceeded if nobody came within ConnectTimeout; ctx's if that
-// ended first, which closes the window and ends the session; or what else
-// closed the window. How the session went is not an error.
+// The error is one of these: the error of publishing the socket (for example
+// ErrPathInUse); os.ErrDeadlineExceeded if no client connected within
+// ConnectTimeout; ctx's error if ctx ended first, which closes the window and ends
+// the session; or another reason why the window was closed. Oneshot returns no
+// error for what happens during the session.
 func (m *Manhole) Oneshot(ctx context.Context) error {
 	w, mine, err := m.activate()
 	if err != nil {
@@ -112,22 +113,24 @@ func (m *Manhole) Oneshot(ctx context.Context) error {
 	}
 }
 
-// activation is the time between Activate and the end of it: window after
-// window, one client at a time.
+// activation is one period from Activate until deactivation. It opens window after
+// window, and serves one client at a time.
 type activation struct {
-	over  chan struct{} // closed to end it; guarded by Manhole.mu
-	ended chan struct{} // closed when it has no window any more
+	over  chan struct{} // closed to end the activation; guarded by Manhole.mu
+	ended chan struct{} // closed when the activation has no open window left
 }
 
 var errDeactivated = errors.New("deactivated")
 
-// Activate opens the manhole until it is deactivated, as ActivateOn does: it
-// serves one client after another, one at a time, making its socket anew after
-// each, until nobody has come for IdleTimeout, somebody types deactivate, or
-// Deactivate or Uninstall is called. It does not wait for the first window;
-// what hinders that is logged. While it is active a goroutine of the manhole
-// waits. Activating what is active starts the timeout again. The error is
-// ErrNotInstalled.
+// Activate opens the manhole until it is deactivated, as the signal ActivateOn
+// does. It serves one client after another, one at a time, and creates its socket
+// again for each. It ends when no client has connected for IdleTimeout, when a user
+// types deactivate, or when Deactivate or Uninstall is called.
+//
+// Activate does not wait for the first window. If the window cannot be opened, the
+// reason is logged. While the manhole is active, one goroutine of the manhole
+// waits. If the manhole is already active, Activate restarts the timeout. The only
+// error is ErrNotInstalled.
 func (m *Manhole) Activate() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -146,16 +149,16 @@ func (m *Manhole) Activate() error {
 	return nil
 }
 
-// Deactivate ends what Activate has begun: an open window is closed, its socket
-// removed when Deactivate returns. A running session may finish. It does nothing
-// to a manhole that is not active.
+// Deactivate ends what Activate began. It closes an open window. When Deactivate
+// returns, the socket is removed. A running session may finish. Deactivate does
+// nothing if the manhole is not active.
 func (m *Manhole) Deactivate() {
 	if a := m.endActivation(); a != nil {
 		<-a.ended
 	}
 }
 
-// endActivation tells the activation to end, and returns it; nil if there is none.
+// endActivation asks the activation to end and returns it, or nil if there is none.
 func (m *Manhole) endActivation() *activation {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -167,7 +170,7 @@ func (m *Manhole) endActivation() *activation {
 	return a
 }
 
-// stays is how long a window stays open for a client. The caller holds m.mu.
+// stays returns how long a window stays open for a client. The caller holds m.mu.
 func (m *Manhole) stays() time.Duration {
 	if m.active != nil {
 		return m.opts.IdleTimeout
@@ -181,14 +184,14 @@ func (m *Manhole) stayActive(a *activation) {
 	m.log.Info("activated", "path", m.Path(), "idle timeout", m.opts.IdleTimeout)
 	why := m.windows(a)
 	m.mu.Lock()
-	if m.active == a { // it ends by itself
+	if m.active == a { // it ended by itself
 		m.active = nil
 	}
 	m.mu.Unlock()
 	m.log.Info("deactivated", "path", m.Path(), "reason", why)
 }
 
-// windows opens window after window, until it returns why there is no other.
+// windows opens one window after another. It returns the reason why it stopped.
 func (m *Manhole) windows(a *activation) error {
 	for {
 		m.mu.Lock()
@@ -222,9 +225,10 @@ func (m *Manhole) windows(a *activation) error {
 	}
 }
 
-// Drain waits until no session is running: manhole's daemon_connection=False,
-// for a program that is about to end and does not want to cut anybody off. It
-// keeps nobody from entering; call Uninstall before. The error is ctx's.
+// Drain waits until no session is running. This is manhole's
+// daemon_connection=False, for a program that is about to exit and does not want to
+// interrupt anybody. Drain does not stop new clients from entering: call Uninstall
+// first. The only error is ctx's.
 func (m *Manhole) Drain(ctx context.Context) error {
 	for {
 		m.mu.Lock()

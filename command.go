@@ -20,51 +20,54 @@ import (
 	"github.com/gomanhole/oneshot/internal/stack"
 )
 
-// Command is a command of the console: a built-in one, or one of the program's
+// Command is a command of the console: a built-in command, or one of the program's
 // own (Options.Commands).
 type Command struct {
-	// Name is the word that is typed.
+	// Name is the word that the user types.
 	Name string
 
-	// Fallback makes this the command for every line whose first word is no command;
-	// its one argument is the whole line. There is one such command at most, and it
-	// needs no name. Package eval has one.
+	// Fallback makes this the command for every line whose first word is not the
+	// name of a command. Its only argument is the whole line. There can be only one
+	// such command, and it needs no Name. Package eval has one.
 	Fallback bool
 
-	// Args is what follows the name, as help shows it: [-n N] [REGEXP].
+	// Args describes the arguments, as help shows them: [-n N] [REGEXP].
 	Args string
 
-	// Summary is the line of help, Help what else there is to know. It may be
-	// empty.
+	// Summary is one line for the list of commands in help. Help is any further
+	// text for help NAME. Both may be empty.
 	Summary, Help string
 
-	// Run runs the command, on a goroutine of its own. Sessions may run it at
-	// the same time. The arguments are split as a shell does quotes. What it
-	// writes to s goes to the client; its error is shown, a panic is shown with
-	// its stack, and the session goes on. The context ends when the client
-	// interrupts the command or goes; a command that has not returned a second
-	// later is left running, and what it writes then is lost.
+	// Run runs the command, on its own goroutine. Several sessions may run it at
+	// the same time. Arguments are split at spaces, and quotes work as in a shell.
+	// What Run writes to s goes to the client. Its error is shown to the client. A
+	// panic is shown with its stack, and the session continues.
+	//
+	// The context ends when the client interrupts the command or disconnects. If
+	// the command has not returned one second later, it is left running, and what
+	// it writes after that is lost.
 	Run func(ctx context.Context, s *Session, args []string) error
 }
 
-// errExit is how a command ends the session.
+// errExit is the error with which a command ends the session.
 var errExit = fmt.Errorf("exit: %w", io.EOF)
 
-// isA reports whether err is or wraps an error of type E. errors.As would do; it
-// needs reflection, which is linked for it alone.
+// isA reports whether err is or wraps an error of type E. errors.As would do the
+// same, but it needs reflection, which would be linked into the program only for
+// this.
 func isA[E error](err error) bool {
 	_, ok := errors.AsType[E](err)
 	return ok
 }
 
-// errNoCommand is for a line that is no command.
+// errNoCommand is the error for a line whose first word is not a command.
 type errNoCommand struct{ name string }
 
 func (e errNoCommand) Error() string {
 	return fmt.Sprintf("no command %q; help lists them", plaintext.Clip(e.name, 40))
 }
 
-// allCommands is the built-in commands and the program's own.
+// allCommands returns the built-in commands and the program's own.
 func allCommands(own []Command) ([]*Command, error) {
 	all := builtins()
 	for i := range own {
@@ -87,7 +90,7 @@ func allCommands(own []Command) ([]*Command, error) {
 	return all, nil
 }
 
-// fallback returns the command for every other line, nil if there is none.
+// fallback returns the Fallback command, or nil if there is none.
 func fallback(commands []*Command) *Command {
 	for _, cmd := range commands {
 		if cmd.Fallback {
@@ -97,7 +100,7 @@ func fallback(commands []*Command) *Command {
 	return nil
 }
 
-// lookup returns the command of that name, nil if there is none.
+// lookup returns the command with that name, or nil if there is none.
 func lookup(commands []*Command, name string) *Command {
 	for _, cmd := range commands {
 		if cmd.Name == name {
@@ -107,14 +110,14 @@ func lookup(commands []*Command, name string) *Command {
 	return nil
 }
 
-// label is the command for messages.
+// label returns a name of the command for messages.
 func (cmd *Command) label() string {
 	return cmp.Or(cmd.Name, "the "+strings.ToLower(cmp.Or(cmd.Args, "line")))
 }
 
 func (cmd *Command) usage() string { return strings.TrimSpace(cmd.Name + " " + cmd.Args) }
 
-// builtins returns the commands that every console has, in the order of help.
+// builtins returns the commands of every console, in the order of help.
 func builtins() []*Command {
 	var all []*Command
 	for _, b := range command.All() {
@@ -135,7 +138,7 @@ func consoleCommands() []*Command {
 	return all
 }
 
-// firstScreen is what a person sees first. It runs as a command does.
+// firstScreen prints what a person sees first. It runs like any command.
 var firstScreen = Command{
 	Name: "stacks",
 	Run: func(ctx context.Context, s *Session, _ []string) error {
@@ -146,21 +149,22 @@ var firstScreen = Command{
 // view is a session as the built-in commands see it.
 type view struct{ *Session }
 
-// Remark sends the client a line that is not part of the answer.
+// Remark sends the client a line that is not part of the command's output.
 func (v view) Remark(text string) {
 	if v.script {
 		v.out.Frame(protocol.Error, text+"\n")
 		return
 	}
 	fmt.Fprintln(v, text)
-	_ = v.Flush() // the session notices a client that has gone
+	_ = v.Flush() // the session notices if the client has disconnected
 }
 
-// Progress sets what a person is told while the command runs.
+// Progress sets the function that describes the progress to a person while the
+// command runs.
 func (v view) Progress(text func(elapsed time.Duration) string) { v.setProgress(text) }
 
-// SwapSnapshot keeps a snapshot for the next dump to be compared with, and returns
-// the one before.
+// SwapSnapshot keeps a snapshot to compare the next dump with, and returns the
+// previous one.
 func (v view) SwapSnapshot(s *stack.Snapshot) (previous *stack.Snapshot) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -171,18 +175,18 @@ func (v view) SwapSnapshot(s *stack.Snapshot) (previous *stack.Snapshot) {
 // Listens returns the signals that the program is subscribed to.
 func (v view) Listens() (sigset.Set, error) { return v.m.oracle.Listens() }
 
-// Disposition says what a terminating signal does to the program.
+// Disposition describes what a terminating signal does to the program.
 func (v view) Disposition(sig syscall.Signal) string { return v.m.whoHas(sig) }
 
-// IsSignalThread reports whether dir, in /proc/self/task, is that of the thread on
-// which the runtime receives signals.
+// IsSignalThread reports whether dir, a directory in /proc/self/task, belongs to
+// the thread on which the runtime receives signals.
 func (v view) IsSignalThread(dir string) bool { return v.m.oracle.IsThread(dir) }
 
-// LevelCommand is a command for Options.Commands, loglevel [LEVEL], that shows
-// and sets the level of the program's log. Levels are typed as slog prints them,
-// in small letters too (debug, INFO+2), or as numbers (-4). The LevelVar is the
-// one in the slog.HandlerOptions of the program's handler; with a nil one the
-// command is an error.
+// LevelCommand returns the command loglevel [LEVEL] for Options.Commands. It shows
+// and sets the level of the program's log. A level is typed as slog prints it, in
+// upper or lower case (debug, INFO+2), or as a number (-4). Pass the LevelVar that
+// the slog.HandlerOptions of the program's handler use. If lv is nil, the command
+// returns an error.
 func LevelCommand(lv *slog.LevelVar) Command {
 	level := command.Setting{
 		Command: "loglevel", What: "log level",

@@ -16,16 +16,16 @@ import (
 	"github.com/gomanhole/oneshot/internal/protocol"
 )
 
-// Console is the handler for people: it says who this is and what every
-// goroutine is doing, then runs the commands that are typed.
+// Console is the handler for people. It prints which program this is and what every
+// goroutine is doing. Then it runs the commands that the user types.
 type Console struct{}
 
 func (Console) forPeople() bool { return true }
 
 // Serve implements Handler.
 func (Console) Serve(ctx context.Context, s *Session) error {
-	// The rest of the banner goes out before anything that may wait for the
-	// program, such as a look at its goroutines.
+	// Send the rest of the banner before anything that may have to wait for the
+	// program, such as reading its goroutines.
 	writeBanner(s)
 	if err := s.Flush(); err != nil {
 		return err
@@ -47,7 +47,7 @@ func (Console) Serve(ctx context.Context, s *Session) error {
 			continue
 		case errors.Is(err, clientio.ErrIdle):
 			fmt.Fprintf(s, "\nnothing was typed for %v; the session ends\n", s.m.opts.IdleTimeout)
-			_ = s.Flush() // the client may be gone too
+			_ = s.Flush() // the client may have disconnected too
 			return err
 		case err != nil:
 			return err
@@ -61,7 +61,7 @@ func (Console) Serve(ctx context.Context, s *Session) error {
 	}
 }
 
-// writeBanner says since when the program runs and who looks.
+// writeBanner writes how long the program has been running and who the client is.
 func writeBanner(s *Session) {
 	if up := s.m.home.Load().proc.uptime(); up > 0 {
 		fmt.Fprintf(s.out, "up %v; ", up.Round(time.Second))
@@ -69,8 +69,8 @@ func writeBanner(s *Session) {
 	fmt.Fprintf(s.out, "you are pid %d, uid %d; help lists the commands\n", s.cred.PID, s.cred.UID)
 }
 
-// greeting is the first line of the banner, which says what program this is. It
-// is made beforehand, to be sent at once.
+// greeting returns the first line of the banner, which says what program this is.
+// It is prepared in advance so that it can be sent at once.
 func greeting(pid int) []byte {
 	name := "a Go program"
 	if exe, err := os.Executable(); err == nil {
@@ -83,8 +83,8 @@ func greeting(pid int) []byte {
 	return fmt.Appendf(nil, "%s, %s %s/%s\n", text, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
-// moduleVersion is the main module with its version and the revision it was
-// built from, as far as the binary says.
+// moduleVersion returns the main module, its version, and the revision it was built
+// from, as far as the binary contains them.
 func moduleVersion(info *debug.BuildInfo) string {
 	text := info.Main.Path
 	if info.Main.Version != "" {

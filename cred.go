@@ -8,20 +8,20 @@ import (
 	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
-// Cred is who a client is: the process that connected, and its effective user
-// and group when it did, as the kernel of this process sees them (SO_PEERCRED,
-// unix(7); LOCAL_PEERCRED on FreeBSD and darwin). PID is 0 where the kernel
-// does not say it or where the client's pid namespace is invisible from here.
+// Cred identifies a client: the process that connected, and its effective user and
+// group at that time, as the kernel of this process sees them (SO_PEERCRED,
+// unix(7); LOCAL_PEERCRED on FreeBSD and darwin). PID is 0 if the kernel does not
+// report it, or if the client's pid namespace is not visible from here.
 type Cred struct{ PID, UID, GID int }
 
-// overflowUID is what the kernel shows for a user that a user namespace does
-// not map (proc(5), overflowuid). It is nobody in particular, so it is let in
-// nowhere. The value can be changed with a sysctl and, in practice, is not.
+// overflowUID is the uid that the kernel shows for a user that a user namespace
+// does not map (proc(5), overflowuid). It identifies nobody, so it is never allowed
+// to enter. A sysctl can change the value; in practice nobody does that.
 const overflowUID = 65534
 
-// SameUserOrRoot lets in clients whose uid is the effective uid of this
-// process, and root. It refuses the overflow uid 65534 even if that is the
-// process's own: any user whom the namespace does not map is shown as it.
+// SameUserOrRoot returns nil for root and for clients whose uid is the effective
+// uid of this process. It refuses the overflow uid 65534 even if that is the
+// process's own uid: every user that the namespace does not map has this uid.
 func SameUserOrRoot(c Cred) error {
 	return sameUserOrRoot(c, os.Geteuid())
 }
@@ -36,7 +36,7 @@ func sameUserOrRoot(c Cred, own int) error {
 	return fmt.Errorf("uid %d is neither the process's uid %d nor root", c.UID, own)
 }
 
-// authorize decides about a client that has connected.
+// authorize decides whether a client that has connected may enter.
 func (w *window) authorize(client int) (Cred, error) {
 	var cred Cred
 	var err error
@@ -46,8 +46,8 @@ func (w *window) authorize(client int) (Cred, error) {
 	if w.m.opts.Authorize == nil {
 		return cred, SameUserOrRoot(cred)
 	}
-	// The function is the program's own. If it panics, blocks or ends its
-	// goroutine, the door stays shut and the program goes on.
+	// Authorize is a function of the program. If it panics, blocks or ends its
+	// goroutine, the client is not let in and the program continues.
 	w.stepAside()
 	answer := make(chan error, 1)
 	go func() { // not ours.Go: if the function blocks, a dump should show it

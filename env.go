@@ -19,12 +19,12 @@ const (
 	maxEnv  = 64 << 10
 )
 
-// InstallFromEnv calls Install with the options in the environment variable ONESHOT, so
-// that whoever starts the program decides. If the variable is not set it does nothing,
-// and returns nil and no error: check the manhole for nil before you use it. An empty
-// variable means Options{OneshotOn: syscall.SIGUSR2}. Otherwise it is a list of
-// name=value separated by commas, at most 64 KiB long. The strings of manhole's
-// PYTHONMANHOLE work as well:
+// InstallFromEnv calls Install with the options in the environment variable
+// ONESHOT, so that the person who starts the program decides. If the variable is
+// not set, it does nothing and returns nil and no error: check the manhole for nil
+// before you use it. An empty variable means Options{OneshotOn: syscall.SIGUSR2}.
+// Otherwise the variable is a list of name=value separated by commas, at most 64
+// KiB long. The strings of manhole's PYTHONMANHOLE work as well:
 //
 //	ONESHOT='oneshot_on="USR2", reinstall_delay=0.5, verbose=False' ./server
 //
@@ -32,25 +32,27 @@ const (
 //	trigger_file, socket_path         a path; None: the default
 //	connect_timeout, idle_timeout     30s, or a number of seconds
 //	reinstall_delay                   the same; 0 is no delay
-//	reinstall, or strict, its reverse a bool
+//	reinstall                         a bool
+//	strict                            a bool, the opposite of reinstall
 //	sigmask                           what ParseSignalSet reads ("USR1,TERM", 0x4000), a list
 //	                                  (["USR1", 15]), all, or None for no signal
 //	terminate                         auto, reraise or leave
 //	redirect_stderr                   a bool
 //	connection_handler                repl, which is Console, or exec
-//	verbose                           a bool; False silences the log
+//	verbose                           a bool; False turns the log off
 //
-// Without oneshot_on, activate_on and trigger_file, OneshotOn is SIGUSR2. A
-// bool is True or False, or what Go, yes, no, on and off make of it. Quotes are
-// those of Python, with its escapes and r"" for none; a value without spaces,
-// commas and brackets needs none. manhole's other options (patch_fork, thread,
-// locals, ...) may be given with manhole's default value only. The rest of
-// Options, NoReceiver among them, only a program can set.
+// Without oneshot_on, activate_on and trigger_file, OneshotOn is SIGUSR2. A bool is
+// True or False, a word that strconv.ParseBool accepts, or yes, no, on or off. Quotes
+// work as in Python, with Python's escapes, and r"" without escapes. A value
+// without spaces, commas and brackets needs no quotes. manhole's other options
+// (patch_fork, thread, locals, ...) are accepted only with manhole's default value.
+// All other fields of Options, for example NoReceiver, can only be set by the
+// program.
 //
-// An error names the option, what is wrong with it and what to write instead;
-// those of Install can be told apart with errors.Is. A program that runs with
-// another user's rights (set-user-ID, set-group-ID) does not heed the variable,
-// which would let its caller make files: that is an error, too.
+// An error names the option, says what is wrong and what to write instead. Use
+// errors.Is to distinguish the errors of Install. A program that runs with another
+// user's rights (set-user-ID, set-group-ID) does not use the variable, because its
+// caller could then make it create files: InstallFromEnv returns an error.
 func InstallFromEnv() (*Manhole, error) {
 	text, ok := os.LookupEnv(envName)
 	switch {
@@ -72,17 +74,17 @@ func InstallFromEnv() (*Manhole, error) {
 	return m, nil
 }
 
-// envError is an error in the variable, or from Install with what it says. The
-// prefix of the cause is said once.
+// envError is an error in the variable, or an error of Install with the options
+// from it. Its text has the prefix "oneshot: " only once.
 type envError struct {
-	option string // empty: no one option is at fault
+	option string // empty: the error is not about one option
 	cause  error
 }
 
 func (e *envError) Error() string {
 	text := "oneshot: " + envName + ": "
 	if e.option != "" {
-		quoted := fmt.Sprintf("%.40q", e.option) // it may be anything
+		quoted := fmt.Sprintf("%.40q", e.option) // the user may have typed anything
 		text += quoted[1:len(quoted)-1] + ": "
 	}
 	return text + strings.TrimPrefix(e.cause.Error(), "oneshot: ")
@@ -90,7 +92,7 @@ func (e *envError) Error() string {
 
 func (e *envError) Unwrap() error { return e.cause }
 
-// envOption is an option that the variable offers.
+// envOption is an option that the variable can set.
 type envOption struct {
 	name    string
 	example string // a value, for errors
@@ -112,7 +114,7 @@ var envOptions = []envOption{
 	}},
 	{"reinstall_delay", "0.5", func(o *Options, v pyvalue.Value) (err error) {
 		if o.ReinstallDelay, err = v.Duration(); err == nil && o.ReinstallDelay == 0 {
-			o.ReinstallDelay = -1 // 0 would be the default
+			o.ReinstallDelay = -1 // 0 would mean the default
 		}
 		return
 	}},
@@ -133,11 +135,11 @@ var envOptions = []envOption{
 	}},
 }
 
-// envElsewhere are the names that Install or manhole knows and the variable
-// does not offer. Those of manhole's accept its default value, which
-// PYTHONMANHOLE may spell out.
+// envElsewhere has the options of Install or manhole that the variable cannot set.
+// Options of manhole are accepted with manhole's default value, since PYTHONMANHOLE
+// may contain them.
 var envElsewhere = map[string]struct {
-	accepts []string // in lower case; true and false stand for all that mean the same
+	accepts []string // in lower case; true and false include every word that means the same
 	why     string
 }{
 	"no_receiver": {nil, "is not offered here, since nobody would call Wait and the signal would go unheard; leave it out, or call Install with NoReceiver in the program"},
@@ -153,7 +155,7 @@ var envElsewhere = map[string]struct {
 	"locals":              {[]string{"none"}, "are Go values, which no variable can hold; call Install with them in the program"},
 }
 
-// parseEnv reads the variable.
+// parseEnv parses the value of the variable.
 func parseEnv(text string) (Options, error) {
 	var o Options
 	if len(text) > maxEnv {
@@ -175,7 +177,7 @@ func parseEnv(text string) (Options, error) {
 		}
 	}
 	if o.OneshotOn == nil && o.ActivateOn == nil && o.TriggerFile == "" {
-		sig, err := sigset.Parse("USR2") // syscall.SIGUSR2 is not there on Windows
+		sig, err := sigset.Parse("USR2") // Windows has no syscall.SIGUSR2
 		if err != nil {
 			return Options{}, err
 		}
@@ -184,7 +186,7 @@ func parseEnv(text string) (Options, error) {
 	return o, nil
 }
 
-// setFromEnv reads the value of an option and sets it.
+// setFromEnv reads the value of one option and sets it.
 func (o *Options) setFromEnv(name string, s *pyvalue.Scanner, seen map[string]bool) error {
 	i := slices.IndexFunc(envOptions, func(opt envOption) bool { return opt.name == name })
 	elsewhere, known := envElsewhere[name]
@@ -222,7 +224,7 @@ func terminatePolicy(v pyvalue.Value) (TerminatePolicy, error) {
 	return 0, fmt.Errorf("%.40q is no policy; write auto, reraise or leave", v.Text)
 }
 
-// namedHandler returns the handler that has this name in manhole.
+// namedHandler returns the handler with this name in manhole.
 func namedHandler(v pyvalue.Value) (Handler, error) {
 	name := strings.TrimPrefix(v.Text, "manhole.")
 	switch strings.TrimPrefix(strings.ToLower(name), "handle_connection_") {
@@ -234,8 +236,8 @@ func namedHandler(v pyvalue.Value) (Handler, error) {
 	return nil, fmt.Errorf("%.40q is no handler; write repl or exec, or call Install with a Handler in the program", v.Text)
 }
 
-// unknownOption returns an error that names the option that may be meant, and all
-// that there are.
+// unknownOption returns an error that suggests the option that was probably meant,
+// and lists all options.
 func unknownOption(name string) error {
 	meant, names := "", make([]string, len(envOptions))
 	for i, opt := range envOptions {

@@ -14,9 +14,10 @@ import (
 	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
-// Exec is manhole's connection_handler="exec": it reads lines and runs them as
-// commands, with no banner, no dump and no prompt. What they write goes out as
-// it is; an error is one line. It ends with exit, or the end of the input.
+// Exec is manhole's connection_handler="exec". It reads lines and runs them as
+// commands, without banner, dump or prompt. The output of commands is sent
+// unchanged. An error is sent as one line. The session ends with the command exit
+// or at the end of the input.
 type Exec struct{}
 
 func (Exec) forPeople() bool { return false }
@@ -42,31 +43,31 @@ func (Exec) Serve(ctx context.Context, s *Session) error {
 	}
 }
 
-// oneLine is the text of an error without line ends.
+// oneLine returns the text of an error without line ends.
 func oneLine(err error) string {
 	return strings.Join(strings.FieldsFunc(plaintext.Error(err), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
 }
 
-// Exit statuses of a script's command.
+// The exit statuses of a script's command.
 const (
 	statusOK          = 0
 	statusFailed      = 1
-	statusNoCommand   = 2   // there is no such command, or none was sent
-	statusInterrupted = 130 // as a shell has it for SIGINT
+	statusNoCommand   = 2   // the command does not exist, or no command was sent
+	statusInterrupted = 130 // what a shell reports for SIGINT
 )
 
-// isScript reports whether a client wants a script's answer, which the name of
-// its own socket says.
+// isScript reports whether the client is a script. Such a client says so by the
+// name of its own socket.
 func isScript(client int) bool {
 	return strings.HasPrefix(strings.TrimPrefix(path.Base(unixsock.PeerName(client)), "@"), protocol.SocketPrefix)
 }
 
-// script serves a client that sends one command line, and has the answer in
-// frames: there is neither banner nor prompt in it, and it may be binary.
+// script serves a client that sends one command line. The answer is sent in frames.
+// It has neither banner nor prompt, and may be binary.
 type script struct{}
 
 func (script) Serve(ctx context.Context, s *Session) error {
-	s.out.Frame(protocol.Output, "") // so that the client knows that it is being served
+	s.out.Frame(protocol.Output, "") // tells the client that it is being served
 	err := s.runScript()
 	status := statusOK
 	switch {

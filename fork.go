@@ -9,7 +9,7 @@ import (
 	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
-// home is a process and where its sockets stand.
+// home is a process and the path of its sockets.
 type home struct {
 	proc      identity
 	path      string
@@ -17,12 +17,12 @@ type home struct {
 	notBefore time.Time // no socket is created earlier (ReinstallDelay)
 }
 
-// errForked is why a window is none of a forked child's.
+// errForked is the reason why a forked child drops its parent's window.
 var errForked = errors.New("it is the window of the process that was forked")
 
-// newHome is that of this process. If a socket of an earlier image of it stands
-// at the path (it has called exec with a window open, and may do so again at
-// once), no other is created for delay.
+// newHome returns the home of this process. If a socket of an earlier image of this
+// process exists at the path, no socket is created for delay: the process has
+// called exec with a window open, and may do so again at once.
 func newHome(pattern string, delay time.Duration) (*home, error) {
 	h := &home{proc: thisProcess()}
 	h.greeting = greeting(h.proc.pid)
@@ -36,19 +36,19 @@ func newHome(pattern string, delay time.Duration) (*home, error) {
 	return h, nil
 }
 
-// wait has no socket created until d has passed.
+// wait postpones the creation of a socket by d from now.
 func (h *home) wait(d time.Duration) { h.notBefore = time.Now().Add(d) }
 
-// leftBehind reports whether a socket of this user stands at path that nobody
-// listens on.
+// leftBehind reports whether there is a socket of this user at path on which nobody
+// listens.
 func leftBehind(path string) bool {
 	dead, err := unixsock.DeadAt(path)
 	return err == nil && dead != nil && unixsock.OwnedBy(dead, os.Geteuid())
 }
 
-// moveIn makes the manhole that of this process, if it was forked without an
-// exec from the one that has installed it: it has all of its memory, and needs a
-// path of its own. The caller holds m.mu.
+// moveIn makes the manhole belong to this process, if this process was forked
+// without exec from the one that installed it. Such a child has a copy of all the
+// memory, and needs its own path. The caller holds m.mu.
 func (m *Manhole) moveIn() error {
 	if m.home.Load().proc.isThis() {
 		return nil

@@ -8,12 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// identity is the process that installed the manhole. A child that was forked
-// without an exec (from C, or by a tracer) shares our memory, and must not
-// touch the parent's socket.
+// identity identifies the process that installed the manhole. A child that was
+// forked without exec (from C, or by a tracer) starts with a copy of its memory,
+// and must not touch the parent's socket.
 type identity struct {
 	pid   int
-	start uint64 // clock ticks after the boot, 0 where /proc does not say
+	start uint64 // clock ticks after boot; 0 if /proc does not say
 }
 
 func thisProcess() identity {
@@ -24,15 +24,15 @@ func thisProcess() identity {
 	return identity{pid: os.Getpid(), start: start}
 }
 
-// isThis reports whether the caller runs in that process. The pid is enough:
-// parent and child are both alive when it matters.
+// isThis reports whether the caller runs in that process. Comparing the pid is
+// enough: when it matters, parent and child are both alive.
 func (id identity) isThis() bool { return os.Getpid() == id.pid }
 
-// ticksPerSecond is USER_HZ, the unit of times in /proc: 100 on every
-// architecture that Go runs on (time(7)).
+// ticksPerSecond is USER_HZ, the unit of times in /proc. It is 100 on every
+// architecture that Go supports (time(7)).
 const ticksPerSecond = 100
 
-// uptime is how long the process has been running, 0 if that is not known.
+// uptime returns how long the process has been running, or 0 if that is not known.
 func (id identity) uptime() time.Duration {
 	var now unix.Timespec
 	if id.start == 0 || unix.ClockGettime(unix.CLOCK_BOOTTIME, &now) != nil {

@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// identity is the process that installed the manhole.
+// identity identifies the process that installed the manhole.
 type identity struct{ pid int }
 
 func thisProcess() identity { return identity{pid: os.Getpid()} }
 
 func (id identity) isThis() bool { return os.Getpid() == id.pid }
 
-// uptime is not known here.
+// uptime returns 0: the start time is not known on these systems.
 func (identity) uptime() time.Duration { return 0 }

@@ -5,8 +5,8 @@ import (
 	"maps"
 )
 
-// Locals returns the program's Locals and what SetLocal has kept, which hides one
-// of the program's by the same name.
+// Locals returns the program's Locals and the values of SetLocal. If both have a
+// name, the value of SetLocal is returned.
 func (s *Session) Locals() map[string]any {
 	all := maps.Clone(s.m.opts.Locals)
 	s.mu.Lock()
@@ -18,8 +18,8 @@ func (s *Session) Locals() map[string]any {
 	return all
 }
 
-// Local returns the value of one of Locals. A func() any of the program's is
-// called for it, and may panic or take its time.
+// Local returns the value with that name. If the program gave a func() any, Local
+// calls it; the function may panic or take a long time.
 func (s *Session) Local(name string) (value any, ok bool) {
 	s.mu.Lock()
 	value, ok = s.kept[name]
@@ -34,11 +34,11 @@ func (s *Session) Local(name string) (value any, ok bool) {
 	return value, ok
 }
 
-// maxKept is how many names a session keeps.
+// maxKept is how many names a session can keep.
 const maxKept = 100
 
-// SetLocal keeps a value by a name for the rest of the session, of which there
-// may be 100; one more is an error.
+// SetLocal keeps a value under a name until the session ends. A session can keep
+// 100 names; SetLocal returns an error for one more.
 func (s *Session) SetLocal(name string, value any) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -17,27 +17,29 @@ import (
 	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
-// The errors that a caller may want to tell apart, with errors.Is.
+// Errors that a caller can distinguish with errors.Is.
 var (
-	// ErrAlreadyInstalled is what a second Install returns without Reinstall.
+	// ErrAlreadyInstalled is returned by a second Install without
+	// Options.Reinstall.
 	ErrAlreadyInstalled = errors.New("oneshot: a manhole is installed in this process already; set Reinstall to replace it")
-	// ErrConfigurationConflict is what Install returns if OneshotOn and
-	// ActivateOn are the same signal.
+	// ErrConfigurationConflict is returned by Install if OneshotOn and ActivateOn
+	// are the same signal.
 	ErrConfigurationConflict = errors.New("oneshot: OneshotOn and ActivateOn are the same signal; choose another for one of them")
-	// ErrNotInstalled is what a manhole returns after its Uninstall.
+	// ErrNotInstalled is returned by the methods of a manhole after its Uninstall.
 	ErrNotInstalled = errors.New("oneshot: the manhole is not installed (any more)")
-	// ErrPathInUse says that another socket, with a process behind it, stands
-	// at the manhole's path. That socket is left alone.
+	// ErrPathInUse means that another socket, with a process behind it, exists at
+	// the manhole's path. That socket is left alone.
 	ErrPathInUse = unixsock.ErrInUse
-	// ErrLineTooLong is what Session.ReadLine returns for a line of more than 64 KiB,
-	// which was not kept. The next line can be read.
+	// ErrLineTooLong is returned by Session.ReadLine for a line of more than 64
+	// KiB. The line is discarded. The next line can be read.
 	ErrLineTooLong = clientio.ErrTooLong
-	// ErrUnsupported is what Install returns on an operating system other
-	// than Linux, darwin and FreeBSD.
+	// ErrUnsupported is returned by Install on operating systems other than Linux,
+	// darwin and FreeBSD.
 	ErrUnsupported = errors.New("oneshot: not supported on this operating system")
 )
 
-// Manhole is the installed thing. Its methods may be called from any goroutine.
+// Manhole is an installed manhole; Install returns it. Its methods may be called
+// from any goroutine.
 type Manhole struct {
 	opts      Options // with the defaults filled in
 	commands  []*Command
@@ -47,31 +49,32 @@ type Manhole struct {
 	notice    notice.Page
 	trap      *trap.Trap     // nil: windows are guarded by signal.Notify
 	quit      chan struct{}  // closed by Uninstall
-	signals   chan os.Signal // OneshotOn comes here
-	activates chan os.Signal // and ActivateOn here
+	signals   chan os.Signal // receives OneshotOn
+	activates chan os.Signal // receives ActivateOn
 	trigger   *trigger.File  // nil: no TriggerFile
-	receiver  sync.WaitGroup // the one goroutine that has the receiver's place
+	receiver  sync.WaitGroup // the one goroutine that is the receiver
 
-	leftBehind atomic.Int32 // commands that did not stop and are running still
-	dismissing atomic.Int32 // clients that were refused and are still reading why
+	leftBehind atomic.Int32 // number of commands that did not stop and are still running
+	dismissing atomic.Int32 // number of refused clients that are still reading the reason
 
 	mu     sync.Mutex // guards what follows
 	undone bool
-	win    *window       // the open one, or that which is being shut
-	inside []*core       // sessions
-	left   chan struct{} // closed when the last of them has ended
+	win    *window       // the open window, or the one that is being shut
+	inside []*core       // running sessions
+	left   chan struct{} // closed when the last session has ended
 	active *activation   // nil: not active
 }
 
-// installed is the one manhole of the process.
+// installed holds the one manhole of the process.
 var installed struct {
 	sync.Mutex
 	m *Manhole
 }
 
-// Install arms the manhole of this process; there is one at a time. It creates
-// no file and opens no descriptor that stays. On an error nothing is installed,
-// and an earlier manhole that was to be replaced is still there.
+// Install installs the manhole of this process. A process has one manhole at a
+// time. Without a TriggerFile, Install creates no file and leaves no descriptor
+// open. If it returns an error, nothing is installed, and an earlier manhole that
+// should have been replaced is still installed.
 func Install(o Options) (*Manhole, error) {
 	if !unixsock.Supported {
 		return nil, ErrUnsupported
@@ -113,8 +116,8 @@ func Install(o Options) (*Manhole, error) {
 		}
 	}
 	m.oracle = sigthread.New()
-	// The new subscription stands before the old one goes, so that a signal
-	// between the two is not lost, nor deadly if it is one that kills.
+	// Subscribe before the old manhole unsubscribes. A signal in between is then
+	// not lost, and does not kill the process if its default action is to kill.
 	m.signals, m.activates = make(chan os.Signal, 1), make(chan os.Signal, 1)
 	if o.OneshotOn != nil {
 		signal.Notify(m.signals, o.OneshotOn)
@@ -140,20 +143,20 @@ func Install(o Options) (*Manhole, error) {
 	return m, nil
 }
 
-// Installed returns the manhole of this process, nil if there is none.
+// Installed returns the manhole of this process, or nil if there is none.
 func Installed() *Manhole {
 	installed.Lock()
 	defer installed.Unlock()
 	return installed.m
 }
 
-// Path returns where the socket stands while a window is open.
+// Path returns the path of the socket. The socket exists while a window is open.
 func (m *Manhole) Path() string { return m.home.Load().path }
 
-// Uninstall closes the window if one is open, removes its socket, ends the
-// receiver and deactivates. Running sessions may finish; Drain waits for them. A
-// second call returns ErrNotInstalled. Call it before the program exits, as one
-// closes a listener: os.Exit leaves no time for anything.
+// Uninstall closes an open window and removes its socket, ends the receiver, and
+// deactivates the manhole. Running sessions may finish; Drain waits for them. A
+// second call returns ErrNotInstalled. Call Uninstall before the program exits, as
+// you close a listener: os.Exit runs no cleanup.
 func (m *Manhole) Uninstall() error {
 	installed.Lock()
 	defer installed.Unlock()
@@ -166,8 +169,8 @@ func (m *Manhole) Uninstall() error {
 	return nil
 }
 
-// undo ends everything of the manhole but its sessions. The caller holds the
-// lock of installed, which no goroutine of the manhole takes.
+// undo ends everything of the manhole except its sessions. The caller holds the
+// lock of installed. No goroutine of the manhole takes that lock.
 func (m *Manhole) undo() {
 	m.mu.Lock()
 	m.undone = true

@@ -19,7 +19,7 @@ import (
 	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
-// Defaults of Options.
+// Default values of Options.
 const (
 	DefaultSocketPath     = protocol.DefaultSocketPath
 	DefaultConnectTimeout = time.Minute
@@ -27,105 +27,112 @@ const (
 	DefaultReinstallDelay = 500 * time.Millisecond
 )
 
-// Options say how a manhole is opened and who may enter. The zero value is one
-// that only Oneshot opens.
+// Options configure how a manhole is opened and who may enter. A manhole with zero
+// Options is opened only by the method Oneshot or Activate.
 type Options struct {
-	// OneshotOn is the signal that opens a window for one session, SIGUSR2 as
-	// a rule. Nil: no signal does.
+	// OneshotOn is the signal that opens a window for one session, usually SIGUSR2.
+	// Nil: no signal opens one.
 	OneshotOn os.Signal
 
-	// ActivateOn is the signal that opens the manhole for one client after
-	// another, until it is idle for IdleTimeout or deactivated; see Activate.
-	// Nil: no signal does.
+	// ActivateOn is the signal that opens the manhole for one client after another,
+	// until it has been idle for IdleTimeout or is deactivated; see Activate. Nil:
+	// no signal does that.
 	ActivateOn os.Signal
 
-	// TriggerFile opens a window when this process's pid is written into it, as
-	// by echo PID > file (Linux). It is made with mode 0600 if it is missing; one
-	// that another user owns (but root) or may write is an error. Several
-	// processes may share it: the one that is named opens. Empty: none.
+	// TriggerFile is a file that opens a window when this process's pid is written
+	// to it, for example with echo PID > file (Linux only). If the file is missing
+	// it is created with mode 0600. It is an error if another user, except root,
+	// owns the file, or if another user may write to it. Several processes may
+	// share the file: the process whose pid is written opens its window. Empty: no
+	// trigger file.
 	TriggerFile string
 
-	// NoReceiver leaves waiting for the signal to the program, with Wait or
-	// Handle, so that no goroutine of the package waits for it.
+	// NoReceiver means that the program waits for the signal itself, with Wait or
+	// Handle. The package then starts no goroutine that waits for it.
 	NoReceiver bool
 
-	// SocketPath is where the socket stands while a window is open; %p is the
-	// pid. A leading @ is the abstract namespace, which has no files (Linux). A
-	// relative path is taken from the directory in which Install is called. The
-	// default is DefaultSocketPath.
+	// SocketPath is the path of the socket while a window is open. %p is replaced
+	// by the pid. A leading @ means the abstract namespace, which has no files
+	// (Linux only). A relative path is relative to the directory in which Install
+	// is called. The default is DefaultSocketPath.
 	SocketPath string
 
-	// ConnectTimeout is how long a window stays open for a client. A further
-	// signal starts it again. The default is a minute.
+	// ConnectTimeout is how long a window stays open for a client. Another signal
+	// restarts the timeout. The default is one minute.
 	ConnectTimeout time.Duration
 
-	// IdleTimeout is how long a session may be silent, with no command
-	// running, before it is ended, and how long an activated manhole waits for
-	// a client. The default is 15 minutes.
+	// IdleTimeout is how long a session may receive nothing while no command runs;
+	// then it is ended. It is also how long an activated manhole waits for a
+	// client. The default is 15 minutes.
 	IdleTimeout time.Duration
 
-	// Reinstall undoes an earlier Install instead of failing with
-	// ErrAlreadyInstalled (manhole's strict=False): its window is closed, its
-	// socket removed; its running sessions may finish.
+	// Reinstall replaces an earlier manhole instead of failing with
+	// ErrAlreadyInstalled (manhole's strict=False). The earlier window is closed
+	// and its socket removed. Sessions that are running may finish.
 	Reinstall bool
 
-	// ReinstallDelay is how long after such a reinstall no socket is created,
-	// nor in an image that was executed in place of one with an open window, nor
-	// in a child that was forked without an exec: it may be about to become
-	// another program. A signal that comes earlier opens the window when the
-	// delay is over. The default is half a second; a negative delay is none.
+	// ReinstallDelay postpones the first window in three cases: after a Reinstall,
+	// after the process has executed itself (exec) with a window open, and in a
+	// child that was forked without exec. Such a process may be about to execute
+	// another program. A signal that arrives during the delay opens the window when
+	// the delay is over. The default is half a second. A negative value means no
+	// delay.
 	ReinstallDelay time.Duration
 
-	// Sigmask is the signals that are blocked on the thread that moves a
-	// session's bytes (Linux), so that they go to the program's others. Nil:
-	// every signal that may be blocked. Those that the runtime needs and those
-	// that end the program never are. Commands do not run on that thread.
+	// Sigmask is the set of signals that are blocked on the thread that reads and
+	// writes a session's bytes (Linux only). The kernel then delivers them to other
+	// threads of the program. Nil: every signal that may be blocked. Signals that
+	// the runtime needs and signals that end the program are never blocked.
+	// Commands do not run on that thread.
 	Sigmask *SignalSet
 
-	// Handler serves the clients. Nil: Console. Exec has no prompt; a program
-	// may have its own.
+	// Handler serves the clients. Nil: Console. Exec has no prompt. A program may
+	// have its own Handler.
 	Handler Handler
 
 	// Commands are added to the built-in ones of Console and Exec.
 	Commands []Command
 
-	// Locals are values that the console can show (locals, print) and that
-	// expressions can use (package eval), by name. They are read while the program
-	// runs: what it changes meanwhile should be given as a func() any, which is
-	// called each time, takes the program's lock, and returns a copy. Only in
-	// that are maps shown: one that is written while it is read ends the program.
+	// Locals are named values for the console (commands locals and print) and for
+	// expressions (package eval). They are read while the program runs. If the
+	// program changes a value meanwhile, give a func() any instead: it is called
+	// for each use, takes the program's lock, and returns a copy. The contents of a
+	// map are only shown if such a function returned it: reading a map while
+	// another goroutine writes to it ends the program.
 	Locals map[string]any
 
-	// RedirectStderr has what the program writes to its descriptor 2 come to the
-	// client too while a session lasts, as the command stderr on does. The price:
-	// descriptor 2 is then a pipe, in which what comes faster than it is read is
-	// lost, for the log as well, and so is what is written just before os.Exit
-	// (log.Fatal); a panic is not. A child that is started meanwhile with the
-	// program's standard error keeps the pipe: it gets EAGAIN when it writes faster
-	// than that, and SIGPIPE when the program has ended. A crash output of the
-	// program's own (debug.SetCrashOutput) has to be set again. One session at a
-	// time can have it.
+	// RedirectStderr sends the client a copy of what the program writes to its
+	// descriptor 2 while a session lasts, as the command stderr on does. One
+	// session at a time can have it. It has these costs:
+	//
+	//   - Descriptor 2 is then a pipe. If the program writes faster than the pipe is
+	//     read, output is lost, in the log as well.
+	//   - Output written just before os.Exit (log.Fatal) is lost. A panic is not lost.
+	//   - A child that is started meanwhile with the program's standard error keeps
+	//     the pipe. It gets EAGAIN when it writes faster than the pipe is read, and
+	//     SIGPIPE after the program has ended.
+	//   - If the program had set a crash output itself (debug.SetCrashOutput), it must
+	//     set it again.
 	RedirectStderr bool
 
-	// Authorize decides who may enter. It is called for every client, before
-	// anything is sent, and refuses by returning an error, whose text the
-	// client and the log are given. Other clients wait meanwhile. Nil:
-	// SameUserOrRoot.
+	// Authorize decides who may enter. It is called for every client before
+	// anything is sent. To refuse the client it returns an error; the text of the
+	// error goes to the client and to the log. Other clients wait during the call.
+	// Nil: SameUserOrRoot.
 	Authorize func(Cred) error
 
-	// Logger is told of every window, refusal, session and command. The
-	// package never waits for it; a logger that is stuck loses records, which
-	// are counted. Nil: slog.Default(). Use slog.New(slog.DiscardHandler) for
-	// silence.
+	// Logger receives a record for every window, refusal, session and command. The
+	// package never waits for it. If a logger is stuck, records are dropped and
+	// counted. Nil: slog.Default(). For no log, use slog.New(slog.DiscardHandler).
 	Logger *slog.Logger
 
-	// Terminate says what happens to SIGTERM, SIGINT and SIGHUP while a window
-	// is open. The zero value, TerminateAuto, is right for nearly everybody.
+	// Terminate says what happens to SIGTERM, SIGINT and SIGHUP while a window is
+	// open. The zero value, TerminateAuto, is right for almost every program.
 	Terminate TerminatePolicy
 }
 
 func (o Options) withDefaults() Options {
-	o.Locals = maps.Clone(o.Locals) // the program may go on using its map
+	o.Locals = maps.Clone(o.Locals) // the program may keep using its map
 	if o.SocketPath == "" {
 		o.SocketPath = DefaultSocketPath
 	}
@@ -148,7 +155,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// checkSignals refuses signals that cannot open a manhole.
+// checkSignals returns an error for signals that cannot open a manhole.
 func checkSignals(o Options) error {
 	if err := checkSignal("OneshotOn", o.OneshotOn); err != nil {
 		return err
@@ -162,8 +169,8 @@ func checkSignals(o Options) error {
 	return nil
 }
 
-// checkSignal refuses what os/signal cannot deliver, and what comes all the
-// time by itself.
+// checkSignal returns an error for a signal that os/signal cannot deliver, and for
+// one that arrives all the time without anybody sending it.
 func checkSignal(option string, sig os.Signal) error {
 	if sig == nil {
 		return nil
@@ -178,8 +185,9 @@ func checkSignal(option string, sig os.Signal) error {
 	return nil
 }
 
-// replaceable says why a socket at path is not safe from other users; empty: it
-// is. Who may enter is not decided by that, but to whom a client talks is.
+// replaceable returns the reason why another user could replace a socket at path,
+// or "" if nobody can. A replaced socket lets nobody into the process, but a client
+// would talk to the wrong program.
 func replaceable(path string) string {
 	if unixsock.IsAbstract(path) {
 		return ""
@@ -191,7 +199,7 @@ func replaceable(path string) string {
 	return ""
 }
 
-// checkLocals refuses names that nobody could type.
+// checkLocals returns an error for a name that cannot be typed.
 func checkLocals(locals map[string]any) error {
 	for name := range locals {
 		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }) {
@@ -208,13 +216,14 @@ func checkAbstract(name string) error {
 		return fmt.Errorf("oneshot: SocketPath %s: only Linux has abstract sockets; give the path of a file", name)
 	case len(name) < 2 || strings.ContainsRune(name, 0):
 		return fmt.Errorf("oneshot: SocketPath %q: the name of an abstract socket is what follows the @", name)
-	case len(name) > unixsock.MaxPath+1: // no NUL ends it
+	case len(name) > unixsock.MaxPath+1: // such an address needs no NUL at its end
 		return fmt.Errorf("oneshot: SocketPath %s has %d bytes; at most %d fit into a socket address", name, len(name), unixsock.MaxPath+1)
 	}
 	return nil
 }
 
-// socketPath fills in the pid and checks that a socket can be made there.
+// socketPath replaces %p by the pid and checks that a socket can be created at the
+// path.
 func socketPath(pattern string, pid int) (string, error) {
 	path := strings.ReplaceAll(pattern, "%p", strconv.Itoa(pid))
 	if unixsock.IsAbstract(path) {
@@ -245,8 +254,8 @@ func socketPath(pattern string, pid int) (string, error) {
 	return path, nil
 }
 
-// notice describes the manhole for the client. The pid is left open in the path, since
-// another pid namespace has another.
+// notice describes the manhole for the client. The path keeps its %p, because the
+// pid differs in another pid namespace.
 func (o *Options) notice() notice.Notice {
 	n := notice.Notice{Path: o.SocketPath}
 	if o.OneshotOn != nil {

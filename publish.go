@@ -14,10 +14,10 @@ import (
 	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
-// How the socket of a window comes to its path and leaves it.
+// This file: how the socket of a window is created at its path and removed from it.
 
-// publish makes the socket appear at the path, listening, with mode 0600 and
-// with a deadline. Any failure shuts the window.
+// publish makes the socket appear at the path, listening, with mode 0600 and a
+// deadline. Any failure shuts the window.
 func (w *window) publish() (err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -25,7 +25,7 @@ func (w *window) publish() (err error) {
 		return w.reason
 	}
 	tmp, path := w.home.path+protocol.TempSuffix(rand.Uint32()), w.home.path
-	if unixsock.IsAbstract(path) { // there is no file, and nothing to move or remove
+	if unixsock.IsAbstract(path) { // there is no file to move or remove
 		tmp, path = "", ""
 	}
 	if err := w.guard.arm(w.home.proc.pid, path, tmp); err != nil {
@@ -34,7 +34,7 @@ func (w *window) publish() (err error) {
 		return err
 	}
 	var ln *unixsock.Listener
-	err = os.ErrClosed // if a signal has come already
+	err = os.ErrClosed // returned if a signal has already arrived
 	if w.guard.hold() {
 		if tmp == "" {
 			ln, err = w.listenAbstract()
@@ -45,13 +45,13 @@ func (w *window) publish() (err error) {
 	w.guard.unhold()
 	if err != nil {
 		if ln != nil && tmp != "" {
-			_ = w.removeOwn(tmp) // what was exchanged for it stays if it could not be put back
+			_ = w.removeOwn(tmp) // Move may have exchanged another file for it; removeOwn does not remove that file
 		}
 		if idle := w.guard.disarm(); idle && ln != nil {
 			ln.Close()
 		}
 		if sig := w.guard.fired(); sig != 0 {
-			err = closedBy{sig} // which has removed the socket on its way
+			err = closedBy{sig} // the signal handler has removed the socket
 		} else if step := nextStep(err, w.home); step != "" {
 			err = fmt.Errorf("%w; %s, and try again", err, step)
 		}
@@ -69,8 +69,8 @@ func (w *window) publish() (err error) {
 	return nil
 }
 
-// nextStep is what helps against a lack that the system tells of; empty: the
-// error itself says it.
+// nextStep returns what the user can do about an error of the system, such as a
+// missing resource. It returns "" if the error says enough.
 func nextStep(err error, h *home) string {
 	dir := filepath.Dir(h.path)
 	switch {
@@ -90,8 +90,8 @@ func nextStep(err error, h *home) string {
 	return ""
 }
 
-// listenAbstract publishes a socket without a file. Between bind and listen a
-// client would be refused, for which there is no remedy.
+// listenAbstract publishes a socket without a file. A client that connects between
+// bind and listen is refused. Nothing can be done about that.
 func (w *window) listenAbstract() (*unixsock.Listener, error) {
 	ln, err := unixsock.Listen(w.home.path)
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -103,11 +103,11 @@ func (w *window) listenAbstract() (*unixsock.Listener, error) {
 	return ln, err
 }
 
-// move gives the listening socket at tmp its path.
+// move moves the listening socket from tmp to its path.
 func (w *window) move(ln *unixsock.Listener, tmp string) error {
 	own, mode, err := unixsock.IDAt(tmp)
 	w.own = own
-	if err == nil && mode != 0o600 { // a peculiar umask takes from the owner too
+	if err == nil && mode != 0o600 { // an unusual umask removes permissions of the owner too
 		err = os.Chmod(tmp, 0o600)
 	}
 	if err != nil {
@@ -117,8 +117,8 @@ func (w *window) move(ln *unixsock.Listener, tmp string) error {
 	return unixsock.Move(tmp, w.home.path)
 }
 
-// unlink removes the path if it is still our socket and we are still the
-// process that made it. The caller holds w.mu.
+// unlink removes the path if it is still our socket, and if this is still the
+// process that created it. The caller holds w.mu.
 func (w *window) unlink() {
 	path := w.home.path
 	if !w.home.proc.isThis() || unixsock.IsAbstract(path) {
@@ -130,7 +130,7 @@ func (w *window) unlink() {
 	}
 }
 
-// removeOwn removes what stands at path if it is our socket.
+// removeOwn removes the file at path if it is our socket.
 func (w *window) removeOwn(path string) error {
 	now, _, err := unixsock.IDAt(path)
 	if err != nil {

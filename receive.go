@@ -9,17 +9,18 @@ import (
 	"github.com/gomanhole/oneshot/internal/trigger"
 )
 
-// How the signal is waited for: by the receiver, by Handle, or by Wait.
+// This file: the three ways to wait for the signal. They are the receiver, Handle
+// and Wait.
 
 func (m *Manhole) startReceiver() {
 	m.receiver.Add(1)
 	ours.Go(m.receive)
 }
 
-// receive is the receiver: it waits for the signal where the program does not.
-// The goroutine that has the signal runs the window itself, since to start
-// another first would only delay it, and leaves its place to a new receiver
-// as soon as it would have to wait for a client.
+// receive is the receiver: it waits for the signal if the program does not. It runs
+// the window on its own goroutine, because starting another goroutine first would
+// delay the window. As soon as the window would have to wait for a client, a new
+// receiver takes its place.
 func (m *Manhole) receive() {
 	for {
 		select {
@@ -33,7 +34,7 @@ func (m *Manhole) receive() {
 				return
 			}
 		case <-m.activates:
-			_ = m.Activate() // it is uninstalled, or it is not
+			_ = m.Activate() // the only error is ErrNotInstalled
 		case <-m.triggered():
 			m.trigger.Drain()
 		case <-m.quit:
@@ -43,8 +44,9 @@ func (m *Manhole) receive() {
 	}
 }
 
-// Signals returns what a program with NoReceiver and a signal loop of its own
-// has to pass to signal.Notify for the manhole; it calls Handle with what comes.
+// Signals returns the signals of the manhole. A program with NoReceiver and its own
+// signal loop passes them to signal.Notify, and calls Handle with each signal that
+// arrives.
 func (m *Manhole) Signals() []os.Signal {
 	var sigs []os.Signal
 	for _, sig := range []os.Signal{m.opts.OneshotOn, m.opts.ActivateOn} {
@@ -58,7 +60,8 @@ func (m *Manhole) Signals() []os.Signal {
 	return sigs
 }
 
-// triggered is where the signal of the trigger file comes; nil without one.
+// triggered returns the channel for the signal of the trigger file, or nil if there
+// is no trigger file.
 func (m *Manhole) triggered() chan os.Signal {
 	if m.trigger == nil {
 		return nil
@@ -66,16 +69,16 @@ func (m *Manhole) triggered() chan os.Signal {
 	return m.trigger.Signals
 }
 
-// isOwn reports whether a signal is one of the manhole's.
+// isOwn reports whether sig is one of the manhole's signals.
 func (m *Manhole) isOwn(sig os.Signal) bool {
 	return sig != nil && (sig == m.opts.OneshotOn || sig == m.opts.ActivateOn)
 }
 
-// Handle is for the program's own signal loop: pass it every signal that comes,
-// and go on with the next if it returns true, since the signal was the
-// manhole's. It never blocks. SIGTERM, SIGINT and SIGHUP are never its own, but
-// remove the socket of an open window before Handle returns, so that the
-// program may exit at once.
+// Handle is for the program's own signal loop. Pass it every signal that arrives.
+// If it returns true, the signal was for the manhole: go on with the next one.
+// Handle never blocks. It never returns true for SIGTERM, SIGINT and SIGHUP, but it
+// removes the socket of an open window before it returns, so the program may exit
+// at once.
 func (m *Manhole) Handle(sig os.Signal) bool {
 	if m.trigger != nil && sig == trigger.Signal {
 		return m.trigger.Drain()
@@ -88,19 +91,20 @@ func (m *Manhole) Handle(sig os.Signal) bool {
 	}
 	if sig == m.opts.ActivateOn {
 		select {
-		case <-m.activates: // the same signal, which would be for Wait
+		case <-m.activates: // the same signal was queued for Wait too; drop it
 		default:
 		}
 		return m.Activate() == nil
 	}
 	select {
-	case <-m.signals: // the same signal, which would be for Wait
+	case <-m.signals: // the same signal was queued for Wait too; drop it
 	default:
 	}
 	return m.open()
 }
 
-// open is activate for callers who have something else to do.
+// open is activate for callers that cannot run the window themselves. It runs the
+// window on a new goroutine.
 func (m *Manhole) open() bool {
 	w, mine, err := m.activate()
 	if mine {
@@ -109,16 +113,16 @@ func (m *Manhole) open() bool {
 	return err == nil
 }
 
-// Wait waits for the signals sigs on behalf of the program, and for the
-// manhole's own if NoReceiver is set, to which it sees itself. It returns the
-// first of sigs that comes, after closing an open window and removing its
-// socket; a program usually calls it at the end of main:
+// Wait waits for the signals sigs on behalf of the program. With NoReceiver it
+// waits for the manhole's signals too, and handles them. When one of sigs arrives,
+// Wait closes an open window, removes its socket, and returns the signal. A program
+// usually calls it at the end of main:
 //
 //	sig, err := m.Wait(ctx, os.Interrupt, syscall.SIGTERM)
 //
-// The error is ctx's if that ends first, and ErrNotInstalled once the manhole
-// is uninstalled. The manhole's signal is kept from Install on until a Wait; the
-// program's own are listened to during Wait only.
+// The error is ctx's if ctx ends first, and ErrNotInstalled after the manhole is
+// uninstalled. From Install on, a signal for the manhole is remembered until Wait
+// is called. The program's own signals are only received during Wait.
 func (m *Manhole) Wait(ctx context.Context, sigs ...os.Signal) (os.Signal, error) {
 	c := make(chan os.Signal, len(sigs)+1)
 	if len(sigs) > 0 { // Notify without signals would mean every signal
@@ -134,12 +138,12 @@ func (m *Manhole) Wait(ctx context.Context, sigs ...os.Signal) (os.Signal, error
 		case <-own:
 			m.open()
 		case <-activates:
-			_ = m.Activate() // it is uninstalled, or it is not
+			_ = m.Activate() // the only error is ErrNotInstalled
 		case <-triggered:
 			m.trigger.Drain()
 		case sig := <-c:
 			if m.isOwn(sig) {
-				continue // asked for by mistake; it has come to own as well
+				continue // the caller listed it by mistake; it arrives on own as well
 			}
 			m.shutWindow(closedBy{sig})
 			return sig, nil

@@ -10,23 +10,24 @@ import (
 	"github.com/gomanhole/oneshot/internal/ours"
 )
 
-// How a session runs one command, and stops it.
+// This file: how a session runs one command and stops it.
 
-// stopGrace is how long a command that was told to stop may take before the
-// session goes on without it.
+// stopGrace is how long the session waits for a command to return after its context
+// was canceled. Then the session continues without it.
 const stopGrace = time.Second
 
-// What becomes of a command.
+// The fate of a command.
 const (
 	fateLeft     = 1
 	fateReturned = 2
 )
 
-// maxLeftBehind is how many commands that did not stop may be running still.
+// maxLeftBehind is how many commands that did not stop may still be running.
 const maxLeftBehind = 16
 
-// do runs one command on a goroutine of its own, where it may panic, block or
-// call runtime.Goexit, and returns its error when it has ended or was given up.
+// do runs one command on its own goroutine, because the command may panic, block or
+// call runtime.Goexit. do returns the command's error, or an error if the command
+// does not stop.
 func (s *Session) do(cmd *Command, args []string) error {
 	if s.m.leftBehind.Load() >= maxLeftBehind && consoleRuns[cmd.Name] == nil {
 		return fmt.Errorf("%s: %d commands that did not stop are running still; none but help, exit and their like is begun", cmd.label(), maxLeftBehind)
@@ -34,7 +35,7 @@ func (s *Session) do(cmd *Command, args []string) error {
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	defer cancel(nil)
 	stop, progress := s.setStop(func() { cancel(errInterrupted) }), s.setProgress(nil)
-	defer func() { // for the command that has run this one, if any
+	defer func() { // restore those of the command that ran this one, if any
 		s.setStop(stop)
 		s.setProgress(progress)
 	}()
@@ -49,8 +50,8 @@ func (s *Session) do(cmd *Command, args []string) error {
 	return view.giveTime(ctx, cmd, ended)
 }
 
-// giveTime gives a command that was told to stop a moment to do so, and leaves it
-// behind if it does not.
+// giveTime waits stopGrace for a command whose context was canceled. If the command
+// does not return, giveTime leaves it running.
 func (s *Session) giveTime(ctx context.Context, cmd *Command, ended <-chan error) error {
 	t := time.NewTimer(stopGrace)
 	defer t.Stop()
@@ -67,8 +68,8 @@ func (s *Session) giveTime(ctx context.Context, cmd *Command, ended <-chan error
 	}
 }
 
-// whyStopped is the error of a command, which as a rule returns that of its
-// context.
+// whyStopped returns the error of a command. If the command returned the error of
+// its canceled context, as most do, whyStopped returns the cause instead.
 func whyStopped(ctx context.Context, err error) error {
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -76,8 +77,8 @@ func whyStopped(ctx context.Context, err error) error {
 	return err
 }
 
-// await waits for the end of a command, or of its context. To a person it tells
-// every now and then that it is still running.
+// await waits until a command or its context ends. It shows a person from time to
+// time that the command is still running.
 func (s *Session) await(ctx context.Context, cmd *Command, ended <-chan error) (err error, over bool) {
 	began := time.Now()
 	tick := time.NewTimer(time.Second)
@@ -99,12 +100,13 @@ func (s *Session) await(ctx context.Context, cmd *Command, ended <-chan error) (
 	}
 }
 
-// tells reports whether progress is of interest: there is a person who may type.
+// tells reports whether to show progress: only a person who can still type sees it.
 func (s *Session) tells() bool {
 	return isConsole(s.handler()) && !s.in.Ended()
 }
 
-// progressAfter is what there is to say after such a time.
+// progressAfter returns the progress text after the command has run for the
+// duration so.
 func (s *Session) progressAfter(cmd *Command, so time.Duration) string {
 	s.mu.Lock()
 	progress := s.progress
@@ -115,7 +117,8 @@ func (s *Session) progressAfter(cmd *Command, so time.Duration) string {
 	return fmt.Sprintf("%s: running for %v\n", cmd.label(), so)
 }
 
-// setProgress sets what is said of the running command after a time.
+// setProgress sets the function that describes the progress of the running command.
+// It returns the previous function.
 func (c *core) setProgress(progress func(so time.Duration) string) (before func(time.Duration) string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -123,7 +126,7 @@ func (c *core) setProgress(progress func(so time.Duration) string) (before func(
 	return before
 }
 
-// perform is the goroutine of one command.
+// perform runs one command. It is the goroutine of the command.
 func (s *Session) perform(ctx context.Context, cmd *Command, args []string, ended chan<- error) {
 	err := fmt.Errorf("%s ended its goroutine (runtime.Goexit)", cmd.label())
 	defer func() {
@@ -138,41 +141,42 @@ func (s *Session) perform(ctx context.Context, cmd *Command, args []string, ende
 	err = cmd.Run(ctx, s, args)
 }
 
-// setStop sets how the command that begins, or has ended, can be stopped.
+// setStop sets the function that stops the running command and returns the previous
+// function. It is called when a command begins and when it has ended.
 func (c *core) setStop(stop func()) (before func()) {
 	c.mu.Lock()
 	before, c.stop = c.stop, stop
 	stopped := c.stopped
 	c.mu.Unlock()
-	if stop != nil && stopped { // between the line's arrival and now
+	if stop != nil && stopped { // the interrupt arrived after the line and before now
 		stop()
 	}
 	return before
 }
 
-// begun notes that there is a line to be run, rest that it is done with.
+// begun records that a line is being run. rest records that it has ended.
 func (c *core) begun() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.busy, c.stopped = true, false
 }
 
-// rest notes that no line is being run. The interrupt of a script that came
-// before its one line was looked for is not forgotten.
+// rest records that no line is being run. A script sends one line. If its interrupt
+// arrived before that line was read, the interrupt is kept.
 func (c *core) rest() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.busy, c.stopped = false, c.stopped && c.script
 }
 
-// interrupt stops the running command; false if there is none.
+// interrupt stops the running command. It returns false if there is none.
 func (c *core) interrupt() bool {
 	c.mu.Lock()
 	stop, busy := c.stop, c.busy
 	c.stopped = true
 	c.mu.Unlock()
 	if stop == nil && !busy && c.script {
-		c.in.End() // there is no prompt to start again at
+		c.in.End() // a script has no prompt to return to
 		return true
 	}
 	if stop != nil {

@@ -27,47 +27,49 @@ import (
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
-// maxSessions is how many may be inside at a time. A stuck session must not
-// lock the next person out; a loop of them must not fill the program.
+// maxSessions is the maximum number of sessions at a time. One stuck session must
+// not keep the next person out, and a client that connects in a loop must not fill
+// the program.
 const maxSessions = 8
 
-// Why a session or a command was stopped.
+// The reasons for which a session or a command is stopped.
 var (
 	errInterrupted = errors.New("interrupted")
 	errGone        = errors.New("the client has gone")
 )
 
-// Handler serves the clients that have entered, each on a goroutine of its own.
-// Console is the usual one, Exec another; a program may have its own. The context
-// ends when the client goes, when Oneshot's does, or when the session is ended
-// otherwise; the session ends when Serve returns, with the error in the log, or a
-// second after the context, if Serve goes on all the same. A panic ends the
-// session, not the program.
+// Handler serves the clients that have entered, each on its own goroutine. Console
+// is the default and Exec is another; a program may have its own.
+//
+// The context ends when the client disconnects, when the context of Oneshot ends,
+// or when the session is ended for another reason. The session ends when Serve
+// returns; the error is logged. If Serve does not return, the session ends one
+// second after the context. A panic ends the session, not the program.
 type Handler interface {
 	Serve(ctx context.Context, s *Session) error
 }
 
-// Session is one authorized connection, as a Handler or one command of it has
-// it. Its methods may be called from any goroutine, ReadLine and Run from one at a
-// time.
+// Session is one authorized connection, as a Handler or a command sees it. Its
+// methods may be called from any goroutine, but ReadLine and Run only from one
+// goroutine at a time.
 type Session struct {
 	*core
-	ctx context.Context // of the session, or of the command
+	ctx context.Context // the context of the session or of the command
 	out *clientio.Output
 
-	fate atomic.Int32 // of the command
+	fate atomic.Int32 // what became of the command (fateLeft, fateReturned)
 }
 
-// core is the session itself.
+// core is the part of a session that all its Session values share.
 type core struct {
 	m      *Manhole
 	cred   Cred
 	start  time.Time
 	conn   *os.File
 	in     *clientio.Input
-	script bool          // the client wants frames, see script
-	done   chan struct{} // closed when nothing of the session is left
-	usage  vitals.Usage  // when the window was opened
+	script bool          // the client wants frames; see the type script
+	done   chan struct{} // closed when the session has ended completely
+	usage  vitals.Usage  // resource usage when the window was opened
 
 	commands []*Command
 	stderr   stderrpipe.Holder
@@ -76,18 +78,18 @@ type core struct {
 	cancel context.CancelCauseFunc
 
 	mu       sync.Mutex // guards what follows
-	busy     bool       // a line has been taken and is not done with
-	stopped  bool       // an interrupt came since
-	stop     func()     // stops the running command; nil: none runs
+	busy     bool       // a line is being run
+	stopped  bool       // an interrupt has arrived since then
+	stop     func()     // stops the running command; nil: no command runs
 	progress func(time.Duration) string
-	running  string    // the line that is being run
-	since    time.Time // of running
+	running  string    // the line that is being run; empty: none
+	since    time.Time // when running was set
 	history  []string
-	snapshot *stack.Snapshot // that of the last dump
-	kept     map[string]any  // what SetLocal has kept
+	snapshot *stack.Snapshot // the snapshot of the last dump
+	kept     map[string]any  // the values of SetLocal
 }
 
-// newSession makes a session for the client that will come.
+// newSession creates a session for a client that has not connected yet.
 func (m *Manhole) newSession() *Session {
 	c := &core{m: m, done: make(chan struct{}), commands: m.commands}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
@@ -95,7 +97,8 @@ func (m *Manhole) newSession() *Session {
 	return &Session{core: c, ctx: c.ctx, out: clientio.NewOutput(clientio.WriteTimeout, c.abort)}
 }
 
-// enter takes one of the places for a client that may enter.
+// enter adds an authorized client to the running sessions. It returns an error if
+// there are too many.
 func (m *Manhole) enter(s *Session, cred Cred) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -110,12 +113,12 @@ func (m *Manhole) enter(s *Session, cred Cred) error {
 	return nil
 }
 
-// begin greets a client that a person has, and hands the socket to the poller
-// only then.
+// begin starts the session of a connected client. It greets a client that is used
+// by a person first, and hands the socket to the poller after that.
 func (s *Session) begin(client int) {
 	s.script = isScript(client)
 	if isConsole(s.handler()) {
-		_, _ = unixsock.Write(uintptr(client), s.m.home.Load().greeting) // a new socket has room for it
+		_, _ = unixsock.Write(uintptr(client), s.m.home.Load().greeting) // a new socket has room for the greeting
 	}
 	s.conn = os.NewFile(uintptr(client), "manhole client")
 	s.in.Connect(s.conn)
@@ -123,11 +126,11 @@ func (s *Session) begin(client int) {
 	s.stderr = stderrpipe.Holder{PID: s.cred.PID, Out: s.out}
 }
 
-// commandHandler is a handler that runs the commands of the console: Console, Exec,
-// and a program's own that embeds one of them.
+// commandHandler is a handler that runs the console's commands: Console, Exec, and
+// handlers of a program that embed one of them.
 type commandHandler interface {
 	Handler
-	// forPeople reports whether a person reads what the handler writes.
+	// forPeople reports whether the output is for a person.
 	forPeople() bool
 }
 
@@ -136,7 +139,7 @@ func isConsole(h Handler) bool {
 	return ok && c.forPeople()
 }
 
-// handler returns what serves the session.
+// handler returns the handler that serves the session.
 func (c *core) handler() Handler {
 	if c.script {
 		return script{}
@@ -144,24 +147,24 @@ func (c *core) handler() Handler {
 	return c.m.opts.Handler
 }
 
-// Cred returns who the client is.
+// Cred returns the process, user and group of the client.
 func (s *Session) Cred() Cred { return s.cred }
 
-// Write writes to the client: into a buffer, which ReadLine and Flush send. A
-// client that does not make room for 30 seconds is dropped.
+// Write appends to a buffer for the client. ReadLine and Flush send the buffer. A
+// client that does not make room for 30 seconds is disconnected.
 func (s *Session) Write(p []byte) (int, error) { return s.out.Write(p) }
 
-// Flush sends what was written.
+// Flush sends what has been written.
 func (s *Session) Flush() error { return s.out.Flush() }
 
-// Binary reports whether the client takes any bytes as they are: it is a
-// script, not a terminal.
+// Binary reports whether the client accepts arbitrary bytes: it is a script, not a
+// terminal.
 func (s *Session) Binary() bool { return s.script }
 
-// ReadLine sends what was written, waits for the next line and returns it without its
-// end. The line is in the history and in the log. The error is io.EOF at the end of the
-// input. For a line of more than 64 KiB it is ErrLineTooLong, and the next line can be
-// read. Any other error ends the session.
+// ReadLine sends what has been written, waits for the next line, and returns it
+// without its line end. The line is added to the history and the log. ReadLine
+// returns io.EOF at the end of the input. For a line of more than 64 KiB it returns
+// ErrLineTooLong, and the next line can be read. Any other error ends the session.
 func (s *Session) ReadLine() (string, error) {
 	s.rest()
 	if err := s.Flush(); err != nil {
@@ -183,8 +186,8 @@ func (s *Session) ReadLine() (string, error) {
 	return l.Text, nil
 }
 
-// Run runs a line as the console does, and returns the error of the command,
-// io.EOF if it was exit. Nothing happens on a blank line.
+// Run runs a line as the console does and returns the error of the command. For the
+// command exit the error is io.EOF (errors.Is). A blank line does nothing.
 func (s *Session) Run(line string) error {
 	name := shellwords.First(line)
 	if name == "" {
@@ -204,7 +207,7 @@ func (s *Session) Run(line string) error {
 	return errNoCommand{name}
 }
 
-// forget gives the place back.
+// forget removes the session from the running sessions.
 func (m *Manhole) forget(s *Session) {
 	s.cancel(nil)
 	m.mu.Lock()
@@ -215,8 +218,8 @@ func (m *Manhole) forget(s *Session) {
 	}
 }
 
-// run serves the client and ends with everything of the session gone, but for
-// a command that does not stop.
+// run serves the client. When it returns, everything of the session has ended,
+// except a command that does not stop.
 func (s *Session) run() {
 	m := s.m
 	m.log.Info("session open", "pid", s.cred.PID, "uid", s.cred.UID, "gid", s.cred.GID)
@@ -250,8 +253,8 @@ func (s *Session) run() {
 	close(s.done)
 }
 
-// sayWhy tells the client why it is not served. It is given a moment to send
-// what it has, as in dismiss.
+// sayWhy sends the client the reason why it is not served. As in dismiss, the
+// client gets a moment to send its input.
 func (s *Session) sayWhy(err error, read <-chan struct{}) {
 	text := fmt.Sprintf("%s%v\n", protocol.Refused, err)
 	if s.script {
@@ -275,13 +278,13 @@ func (s *Session) read(ended chan<- struct{}) {
 	s.in.Run()
 }
 
-// abort ends the session at once, whatever it waits for.
+// abort ends the session at once, no matter what it is waiting for.
 func (c *core) abort(why error) {
 	c.cancel(why)
 	_ = c.conn.Close()
 }
 
-// serve runs the handler. Its fault ends the session, not the program.
+// serve runs the handler. A panic of the handler ends the session, not the program.
 func (s *Session) serve() (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -298,8 +301,9 @@ func (s *Session) serve() (err error) {
 	case Console, *Console, Exec, *Exec, script:
 		return h.Serve(s.ctx, s)
 	}
-	// A handler of the program may do anything: start a child, which would inherit
-	// the signal mask of this thread, or not return when it should.
+	// A handler of the program may do anything. It may start a child, which would
+	// inherit the signal mask of this thread. It may also fail to return when it
+	// should. So it runs on its own goroutine.
 	if s.m.leftBehind.Load() >= maxLeftBehind {
 		return fmt.Errorf("%d sessions that did not end are running still; no other is begun", maxLeftBehind)
 	}
@@ -316,7 +320,7 @@ func (s *Session) serve() (err error) {
 	}
 }
 
-// note puts a command line into the history and the log.
+// note adds a command line to the history and the log.
 func (c *core) note(text string) {
 	text = plaintext.Line(text)
 	c.m.log.Info("command", "line", plaintext.Clip(text, 200), "pid", c.cred.PID, "uid", c.cred.UID)
@@ -328,7 +332,7 @@ func (c *core) note(text string) {
 	c.history = append(c.history, plaintext.Clip(text, maxHistoryLine))
 }
 
-// What a session remembers of its lines.
+// Limits of a session's history: the number of lines and the length of a line.
 const (
 	maxHistory     = 500
 	maxHistoryLine = 1 << 10

@@ -13,8 +13,8 @@ import (
 	"github.com/gomanhole/oneshot/internal/stderrpipe"
 )
 
-// consoleRuns run the commands that are about the session itself. Package command
-// describes them.
+// consoleRuns has the functions of the commands that are about the session itself.
+// Package command describes those commands.
 var consoleRuns = map[string]func(context.Context, *Session, []string) error{
 	"help":       runHelp,
 	"history":    command.NoArgs(runHistory),

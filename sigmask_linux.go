@@ -8,12 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// blockSignals blocks the signals of the set, but for those that the runtime
-// never blocks either, on the thread of the calling goroutine, which it keeps to
-// it until the returned function is called. Threads that the runtime starts
-// meanwhile do not inherit the mask: a locked goroutine has them made by another
-// (newm in the runtime's proc.go). Processes would, so nothing that may start one
-// runs there.
+// blockSignals locks the calling goroutine to its thread and blocks the signals of
+// the set on that thread, except those that the runtime never blocks. The returned
+// function restores the mask and unlocks the goroutine.
+//
+// Threads that the runtime starts meanwhile do not inherit the mask: if a goroutine
+// is locked to its thread, the runtime has another thread create them (newm in the
+// runtime's proc.go). Child processes would inherit the mask, so code that may
+// start a process does not run on this thread.
 func blockSignals(set sigset.Set) (restore func()) {
 	set &^= sigset.NeverBlocked
 	var mask, before unix.Sigset_t
@@ -24,13 +26,13 @@ func blockSignals(set sigset.Set) (restore func()) {
 		}
 	}
 	runtime.LockOSThread()
-	if unix.PthreadSigmask(unix.SIG_BLOCK, &mask, &before) != nil { // it cannot fail with these arguments
+	if unix.PthreadSigmask(unix.SIG_BLOCK, &mask, &before) != nil { // cannot fail with these arguments
 		runtime.UnlockOSThread()
 		return func() {}
 	}
 	return func() {
-		// A thread that keeps the mask dies with its goroutine, since that stays
-		// locked to it.
+		// If the mask cannot be restored, keep the goroutine locked. The thread
+		// then ends with the goroutine.
 		if unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil) == nil {
 			runtime.UnlockOSThread()
 		}

@@ -4,5 +4,6 @@ package oneshot
 
 import "github.com/gomanhole/oneshot/internal/sigset"
 
-// blockSignals needs a system call that only Linux has without the C library.
+// blockSignals does nothing. Without the C library, only Linux has a system call
+// for it.
 func blockSignals(sigset.Set) (restore func()) { return func() {} }

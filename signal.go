@@ -6,13 +6,13 @@ import (
 	"github.com/gomanhole/oneshot/internal/sigset"
 )
 
-// SignalSet is a set of signals; bit n-1 is signal n, as the kernel prints
-// masks in /proc/PID/status (proc(5)) and ps in its columns pending, blocked,
-// ignored and caught.
+// SignalSet is a set of signals. Bit n-1 is signal n, as in the masks that the
+// kernel prints in /proc/PID/status (proc(5)), and in the columns pending, blocked,
+// ignored and caught of ps.
 type SignalSet uint64
 
-// String returns the names in the order of their numbers, separated by commas
-// (SIGHUP,SIGINT,...), or "none". ParseSignalSet parses it.
+// String returns the names of the signals in the order of their numbers, separated
+// by commas (SIGHUP,SIGINT,...), or "none". ParseSignalSet parses this text.
 func (set SignalSet) String() string { return sigset.Set(set).String() }
 
 // ParseSignal parses a signal: its name with or without SIG, in upper or lower

@@ -16,26 +16,28 @@ import (
 	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
-// TerminatePolicy says what follows when SIGTERM, SIGINT or SIGHUP comes while
-// a window is open. The socket is removed in any case.
+// TerminatePolicy says what happens when SIGTERM, SIGINT or SIGHUP arrives while a
+// window is open. The socket is removed in every case.
 type TerminatePolicy int
 
 const (
-	// TerminateAuto does what would have been done without the manhole: the
-	// program gets the signal if it is notified of it, and dies of it if not.
+	// TerminateAuto behaves as if there were no manhole: if the program is
+	// subscribed to the signal, it receives the signal; if it is not, it dies of
+	// it.
 	//
-	// On Linux on amd64 and arm64 nothing stands between the signal and the
-	// program. Elsewhere, and where Go is a library in another program, the
-	// package is notified of the signal itself, which keeps it from its default
-	// action, and raises it again if nobody else is notified. Where it cannot
-	// know that (anywhere but on Linux, or without /proc) the signal is left, a
-	// warning is logged, and a second one ends the program.
+	// On Linux on amd64 and arm64 the package does not change how the signal
+	// reaches the program. On other systems, and where Go is a library in another
+	// program, the package itself subscribes to the signal. That disables the
+	// default action, so the package raises the signal again if it has no other
+	// subscriber. Where the package cannot find that out (on any system but Linux,
+	// or without /proc), it does not raise the signal. It logs a warning, and a
+	// second signal ends the program.
 	TerminateAuto TerminatePolicy = iota
-	// TerminateReraise always raises the signal again. A program that handles
-	// the signal gets it twice.
+	// TerminateReraise always raises the signal again. A program that handles the
+	// signal receives it twice.
 	TerminateReraise
-	// TerminateLeave never does. A program that does not handle the signal
-	// survives the first one.
+	// TerminateLeave never raises the signal again. A program that does not handle
+	// the signal survives the first one.
 	TerminateLeave
 )
 
@@ -48,34 +50,35 @@ func isTerminating(sig os.Signal) bool {
 	return false
 }
 
-// guard sees to it that the socket of an open window goes when a terminating
-// signal comes. Where it can it sets a trap, which does not interfere with the
-// signal; else it is notified of the signal and passes it on.
+// guard removes the socket of an open window when a terminating signal arrives.
+// Where possible it sets a trap, which does not interfere with the signal.
+// Otherwise it subscribes to the signal and passes it on to the program.
 type guard struct {
 	m     *Manhole
-	trap  *trap.Trap // nil: posts are used
+	trap  *trap.Trap // nil: use posts
 	posts []post
 
-	closed chan struct{} // ends the watcher of the posts
+	closed chan struct{} // closed to end the goroutine that watches the posts
 	wg     sync.WaitGroup
 
 	mu  sync.Mutex // guards got
-	got []int      // posts that had a signal, by index
+	got []int      // indexes of the posts that received a signal
 }
 
-// post is the guard for one signal. Whether the program handles the signal is
-// asked twice, when the window opens and when the signal has come: asking only
-// then would find nobody where a program stops listening as soon as it has the
-// signal (NotifyContext's stop), and raising it again would kill that program
-// in the middle of its graceful shutdown.
+// post guards against one signal. We check twice whether the program handles the
+// signal: when the window opens and after the signal arrived. The second check
+// alone is not enough. A program may stop listening as soon as it has received the
+// signal (NotifyContext's stop). We would then find no subscriber, raise the signal
+// again, and kill the program in the middle of its graceful shutdown.
 type post struct {
 	sig    syscall.Signal
 	c      chan os.Signal
 	atOpen sigthread.Subscriber
 }
 
-// newGuard prepares the guard of one window. With posts, onSignal is called for
-// the first signal that comes, on a goroutine of the guard, from now on.
+// newGuard prepares the guard of one window. If the guard uses posts, it calls
+// onSignal for the first signal that arrives from now on. The call is made on a
+// goroutine of the guard.
 func (m *Manhole) newGuard(onSignal func(syscall.Signal)) *guard {
 	g := &guard{m: m, trap: m.trap}
 	if g.trap == nil {
@@ -84,7 +87,7 @@ func (m *Manhole) newGuard(onSignal func(syscall.Signal)) *guard {
 	return g
 }
 
-// setTrap sets the trap where there is one and the policy does not want more.
+// setTrap sets the trap on systems that support it, if the policy is TerminateAuto.
 func (m *Manhole) setTrap() {
 	if m.opts.Terminate == TerminateAuto {
 		var sigs []syscall.Signal
@@ -97,8 +100,9 @@ func (m *Manhole) setTrap() {
 	}
 }
 
-// endSignals are those that a guard posts for. To be notified of an ignored
-// signal (nohup, a background job of a shell script) would end its being ignored.
+// endSignals returns the signals for which a guard needs posts. It leaves out
+// ignored signals (nohup, a background job of a shell script): subscribing to one
+// would stop it from being ignored.
 func (m *Manhole) endSignals() []syscall.Signal {
 	var sigs []syscall.Signal
 	for _, sig := range sigset.Terminating {
@@ -109,7 +113,7 @@ func (m *Manhole) endSignals() []syscall.Signal {
 	return sigs
 }
 
-// post is notified of the signals.
+// post subscribes to the signals.
 func (g *guard) post(sigs []syscall.Signal, onSignal func(syscall.Signal)) {
 	p := g.m.oracle.NewProbe()
 	defer p.Close()
@@ -136,7 +140,8 @@ func (g *guard) post(sigs []syscall.Signal, onSignal func(syscall.Signal)) {
 	})
 }
 
-// arm is called before the socket is made at tmp, to be moved to path.
+// arm is called before the socket is created at tmp. The socket is moved to path
+// later.
 func (g *guard) arm(pid int, path, tmp string) error {
 	if g.trap != nil && !g.trap.Arm(pid, path, tmp) {
 		return errors.New("the handler of an earlier signal has not returned; the file system of the path hangs")
@@ -144,9 +149,10 @@ func (g *guard) arm(pid int, path, tmp string) error {
 	return nil
 }
 
-// hold is called before the socket is made, and unhold when it has its path or
-// that has failed: a handler that runs meanwhile waits, and removes what there is
-// then. hold reports false if a signal has come already.
+// hold is called before the socket is created. unhold is called when the socket has
+// been moved to its path or creating it has failed. A signal handler that runs in
+// between waits, and then removes whatever exists. hold returns false if a signal
+// has already arrived.
 func (g *guard) hold() bool { return g.trap == nil || g.trap.Hold() }
 
 func (g *guard) unhold() {
@@ -155,20 +161,20 @@ func (g *guard) unhold() {
 	}
 }
 
-// own is called once the socket has been made, before it is moved.
+// own is called after the socket has been created and before it is moved.
 func (g *guard) own(id unixsock.ID, ln *unixsock.Listener) {
 	if g.trap != nil {
 		g.trap.Own(id, ln.FD)
 	}
 }
 
-// disarm is called once the socket is gone, before its descriptor is closed. If
-// it returns false the descriptor must stay open, since a signal handler that
-// hangs may still use it.
+// disarm is called after the socket has been removed and before its descriptor is
+// closed. If it returns false, the descriptor must stay open: a hanging signal
+// handler may still use it.
 func (g *guard) disarm() bool { return g.trap == nil || g.trap.Disarm() }
 
-// fired is the signal that has sprung the trap and removed the socket, 0 if
-// none has.
+// fired returns the signal that triggered the trap and removed the socket, or 0 if
+// there was none.
 func (g *guard) fired() syscall.Signal {
 	if g.trap == nil {
 		return 0
@@ -186,8 +192,8 @@ func (g *guard) note(sig os.Signal) {
 	}
 }
 
-// leave ends the guard, after the window was shut, and deals with every signal
-// that came to a post.
+// leave ends the guard after the window was shut, and handles every signal that a
+// post received.
 func (g *guard) leave() {
 	if g.trap != nil {
 		return
@@ -209,7 +215,7 @@ func (g *guard) leave() {
 	}
 }
 
-// pass lets the program have a signal as if the guard had not been there.
+// pass gives the program a signal as if the guard did not exist.
 func (g *guard) pass(p post) {
 	m := g.m
 	raise := m.opts.Terminate == TerminateReraise
@@ -228,17 +234,19 @@ func (g *guard) pass(p post) {
 		return
 	}
 	m.log.Flush(flushTime)
-	// Unhandled, the runtime lets the process die of it (dieFromSignal).
+	// If nobody handles the signal, the runtime ends the process with it
+	// (dieFromSignal).
 	if err := sigset.Raise(p.sig); err != nil {
 		m.log.Error("could not raise the signal again", "signal", sigset.Name(p.sig), "err", err)
 	}
 }
 
-// flushTime is how long a dying process waits for its own last log lines. A
-// log that is stuck must not keep it alive.
+// flushTime is how long a dying process waits for its own last log records. A stuck
+// log must not keep the process alive.
 const flushTime = 100 * time.Millisecond
 
-// whoHas returns who gets a terminating signal. The masks do not show that.
+// whoHas describes what receives a terminating signal. The signal masks in /proc do
+// not show that.
 func (m *Manhole) whoHas(sig syscall.Signal) string {
 	m.mu.Lock()
 	open := m.win != nil

@@ -19,46 +19,47 @@ import (
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
-// Why a window was shut.
+// The reasons for which a window is shut.
 var (
 	errTaken       = errors.New("another client has entered")
 	errUninstalled = fmt.Errorf("uninstalled: %w", ErrNotInstalled)
 	errNobodyCame  = fmt.Errorf("nobody came within the timeout: %w", os.ErrDeadlineExceeded)
 )
 
-// closedBy is the reason of a window that a signal closed.
+// closedBy is the reason when a signal closed the window.
 type closedBy struct{ sig os.Signal }
 
 func (c closedBy) Error() string { return "closed by " + sigset.NameOf(c.sig) }
 
-// window is one time during which the socket exists. Its goroutine (run) is
-// the only one that publishes and accepts; any other may extend or shut it.
+// window is one period during which the socket exists. Only the window's own
+// goroutine (run) publishes the socket and accepts clients. Any goroutine may
+// extend or shut the window.
 type window struct {
 	m    *Manhole
 	home *home
-	done chan struct{} // closed when nothing of it is left but its session
+	done chan struct{} // closed when the window has ended; its session may still run
 	over chan struct{} // closed by shut
-	next *window       // guarded by m.mu: asked for while this one was being shut
+	next *window       // guarded by m.mu: requested while this one was being shut
 
-	replace func() // starts a new receiver, where the window runs on the goroutine of one
+	replace func() // starts a new receiver; set if the window runs on a receiver's goroutine
 	guard   *guard
-	opened  time.Time // when the socket came to its path; zero once that is logged
-	session *Session  // who entered; for others to read once done is closed
+	opened  time.Time // when the socket appeared at its path; zero after that was logged
+	session *Session  // of the client that entered; other goroutines may read it after done is closed
 
 	mu       sync.Mutex    // guards what follows
-	stays    time.Duration // how long it waits for a client
+	stays    time.Duration // how long the window waits for a client
 	deadline time.Time
-	ln       *unixsock.Listener // nil: not published yet
-	own      unixsock.ID        // the socket's file
-	reason   error              // why it was shut; nil: it is not
+	ln       *unixsock.Listener // nil: not yet published
+	own      unixsock.ID        // identifies the socket's file
+	reason   error              // why the window was shut; nil: it is still open
 }
 
-// newWindow makes the next window. The caller holds m.mu.
+// newWindow creates the next window. The caller holds m.mu.
 func (m *Manhole) newWindow() *window {
 	return &window{m: m, home: m.home.Load(), stays: m.stays(), done: make(chan struct{}), over: make(chan struct{})}
 }
 
-// extend starts the timeout again; false if the window is shut.
+// extend restarts the timeout. It returns false if the window is shut.
 func (w *window) extend(stays time.Duration) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -66,7 +67,7 @@ func (w *window) extend(stays time.Duration) bool {
 		return false
 	}
 	if w.ln != nil {
-		if sig := w.guard.fired(); sig != 0 { // it has no path any more
+		if sig := w.guard.fired(); sig != 0 { // the signal handler has removed the path
 			w.shutLocked(closedBy{sig})
 			return false
 		}
@@ -80,8 +81,9 @@ func (w *window) extend(stays time.Duration) bool {
 	return true
 }
 
-// shut closes the window for good: when it returns, the path is gone and nobody
-// can connect. Only the first reason counts; shut reports whether this was it.
+// shut closes the window for good. When it returns, the path is gone and nobody can
+// connect. Only the first reason counts; shut reports whether this call was the
+// first.
 func (w *window) shut(reason error) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -96,8 +98,8 @@ func (w *window) shutLocked(reason error) bool {
 	close(w.over)
 	if w.ln != nil {
 		w.unlink()
-		idle := w.guard.disarm()   // it knows the descriptor
-		if !w.home.proc.isThis() { // the clients are the parent's
+		idle := w.guard.disarm()   // before Close: a signal handler may use the descriptor
+		if !w.home.proc.isThis() { // the waiting clients belong to the parent
 			w.ln.Abandon()
 			return true
 		}
@@ -113,14 +115,14 @@ func (w *window) shutLocked(reason error) bool {
 	return true
 }
 
-// why is the reason of a window that was shut.
+// why returns the reason why the window was shut, or nil if it is open.
 func (w *window) why() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.reason
 }
 
-// run is the life of the window, up to the client that has entered, if any.
+// run runs the window until a client has entered or the window is shut.
 func (w *window) run() {
 	if !w.delay() {
 		return
@@ -137,7 +139,8 @@ func (w *window) run() {
 	w.guard.leave()
 }
 
-// delay waits for the end of ReinstallDelay; false if the window is shut by then.
+// delay waits until ReinstallDelay has passed. It returns false if the window was
+// shut in the meantime.
 func (w *window) delay() bool {
 	if d := time.Until(w.home.notBefore); d > 0 {
 		w.stepAside()
@@ -156,8 +159,8 @@ func (w *window) delay() bool {
 	}
 }
 
-// admit logs the window and accepts until the first authorized client, whose
-// session it begins, or until the window is shut.
+// admit logs the window and accepts clients until it finds the first authorized
+// one, or until the window is shut. It begins the session of the authorized client.
 func (w *window) admit() {
 	m := w.m
 	s := m.newSession() // in advance, while the client connects
@@ -177,7 +180,7 @@ func (w *window) admit() {
 			continue
 		}
 		if err != nil {
-			// Out of descriptors, as a rule; the client goes on waiting.
+			// Usually the process is out of descriptors. The client keeps waiting.
 			if !told {
 				told = true
 				if step := nextStep(err, w.home); step != "" {
@@ -209,10 +212,11 @@ func (w *window) admit() {
 	}
 }
 
-// accept returns the next client. One that was only waiting for the path is
-// there already, and is served without the runtime's poller having heard of
-// either socket, and before anything is logged: every system call and every
-// goroutine saved is a chance less to be held up where the CPUs are busy.
+// accept returns the next client. There is a fast path: a client that polls for the
+// path is usually in the backlog before we get here. So accept first tries without
+// registering the listener with the runtime's poller, and before anything is
+// logged. Each system call and each goroutine that this saves is one chance less to
+// be delayed on a busy machine.
 func (w *window) accept() (int, error) {
 	w.mu.Lock()
 	if w.reason != nil {
@@ -233,7 +237,8 @@ func (w *window) accept() (int, error) {
 	return w.ln.Accept()
 }
 
-// logOpen logs the opening, once. The record has the time of that.
+// logOpen logs that the window is open, once. The record has the time at which the
+// window opened.
 func (w *window) logOpen() {
 	if !w.opened.IsZero() {
 		w.m.log.Later(w.opened, slog.LevelInfo, "window open", "path", w.home.path, "timeout", w.stays)
@@ -241,11 +246,13 @@ func (w *window) logOpen() {
 	}
 }
 
-// promptly is how long the log may wait for such a client.
+// promptly bounds how long the "window open" record is held back while we wait for
+// a client of the fast path.
 const promptly = 5 * time.Millisecond
 
-// timeout shuts the window if its time is over. It is not if a signal has just
-// extended it, nor after the first, prompt deadline.
+// timeout shuts the window if its deadline has passed. The deadline has not passed
+// if a signal has just extended it, or if only the first, short one (promptly) has
+// expired.
 func (w *window) timeout() {
 	w.m.log.Start()
 	w.mu.Lock()
@@ -268,15 +275,15 @@ func (w *window) pause(d time.Duration) {
 	}
 }
 
-// refuse tells a client why it may not enter, and lets it go.
+// refuse sends a client the reason why it may not enter, and closes its connection.
 func (m *Manhole) refuse(client int, cred Cred, why error) {
 	m.log.Warn("client refused", "path", m.Path(), "pid", cred.PID, "uid", cred.UID, "gid", cred.GID, "err", why)
 	m.dismiss(client, fmt.Sprintf("%s%v\n", protocol.Refused, why))
 }
 
-// dismiss sends a client one line and lets it go. A client that has something
-// to send first (echo stacks | nc) would not read the line if its own write
-// failed, so it is given a moment for both, on a goroutine of its own.
+// dismiss sends a client one line and closes its connection. A client that sends
+// something first (echo stacks | nc) would not read the line if its own write
+// failed. So it gets a moment to do both, on a goroutine of its own.
 func (m *Manhole) dismiss(client int, line string) {
 	_, err := unixsock.Write(uintptr(client), []byte(line))
 	f := os.NewFile(uintptr(client), "manhole client")
@@ -294,11 +301,11 @@ func (m *Manhole) dismiss(client int, line string) {
 	ours.Go(func() {
 		defer m.dismissing.Add(-1)
 		defer f.Close()
-		_, _ = io.CopyN(io.Discard, f, clientio.MaxLine) // the deadline ends it, if not the client
+		_, _ = io.CopyN(io.Discard, f, clientio.MaxLine) // ends when the client closes, or at the deadline
 	})
 }
 
 const (
 	dismissTime   = 250 * time.Millisecond
-	maxDismissing = 16 // at a time; further ones are let go at once
+	maxDismissing = 16 // at a time; further clients are disconnected at once
 )
