@@ -63,8 +63,8 @@ var settingCommands = []*Command{
 
 // Setting is a value that a command with one optional argument can show and set.
 type Setting struct {
-	Command string // name of the command, for errors
-	What    string // name of the value in the output
+	Command string                   // name of the command, for errors
+	What    string                   // name of the value in the output
 	Read    func() string            // returns the present value
 	Set     func(value string) error // its error says which values are allowed
 	note    func() string            // returns a remark about the value just set, or ""; may be nil

@@ -117,7 +117,7 @@ func TestSameAsRuntimePprof(t *testing.T) {
 
 // ours returns the functions of this package. runtime/pprof hides some functions into
 // which the runtime is inlined, because it looks up the address after the call. It
-// also distinguishes the instances of generic functions.
+// also distinguishes the instances of generic functions, so ours leaves these out.
 func ours(all map[string]weight) map[string]weight {
 	maps.DeleteFunc(all, func(name string, _ weight) bool { return !strings.HasPrefix(name, here) || strings.Contains(name, "[") })
 	return all
