@@ -1,5 +1,5 @@
-// Package asynclog hands log records to the program's logger without ever waiting
-// for it. It knows nothing of what is logged.
+// Package asynclog passes log records to the program's logger without ever waiting
+// for it. It does not depend on what is logged.
 package asynclog
 
 import (
@@ -16,21 +16,21 @@ import (
 	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
-// maxQueued is how many log records may wait for a logger that is stuck. What
-// comes then is counted and dropped.
+// maxQueued is how many log records may wait for a logger that is stuck. Further
+// records are counted and dropped.
 const maxQueued = 256
 
-// Log hands records to a slog.Logger without ever waiting for it: the logger may
+// Log passes records to a slog.Logger without ever waiting for it. The logger may
 // write to a pipe that nobody reads, or need a lock that the program never
-// releases. A goroutine exists only while there are records. The methods may be
-// called from any goroutine.
+// releases. A goroutine writes the records; it exists only while there are some.
+// The methods may be called from any goroutine.
 type Log struct {
 	Logger *slog.Logger // nil: slog.Default() at the time of the record
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	queue   []entry
 	dropped int
-	idle    chan struct{} // closed when the writer has ended; nil: none runs
+	idle    chan struct{} // closed when the goroutine that writes ends; nil: none runs
 }
 
 type entry struct {
@@ -52,9 +52,10 @@ func (l *Log) add(level slog.Level, msg string, args []any) {
 	l.Start()
 }
 
-// Later queues a record without writing it, for moments in which another
-// goroutine would delay something else. A call of Start must follow. The time of
-// the record is when the event happened, not when it is written.
+// Later queues a record but does not start the goroutine that writes it. It is for
+// moments at which that goroutine would delay more important work. The caller must
+// call Start afterwards. when is the time of the event, which becomes the time of
+// the record.
 func (l *Log) Later(when time.Time, level slog.Level, msg string, args ...any) {
 	r := slog.NewRecord(when, level, "oneshot: "+msg, 0)
 	r.Add(args...)
@@ -72,7 +73,8 @@ func (l *Log) Later(when time.Time, level slog.Level, msg string, args ...any) {
 	l.queue = append(l.queue, entry{logger, r})
 }
 
-// Start starts a goroutine that writes the queue, if there is none.
+// Start starts the goroutine that writes the queue. It does nothing if the queue is
+// empty or the goroutine already runs.
 func (l *Log) Start() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -82,13 +84,14 @@ func (l *Log) Start() {
 	}
 }
 
+// drain writes records until the queue is empty.
 func (l *Log) drain() {
 	defer func() {
 		l.mu.Lock()
 		close(l.idle)
 		l.idle = nil
 		l.mu.Unlock()
-		l.Start() // for what came meanwhile, or after a handler that has ended this goroutine
+		l.Start() // for records that were added meanwhile, or if a handler has called runtime.Goexit
 	}()
 	for {
 		l.mu.Lock()
@@ -120,18 +123,19 @@ func (e entry) write() {
 	}
 }
 
-// surviveSIGPIPE keeps a record from ending the program, until the returned
-// function is called. If nobody reads the pipe at the standard output or error
-// any more, os.File raises SIGPIPE, which ends a program that is not notified of
-// it (os/signal). A program that never writes there would die because of the
-// manhole's log. What the program itself writes there at the same moment does not
-// end it either.
+// surviveSIGPIPE ensures that writing a record does not end the program. This holds
+// until the returned function is called. If standard output or standard error is a
+// pipe that nobody reads any more, a write through os.File raises SIGPIPE. The
+// signal ends the program unless it has called signal.Notify for it (os/signal).
+// Without this function, a program that never writes there would die because of the
+// manhole's log. A side effect: a write of the program itself at the same moment
+// does not end it either.
 func surviveSIGPIPE(h slog.Handler) (done func()) {
 	broken := unixsock.HungUp(2)
-	if fmt.Sprintf("%T", h) != "*slog.defaultHandler" { // that has nothing to do with the standard output
+	if fmt.Sprintf("%T", h) != "*slog.defaultHandler" { // the default handler does not write to standard output
 		broken = broken || unixsock.HungUp(1)
 	}
-	if !broken || signal.Ignored(syscall.SIGPIPE) { // to be notified would end its being ignored
+	if !broken || signal.Ignored(syscall.SIGPIPE) { // Notify would end the ignoring
 		return func() {}
 	}
 	c := make(chan os.Signal, 1)
@@ -139,7 +143,7 @@ func surviveSIGPIPE(h slog.Handler) (done func()) {
 	return func() { signal.Stop(c) }
 }
 
-// Flush waits until all records have been written, but not longer than d.
+// Flush waits until all records are written, but not longer than d.
 func (l *Log) Flush(d time.Duration) {
 	l.mu.Lock()
 	idle := l.idle

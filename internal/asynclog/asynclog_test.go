@@ -15,7 +15,7 @@ import (
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
-// stuckHandler is a log that waits, as one that writes to a full pipe does.
+// stuckHandler is a handler that waits, like one that writes to a full pipe.
 type stuckHandler struct {
 	slog.Handler
 	entered chan struct{}
@@ -62,7 +62,7 @@ func TestAPanickingLoggerDoesNotEndTheProgram(t *testing.T) {
 	testwait.Eventually(t, l.written, "the log does not go on")
 }
 
-// written reports whether nothing is queued and nobody writes.
+// written reports whether the queue is empty and no goroutine writes.
 func (l *Log) written() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -74,7 +74,7 @@ func TestARecordHasTheTimeOfItsEvent(t *testing.T) {
 	l := &Log{Logger: slog.New(slog.NewJSONHandler(&out, nil))}
 	queued := time.Now()
 	l.Later(queued, slog.LevelInfo, "window open")
-	for !time.Now().After(queued.Add(time.Millisecond)) { // the clock is to go on, which ends it
+	for !time.Now().After(queued.Add(time.Millisecond)) { // wait until the clock has advanced
 	}
 	l.Start()
 	l.Flush(testwait.Patience)

@@ -1,6 +1,6 @@
-// Package command has the built-in commands of the console, one file for each
-// subject. They work against the small interface Session, and know nothing of
-// manholes and connections.
+// Package command implements the built-in commands of the console, one file for
+// each subject. The commands use the small interface Session. They do not depend
+// on manholes or connections.
 package command
 
 import (
@@ -14,61 +14,65 @@ import (
 	"github.com/gomanhole/oneshot/internal/stack"
 )
 
-// Session is what a command sees of the session that runs it.
+// Session is the part of a console session that a command can use.
 type Session interface {
-	// Write writes to the client, into a buffer that Flush sends.
+	// Write writes to the client. The output is buffered until Flush.
 	io.Writer
+	// Flush sends the buffered output to the client.
 	Flush() error
-	// Binary reports whether the client takes any bytes as they are.
+	// Binary reports whether the client accepts arbitrary bytes unchanged.
 	Binary() bool
 	// Remark sends the client a line that is not part of the answer.
 	Remark(text string)
-	// Progress sets what a person is told while the command runs.
+	// Progress sets the function that makes the progress line. A person sees that
+	// line while the command runs.
 	Progress(text func(elapsed time.Duration) string)
 
-	// Locals returns the program's values by name; Local returns one of them, and
-	// calls a func() any of the program for it.
+	// Locals returns the program's values by name.
 	Locals() map[string]any
+	// Local returns one of these values. If the value is a func() any of the
+	// program, Local calls it and returns its result.
 	Local(name string) (value any, ok bool)
 
-	// SwapSnapshot keeps a snapshot for the next dump to be compared with, and
-	// returns the one before; nil if there is none.
+	// SwapSnapshot keeps a snapshot, so that the next dump can be compared with it.
+	// It returns the previous snapshot, or nil if there is none.
 	SwapSnapshot(*stack.Snapshot) (previous *stack.Snapshot)
 
 	// Listens returns the signals that the program is subscribed to.
 	Listens() (sigset.Set, error)
 	// Disposition says what a terminating signal does to the program.
 	Disposition(syscall.Signal) string
-	// IsSignalThread reports whether dir, in /proc/self/task, is that of the thread
-	// on which the runtime receives signals.
+	// IsSignalThread reports whether dir, a directory in /proc/self/task, belongs to
+	// the thread on which the runtime receives signals.
 	IsSignalThread(dir string) bool
 }
 
 // Command is a built-in command.
 type Command struct {
-	Name    string   // the word that is typed
-	Args    string   // what follows the name, as help shows it
+	Name    string   // the word that the user types
+	Args    string   // the arguments, as help shows them
 	Summary string   // the line in the list of commands
-	Help    string   // what else there is to know
-	Flags   []string // with their dash, for completion
-	Words   []string // what the first argument may be, for completion
+	Help    string   // the text that help NAME adds to the summary
+	Flags   []string // with the dash, for completion
+	Words   []string // possible first arguments, for completion
 
-	// Run runs the command. The context ends when the client interrupts it or goes.
+	// Run runs the command. The context ends when the client interrupts the command
+	// or disconnects.
 	Run func(ctx context.Context, s Session, args []string) error
 }
 
-// All returns all built-in commands, in the order of help.
+// All returns all built-in commands, in the order in which help lists them.
 func All() []*Command {
 	return slices.Concat(stackCommands, memoryCommands, settingCommands, profileCommands,
 		processCommands, descriptorCommands, threadCommands, lookCommands, valueCommands)
 }
 
-// Completions returns every command with its flags and first arguments, for the
-// client to complete.
+// Completions returns all commands, with their flags and first arguments. The
+// client uses them for completion.
 func Completions() []*Command { return slices.Concat(All(), ForSession) }
 
-// ForSession describes the commands that are about the session itself. The
-// package that has sessions runs them.
+// ForSession describes the commands that act on the session itself. They have no
+// Run: the package that implements sessions runs them.
 var ForSession = []*Command{
 	{
 		Name: "help", Args: "[COMMAND]", Summary: "list the commands, or explain one",

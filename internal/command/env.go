@@ -12,7 +12,8 @@ import (
 	"github.com/gomanhole/oneshot/internal/plaintext"
 )
 
-// lookCommands are those that show what the process has at hand anyway.
+// lookCommands show information that the process already has: files of /proc/self,
+// the environment and the metrics.
 var lookCommands = []*Command{
 	procCommand,
 	{
@@ -25,7 +26,7 @@ var lookCommands = []*Command{
 	metricsCommand,
 }
 
-// maxEnvValue is how much of a value the list shows.
+// maxEnvValue is how many bytes of a value the list shows.
 const maxEnvValue = 1 << 10
 
 func runEnv(ctx context.Context, s Session, args []string) error {
@@ -55,7 +56,7 @@ func runEnv(ctx context.Context, s Session, args []string) error {
 	return t.Err
 }
 
-// cutEntry cuts NAME=value. On Windows a name may begin with = (=C:).
+// cutEntry splits NAME=value. On Windows a name may begin with = (=C:).
 func cutEntry(entry string) (name, value string) {
 	if i := strings.IndexByte(entry[min(1, len(entry)):], '='); i >= 0 {
 		return entry[:i+1], entry[i+2:]

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// startLooking is a session with the commands of lookCommands, built in or not.
+// startLooking returns a session with the commands of lookCommands.
 func startLooking(t *testing.T) client {
 	t.Helper()
 	c := newClient(t)

@@ -17,7 +17,7 @@ import (
 	"github.com/gomanhole/oneshot/internal/sigset"
 )
 
-// descriptorCommands are those about open files.
+// descriptorCommands are the commands about open files.
 var descriptorCommands = []*Command{
 	{
 		Name: "fds", Args: "[-n N] [REGEXP]", Summary: "show the open files, sockets and other descriptors",
@@ -31,7 +31,7 @@ var descriptorCommands = []*Command{
 	},
 }
 
-// maxDescriptors is how many are looked at, which takes some 20 us each.
+// maxDescriptors limits how many descriptors are read. Each takes about 20 us.
 const maxDescriptors = 1 << 16
 
 func runFDs(ctx context.Context, s Session, args []string) error {
@@ -65,7 +65,7 @@ func runFDs(ctx context.Context, s Session, args []string) error {
 	return showFDs(ctx, s, numbers, limit.Cur, match, n)
 }
 
-// fds shows those of the descriptors whose row matches, at most n.
+// showFDs writes the rows of the descriptors that match, at most n of them.
 func showFDs(ctx context.Context, s Session, numbers []int, limit uint64, match *regexp.Regexp, n int) error {
 	unseen := max(0, len(numbers)-maxDescriptors)
 	var rows []string
@@ -109,7 +109,8 @@ func showFDs(ctx context.Context, s Session, numbers []int, limit uint64, match 
 	return t.Err
 }
 
-// countsText is 180 tcp, 12 file: the most frequent first.
+// countsText returns counts with their names, the most frequent first:
+// "180 tcp, 12 file".
 func countsText(counts map[string]int, between string) string {
 	names := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
 		return cmp.Or(cmp.Compare(counts[b], counts[a]), strings.Compare(a, b))
@@ -120,7 +121,7 @@ func countsText(counts map[string]int, between string) string {
 	return strings.Join(names, ", ")
 }
 
-// descriptorRow is the line of one descriptor.
+// descriptorRow returns the line that describes one descriptor.
 func descriptorRow(d *procfs.Descriptor) string {
 	var parts []string
 	add := func(ok bool, part string) {

@@ -20,7 +20,7 @@ import (
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
-// rowOf is the row of one descriptor, without the spaces in front.
+// rowOf returns the row of one descriptor, without leading spaces.
 func rowOf(t *testing.T, c client, fd int) string {
 	t.Helper()
 	for line := range strings.Lines(c.do("fds -n 0")) {
@@ -31,7 +31,7 @@ func rowOf(t *testing.T, c client, fd int) string {
 	return ""
 }
 
-// fdOf is the number of a connection's or file's descriptor.
+// fdOf returns the descriptor number of a connection or file.
 func fdOf(t *testing.T, conn syscall.Conn) (fd int) {
 	t.Helper()
 	raw, err := conn.SyscallConn()
@@ -88,8 +88,8 @@ func TestFDsOfUnixSockets(t *testing.T) {
 	}
 }
 
-// opener returns a function for a descriptor that was made, which is closed at
-// the end of the test.
+// opener returns a function that takes the result of a system call that makes a
+// descriptor. The descriptor is closed at the end of the test.
 func opener(t *testing.T) func(fd int, err error) int {
 	return func(fd int, err error) int {
 		t.Helper()

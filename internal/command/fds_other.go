@@ -16,7 +16,8 @@ var descriptorCommands = []*Command{
 	},
 }
 
-// linuxOnly is for a command that reads what only Linux has.
+// linuxOnly returns the Run function of a command that works only on Linux: it
+// returns an error that says so.
 func linuxOnly(name string) func(context.Context, Session, []string) error {
 	return func(context.Context, Session, []string) error {
 		return fmt.Errorf("%s: it is read from /proc, as only Linux has it, and this is %s", name, runtime.GOOS)

@@ -13,7 +13,8 @@ import (
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
-// checkNewFile returns the error that making a new file of that name would.
+// checkNewFile returns the error that creating a new file of that name would
+// return.
 func checkNewFile(name string) error {
 	_, err := os.Lstat(name)
 	switch {
@@ -24,8 +25,9 @@ func checkNewFile(name string) error {
 	case os.IsPathSeparator(name[len(name)-1]):
 		return fmt.Errorf("%s is the name of a folder; -o wants a file in it", name)
 	}
-	// Only the attempt tells: there are permissions, read-only file systems, full
-	// ones. It has another name, for which nobody waits.
+	// Only a real attempt shows whether a file can be created: permissions may be
+	// missing, and the file system may be read-only or full. The test file has
+	// another name, because somebody may be waiting for a file called name.
 	f, err := os.CreateTemp(filepath.Dir(name), ".oneshot-*")
 	if err != nil {
 		return fmt.Errorf("no file can be made in %s: %w; name another folder", filepath.Dir(name), err)
@@ -34,8 +36,8 @@ func checkNewFile(name string) error {
 	return os.Remove(f.Name())
 }
 
-// toFile writes a new file, which only the program's user can read. It creates the
-// file when there is something to write.
+// toFile writes a new file with mode 0600. It creates the file at the first write,
+// so nothing is created if write fails before that.
 func toFile(s Session, name string, write func(io.Writer) error) error {
 	if _, err := os.Lstat(name); err == nil {
 		return fmt.Errorf("%s: %w; -o wants a file that is not there yet", name, fs.ErrExist)
@@ -57,7 +59,7 @@ func toFile(s Session, name string, write func(io.Writer) error) error {
 	return nil
 }
 
-// newFile is made by its first Write.
+// newFile is a file that its first Write creates.
 type newFile struct {
 	*os.File
 	name string
@@ -65,9 +67,10 @@ type newFile struct {
 	n    uint64 // bytes written
 }
 
+// Write creates the file if this is the first call, and writes p to it.
 func (f *newFile) Write(p []byte) (n int, err error) {
 	if f.File == nil {
-		// O_EXCL follows no link and opens nothing that is there.
+		// With O_EXCL, open follows no symbolic link and fails if the file exists.
 		if f.File, err = os.OpenFile(f.name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
 			f.File = nil
 			return 0, fmt.Errorf("%w; -o wants a file that is not there yet", err)
@@ -81,7 +84,7 @@ func (f *newFile) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-// remove removes the file, if it was made and stands there still.
+// remove removes the file, if it was created and name still refers to it.
 func (f *newFile) remove() {
 	if now, err := os.Lstat(f.name); err == nil && f.made != nil && os.SameFile(now, f.made) {
 		_ = os.Remove(f.name)

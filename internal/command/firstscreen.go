@@ -10,8 +10,9 @@ import (
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
-// FirstScreen writes what a person sees first: the vital signs, what stands out,
-// and what the goroutines are doing. opened is the usage when the window was opened.
+// FirstScreen writes the screen that a person sees first: the vital signs, the
+// findings, and what the goroutines are doing. opened is the CPU usage at the time
+// when the window was opened.
 func FirstScreen(ctx context.Context, s Session, opened vitals.Usage) error {
 	before := vitals.Read()
 	before.Usage = opened // a moment earlier
@@ -23,13 +24,14 @@ func FirstScreen(ctx context.Context, s Session, opened vitals.Usage) error {
 	return showStacks(ctx, s, stacksFlags{}, before)
 }
 
-// How long a program is watched before its CPU use is told. Between a signal and
-// the client there may be less than a millisecond, in which the manhole itself
-// is what runs, and the kernel adds up what runs on other CPUs in ticks of 1 to
-// 10 ms only.
+// measured is the time over which the CPU use is measured. A client may connect
+// less than a millisecond after the signal. In such a short time it is mostly the
+// manhole itself that runs. Also, the kernel accounts for the time on other CPUs
+// only in ticks of 1 to 10 ms.
 const measured = 50 * time.Millisecond
 
-// settle takes the sample after one of that moment, soon if nothing else runs.
+// settle takes the second sample; the first was taken at since. It waits until the
+// time measured has passed, or less if no other goroutine runs.
 func settle(ctx context.Context, since time.Time) vitals.Sample {
 	for _, enough := range []time.Duration{time.Millisecond, 3 * time.Millisecond, measured} {
 		if rest := enough - time.Since(since); rest > 0 {
@@ -38,14 +40,15 @@ func settle(ctx context.Context, since time.Time) vitals.Sample {
 			case <-ctx.Done():
 			}
 		}
-		if vitals.Running() <= 1 { // but for this goroutine nothing
+		if vitals.Running() <= 1 { // only this goroutine
 			break
 		}
 	}
 	return vitals.Read()
 }
 
-// writeVitals writes how the program is; before is when the window was opened.
+// writeVitals writes the vital signs of the program. before is the sample from the
+// time when the window was opened.
 func writeVitals(w io.Writer, before, now vitals.Sample) {
 	busy, user := vitals.CPUs(before.Usage, now.Usage)
 	fmt.Fprintf(w, "\nCPU          %.1f of %d for the last %v", busy, now.Procs, plaintext.Duration(now.Usage.At.Sub(before.Usage.At)))

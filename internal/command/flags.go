@@ -10,8 +10,8 @@ import (
 	"github.com/gomanhole/oneshot/internal/plaintext"
 )
 
-// parseFlags parses the flags of a command wherever they stand, and returns the
-// other arguments.
+// parseFlags parses the flags of a command, which may come before, between and
+// after the other arguments. It returns the other arguments.
 func parseFlags(cmd string, args []string, define func(*flag.FlagSet)) ([]string, error) {
 	flags := flag.NewFlagSet(cmd, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
@@ -21,7 +21,7 @@ func parseFlags(cmd string, args []string, define func(*flag.FlagSet)) ([]string
 		if err := flags.Parse(args); err != nil {
 			return nil, fmt.Errorf("%s: %w; help %s tells more", cmd, err, cmd)
 		}
-		// What comes behind "--" is no flag.
+		// Arguments after "--" are not flags.
 		if literal := len(args) - flags.NArg(); literal > 0 && args[literal-1] == "--" {
 			return append(rest, flags.Args()...), nil
 		}
@@ -32,7 +32,8 @@ func parseFlags(cmd string, args []string, define func(*flag.FlagSet)) ([]string
 	return rest, nil
 }
 
-// NoArgs is for commands without arguments: those that come are an error.
+// NoArgs returns the Run function of a command that takes no arguments. It returns
+// an error if there are any.
 func NoArgs[S any](run func(context.Context, S) error) func(context.Context, S, []string) error {
 	return func(ctx context.Context, s S, args []string) error {
 		if len(args) > 0 {
@@ -42,7 +43,7 @@ func NoArgs[S any](run func(context.Context, S) error) func(context.Context, S, 
 	}
 }
 
-// flagNames returns the names of the flags that define defines, with their dash.
+// flagNames returns the names of the flags that define defines, with the dash.
 func flagNames(define func(*flag.FlagSet)) (names []string) {
 	flags := flag.NewFlagSet("", flag.ContinueOnError)
 	define(flags)

@@ -20,9 +20,9 @@ import (
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
-// testSession is a session without a client: it keeps what a command writes.
+// testSession is a Session without a client. It keeps the output of a command.
 type testSession struct {
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	out      bytes.Buffer
 	snapshot *stack.Snapshot
 }
@@ -44,7 +44,7 @@ func (s *testSession) SwapSnapshot(n *stack.Snapshot) (p *stack.Snapshot) {
 	return p
 }
 
-// oracle answers what the commands ask about signals.
+// oracle answers the questions of the commands about signals.
 var oracle = sync.OnceValue(sigthread.New)
 
 func (s *testSession) Listens() (sigset.Set, error)          { return oracle().Listens() }
@@ -59,7 +59,7 @@ type client struct {
 
 func newClient(t *testing.T) client { return client{t, &testSession{}} }
 
-// do runs one line and returns what the command writes, and its error.
+// do runs one line and returns the output of the command, and its error.
 func (c client) do(line string) string {
 	c.t.Helper()
 	words, err := shellwords.Split(line)
@@ -81,8 +81,8 @@ func (c client) do(line string) string {
 	return ""
 }
 
-// TestCommandsAreComplete: each has what help shows and a way to run, and its help
-// explains its flags.
+// TestCommandsAreComplete checks that each command has the texts that help shows and
+// a Run, and that its help explains its flags.
 func TestCommandsAreComplete(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, cmd := range Completions() {

@@ -10,8 +10,9 @@ import (
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
-// memoryCommands are those about the heap and its collector. They read
-// runtime/metrics: unlike runtime.ReadMemStats that stops nothing.
+// memoryCommands are the commands about the heap and the garbage collector. They
+// read runtime/metrics, which does not stop the program as runtime.ReadMemStats
+// does.
 var memoryCommands = []*Command{
 	{
 		Name: "mem", Summary: "show heap, limits and collector, from counters that stop nothing",

@@ -22,7 +22,7 @@ var metricsCommand = &Command{
 	Run: runMetrics,
 }
 
-// maxBuckets is how many rows of a histogram are shown.
+// maxBuckets limits the rows of a histogram that are shown.
 const maxBuckets = 64
 
 func runMetrics(ctx context.Context, s Session, args []string) error {
@@ -70,8 +70,8 @@ func runMetrics(ctx context.Context, s Session, args []string) error {
 	return t.Err
 }
 
-// chooseMetrics returns those with part in their name. With its unit no name is
-// part of another.
+// chooseMetrics returns the metrics that have part in their name. A full name with
+// its unit selects one metric only, since no such name is part of another.
 func chooseMetrics(all []metrics.Description, part string) (chosen []metrics.Description) {
 	for _, d := range all {
 		if strings.Contains(d.Name, part) && d.Kind != metrics.KindBad {
@@ -81,9 +81,11 @@ func chooseMetrics(all []metrics.Description, part string) (chosen []metrics.Des
 	return chosen
 }
 
-// unitOf is what stands behind the colon: /gc/heap/allocs:bytes.
+// unitOf returns the unit of a metric. It comes after the colon of the name, as in
+// /gc/heap/allocs:bytes.
 func unitOf(name string) string { return name[strings.LastIndexByte(name, ':')+1:] }
 
+// valueText returns the value of a metric for people.
 func valueText(sample metrics.Sample) string {
 	unit := unitOf(sample.Name)
 	switch sample.Value.Kind() {
@@ -97,19 +99,20 @@ func valueText(sample metrics.Sample) string {
 	return "of a kind that is not known here"
 }
 
+// countText returns an integer in a unit for people.
 func countText(n uint64, unit string) string {
 	switch {
 	case unit == "bytes" && n >= vitals.NoLimit:
-		return "none" // of a limit
+		return "none" // it is a limit
 	case unit == "bytes":
 		return vitals.Bytes(n)
-	case unit == "percent" && n > math.MaxInt32: // what the runtime shows for GOGC=off
+	case unit == "percent" && n > math.MaxInt32: // the runtime's value for GOGC=off
 		return "off"
 	}
 	return strconv.FormatUint(n, 10)
 }
 
-// quantity is a number in a unit, for people.
+// quantity returns a number in a unit for people.
 func quantity(v float64, unit string) string {
 	switch {
 	case math.IsInf(v, 0) || math.IsNaN(v):
@@ -122,7 +125,7 @@ func quantity(v float64, unit string) string {
 	return strconv.FormatFloat(v, 'g', 6, 64)
 }
 
-// roundTo3 leaves about three digits of a duration.
+// roundTo3 rounds a duration to about three digits.
 func roundTo3(d time.Duration) time.Duration {
 	unit := time.Duration(1)
 	for d/unit >= 1000 && unit < time.Second/100 {
@@ -131,7 +134,7 @@ func roundTo3(d time.Duration) time.Duration {
 	return d.Round(unit)
 }
 
-// spreadText is how many values a histogram has, and how large they are.
+// spreadText returns the number of values in a histogram, and how large they are.
 func spreadText(h *metrics.Float64Histogram, unit string) string {
 	total := uint64(0)
 	for _, n := range h.Counts {
@@ -144,8 +147,9 @@ func spreadText(h *metrics.Float64Histogram, unit string) string {
 		bound(h, total, 0.5, unit), bound(h, total, 0.99, unit), bound(h, total, 1, unit))
 }
 
-// bound is the end of the bucket in which the p-th part of the values is
-// complete; the start, if that has no end.
+// bound returns an upper bound for a fraction p of the values: the end of the
+// bucket in which the values, counted from the smallest, reach that fraction. If
+// that bucket has no end, bound returns its start.
 func bound(h *metrics.Float64Histogram, total uint64, p float64, unit string) string {
 	want := max(1, uint64(math.Ceil(p*float64(total))))
 	i, sum := 0, h.Counts[0]

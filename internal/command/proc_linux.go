@@ -26,7 +26,7 @@ var procCommand = &Command{
 	Run: runProc,
 }
 
-// What proc shows at most.
+// The limits of proc: bytes of a file, entries of a folder, and names in a path.
 const (
 	maxProcFile    = 1 << 20
 	maxProcEntries = 1000
@@ -75,7 +75,7 @@ func runProc(ctx context.Context, s Session, args []string) error {
 	return nil
 }
 
-// procPath checks a name and splits it.
+// procPath checks a path below /proc/self and splits it into names.
 func procPath(name string) ([]string, error) {
 	if strings.HasPrefix(name, "/") {
 		return nil, fmt.Errorf("%s: name it as it stands in /proc/self: proc status", plaintext.Line(plaintext.Clip(name, 80)))
@@ -102,18 +102,19 @@ func procPath(name string) ([]string, error) {
 	return path, nil
 }
 
-// procEntry is an entry of /proc/self, opened with O_PATH: that has no effect on
-// a file, and on a link it is about the link.
+// procEntry is an entry of /proc/self, opened with O_PATH. Opening a file this way
+// has no effect on it. If the entry is a link, the descriptor refers to the link
+// itself.
 type procEntry struct {
 	fd   int
 	mode uint32
 	name string // for errors
 }
 
-// openProc goes down from /proc/self step by step. No step follows a link, and
-// none may leave procfs through a mount.
+// openProc opens the entry with that path, one directory after the other from
+// /proc/self. No step follows a link, and no step may leave procfs through a mount.
 func openProc(path []string) (procEntry, error) {
-	at, err := openEntry(unix.AT_FDCWD, "/proc/self", unix.O_DIRECTORY|unix.O_PATH) // the one link that it follows
+	at, err := openEntry(unix.AT_FDCWD, "/proc/self", unix.O_DIRECTORY|unix.O_PATH) // the only link that it follows
 	for _, name := range path {
 		if err != nil {
 			break
@@ -121,12 +122,13 @@ func openProc(path []string) (procEntry, error) {
 		var next procEntry
 		next, err = openEntry(at.fd, name, unix.O_NOFOLLOW|unix.O_PATH)
 		unix.Close(at.fd)
-		at = next // nothing is open if that has failed
+		at = next // no descriptor is open if openEntry has failed
 	}
 	return at, err
 }
 
-// openEntry opens what is of procfs, and says so of what is not.
+// openEntry opens an entry of a directory. It returns an error if the entry does
+// not belong to procfs.
 func openEntry(dir int, name string, flags int) (procEntry, error) {
 	e := procEntry{name: name}
 	failed := func(err error) (procEntry, error) {
@@ -154,8 +156,8 @@ func openEntry(dir int, name string, flags int) (procEntry, error) {
 	return e, nil
 }
 
-// reopen opens the same entry to be read: /proc/self/fd/N leads to what O_PATH
-// has found and to nothing else.
+// reopen opens the same entry for reading. /proc/self/fd/N leads to exactly the
+// entry that was opened with O_PATH.
 func (e procEntry) reopen() (*os.File, error) {
 	again, err := openEntry(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", e.fd), unix.O_RDONLY)
 	if err != nil {
@@ -164,6 +166,7 @@ func (e procEntry) reopen() (*os.File, error) {
 	return os.NewFile(uintptr(again.fd), plaintext.Line(e.name)), nil
 }
 
+// showFile writes the contents of a file, at most maxProcFile bytes.
 func (e procEntry) showFile(t *dump.Writer) error {
 	f, err := e.reopen()
 	if err != nil {
@@ -193,8 +196,8 @@ func (e procEntry) showFile(t *dump.Writer) error {
 	return nil
 }
 
-// showSafely writes text with the codes of what could do harm to a terminal,
-// and an end to the last line.
+// showSafely writes text, with the codes of characters that could harm a terminal
+// in their place. It ends the last line if the text does not.
 func showSafely(t *dump.Writer, data []byte, nulEndsLine bool) {
 	const piece = 16 << 10
 	var b []byte
@@ -218,6 +221,7 @@ func showSafely(t *dump.Writer, data []byte, nulEndsLine bool) {
 	}
 }
 
+// list writes the entries of a folder, at most maxProcEntries of them.
 func (e procEntry) list(t *dump.Writer) error {
 	dir, err := e.reopen()
 	if err != nil {
@@ -249,7 +253,8 @@ func (e procEntry) list(t *dump.Writer) error {
 	return nil
 }
 
-// linkAt is the target of a link in a folder, or of the link itself for "".
+// linkAt returns the target of the link with that name in a folder. If the name is
+// "", dir is itself the link.
 func linkAt(dir int, name string) (string, error) {
 	buf := make([]byte, unix.PathMax)
 	n, err := unix.Readlinkat(dir, name, buf)

@@ -68,8 +68,8 @@ func TestProcNeverLeavesProc(t *testing.T) {
 	}
 }
 
-// The link of a pipe that nobody writes to would block for good if it were
-// opened through.
+// Opening the pipe through its link would block forever, because nobody writes to
+// the pipe.
 func TestProcDoesNotOpenThroughLinks(t *testing.T) {
 	c := newClient(t)
 	var pipe [2]int
@@ -99,7 +99,7 @@ func TestProcLeavesNoDescriptor(t *testing.T) {
 }
 
 func TestProcIsBounded(t *testing.T) {
-	// Pages whose neighbours have other rights are lines of maps each.
+	// Each page whose neighbours have other permissions is a line of its own in maps.
 	const pages = 14_000
 	size := os.Getpagesize()
 	memory, err := unix.Mmap(-1, 0, pages*size, unix.PROT_READ, unix.MAP_ANON|unix.MAP_PRIVATE)

@@ -13,7 +13,7 @@ import (
 	"github.com/gomanhole/oneshot/internal/stack"
 )
 
-// processCommands are those about the process as the system sees it.
+// processCommands are the commands about the process as the system sees it.
 var processCommands = []*Command{
 	{
 		Name: "build", Summary: "show how the program was built, and from which modules",

@@ -17,9 +17,9 @@ import (
 	"github.com/gomanhole/oneshot/internal/pprofdelta"
 )
 
-// profileCommands are those whose answer is a file for go tool pprof or go tool
-// trace. It is collected in memory and sent when it is complete, so that neither
-// a slow client nor a slow disk holds up the profiler.
+// profileCommands are the commands that produce a file for go tool pprof or go
+// tool trace. The file is collected in memory and sent when it is complete, so a
+// slow client or a slow disk cannot hold up the profiler.
 var profileCommands = []*Command{
 	{
 		Name: "profile", Args: "[NAME] [-seconds N] [-o FILE]", Summary: "take a profile for go tool pprof; without NAME, list them",
@@ -51,19 +51,20 @@ const (
 	maxProfileTime = 24 * time.Hour
 )
 
-// recording is what is asked for.
+// recording is a request for a profile or a trace.
 type recording struct {
 	name string
 	time time.Duration // 0: not given
 	file string        // empty: to the client
 }
 
-// flags returns the definition of the flags; most is the longest time.
+// flags returns a function that defines the flags. most is the longest time that
+// -seconds accepts.
 func (r *recording) flags(most time.Duration) func(*flag.FlagSet) {
 	return func(flags *flag.FlagSet) {
 		flags.Func("seconds", "", func(value string) error {
 			n, err := strconv.ParseFloat(value, 64)
-			if err != nil || !(n > 0 && n <= most.Seconds()) { // NaN is neither
+			if err != nil || !(n > 0 && n <= most.Seconds()) { // false for NaN, too
 				return fmt.Errorf("give a number above 0 and not above %v", most.Seconds())
 			}
 			r.time = max(1, time.Duration(n*float64(time.Second)))
@@ -73,7 +74,7 @@ func (r *recording) flags(most time.Duration) func(*flag.FlagSet) {
 	}
 }
 
-// checkTarget finds out before the recording whether its result has a place.
+// checkTarget checks before the recording whether its result can be delivered.
 func (r *recording) checkTarget(s Session, what string) error {
 	if r.file != "" {
 		return checkNewFile(r.file)
@@ -84,7 +85,8 @@ func (r *recording) checkTarget(s Session, what string) error {
 	return nil
 }
 
-// deliver writes the result. A file gets all of it whatever happens meanwhile.
+// deliver writes the result. Once writing to a file has begun, the end of ctx does
+// not stop it, so that the file is complete.
 func (r *recording) deliver(ctx context.Context, s Session, pieces [][]byte) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -95,7 +97,7 @@ func (r *recording) deliver(ctx context.Context, s Session, pieces [][]byte) err
 	return copyOut(ctx, s, pieces)
 }
 
-// copyOut writes in small pieces, to end soon after ctx has.
+// copyOut writes in small pieces, so that it ends soon after ctx ends.
 func copyOut(ctx context.Context, w io.Writer, pieces [][]byte) error {
 	for _, piece := range pieces {
 		for p := range slices.Chunk(piece, 64<<10) {
@@ -110,8 +112,8 @@ func copyOut(ctx context.Context, w io.Writer, pieces [][]byte) error {
 	return nil
 }
 
-// sleep waits, and tells how far it is, until the time is over, something is
-// sent to early, or ctx ends.
+// sleep waits for d and shows the progress. It returns sooner if early is closed or
+// receives a value, or if ctx ends.
 func sleep(ctx context.Context, s Session, what string, d time.Duration, early <-chan struct{}) error {
 	s.Progress(func(so time.Duration) string {
 		return fmt.Sprintf("%s: %.0f of %v s", what, min(so, d).Seconds(), d.Seconds())
@@ -176,12 +178,12 @@ func runProfile(ctx context.Context, s Session, args []string) error {
 	return r.deliver(ctx, s, [][]byte{data.Bytes()})
 }
 
-// writeProfile takes a profile that is taken at once.
+// writeProfile takes a profile that needs no time span, and writes it.
 func writeProfile(w io.Writer, name string) error {
 	if name == leakProfile {
-		// In Go 1.27.4 the first one after a goroutine profile lacks some or all of
-		// the leaked goroutines in about 2 of 100 programs, the next one does not
-		// (findings/goroutineleak-first-profile.sh).
+		// In Go 1.27.4 the first such profile after a goroutine profile lacks some
+		// or all of the leaked goroutines in about 2 of 100 programs. The next
+		// profile has them (findings/goroutineleak-first-profile.sh). So take two.
 		if err := pprof.Lookup(name).WriteTo(io.Discard, 0); err != nil {
 			return err
 		}
@@ -189,14 +191,16 @@ func writeProfile(w io.Writer, name string) error {
 	return pprof.Lookup(name).WriteTo(w, 0)
 }
 
+// cpuProfile writes a CPU profile of the next d.
 func cpuProfile(ctx context.Context, s Session, w io.Writer, d time.Duration) error {
 	if err := pprof.StartCPUProfile(w); err != nil {
 		return fmt.Errorf("profile: %w, by another session or by the program itself; try again when it has ended", err)
 	}
-	defer pprof.StopCPUProfile() // it returns when w has everything
+	defer pprof.StopCPUProfile() // it returns when everything is written to w
 	return sleep(ctx, s, "cpu profile", d, nil)
 }
 
+// deltaProfile writes what changes in a profile during the next d.
 func deltaProfile(ctx context.Context, s Session, w io.Writer, name string, d time.Duration) error {
 	before, err := pprofdelta.Take(name)
 	if err != nil {
@@ -212,10 +216,11 @@ func deltaProfile(ctx context.Context, s Session, w io.Writer, name string, d ti
 	return pprofdelta.Write(w, before, after)
 }
 
-// leakProfile is the profile that Go 1.27 has, and Go 1.26 with an experiment.
+// leakProfile is the name of the profile of leaked goroutines. Go 1.27 has it, and
+// Go 1.26 with GOEXPERIMENT=goroutineleakprofile.
 const leakProfile = "goroutineleak"
 
-// profileTexts say what is in the runtime's profiles.
+// profileTexts describe the profiles of the runtime.
 var profileTexts = map[string]string{
 	"allocs":       "what was allocated since the start, by place",
 	"block":        "where goroutines waited for each other",
@@ -238,7 +243,7 @@ func listProfiles(s Session) error {
 		}
 		count := strconv.Itoa(p.Count())
 		if p.Name() == leakProfile && p.Count() == 0 {
-			count = "" // none, or not counted yet: the runtime does not say which
+			count = "" // none, or not counted yet: the runtime does not distinguish these
 		}
 		fmt.Fprintf(s, "%-14s %8s  %s\n", plaintext.Line(p.Name()), count, text)
 	}
@@ -246,8 +251,9 @@ func listProfiles(s Session) error {
 	return err
 }
 
-// profileOff says that nothing is recorded for a profile, and what changes that;
-// empty: something is, or it needs nothing.
+// profileOff returns a text if nothing is recorded for a profile. The text also
+// says how to turn it on. It returns "" if the profile is on, or is always
+// available.
 func profileOff(name string) string {
 	switch name {
 	case "heap", "allocs":

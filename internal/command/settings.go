@@ -18,8 +18,8 @@ import (
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
-// settingCommands are those that turn the runtime's knobs. Each says what the
-// value was, so that it can be put back, and what it is.
+// settingCommands are the commands that change settings of the runtime. Each shows
+// the old value, so that it can be restored, and the new one.
 var settingCommands = []*Command{
 	{
 		Name: "setgc", Args: "[N|off]", Summary: "show or set GOGC: how much the heap may grow until it is collected",
@@ -61,15 +61,17 @@ var settingCommands = []*Command{
 	},
 }
 
-// A setting can be read and set by a command with one optional argument.
+// Setting is a value that a command with one optional argument can show and set.
 type Setting struct {
-	Command string
-	What    string // as the answer names it
-	Read    func() string
-	Set     func(value string) error // its error says which values there are
-	note    func() string            // what there is to say of a value just set; may be nil
+	Command string                   // name of the command, for errors
+	What    string                   // name of the value in the output
+	Read    func() string            // returns the present value
+	Set     func(value string) error // its error says which values are allowed
+	note    func() string            // returns a remark about the value just set, or ""; may be nil
 }
 
+// Run shows the value if there are no arguments. Otherwise it sets the value, and
+// shows the old and the new one.
 func (x Setting) Run(_ context.Context, s Session, args []string) error {
 	was := x.Read()
 	if len(args) == 0 {
@@ -88,7 +90,8 @@ func (x Setting) Run(_ context.Context, s Session, args []string) error {
 	return err
 }
 
-// number parses a number within bounds; others are the values besides.
+// number parses a number from least to most. others is added to the error text: it
+// names the other values that are allowed.
 func number(value string, least, most int, others string) (int, error) {
 	n, err := strconv.Atoi(value)
 	if err != nil || n < least || n > most {
@@ -102,7 +105,7 @@ const maxGOGC = 1_000_000
 func readGOGC() string { return gogcText(vitals.Read().GOGC) }
 
 func gogcText(gogc uint64) string {
-	if gogc > math.MaxInt32 { // what the runtime shows for GOGC=off
+	if gogc > math.MaxInt32 { // the runtime's value for GOGC=off
 		return "off"
 	}
 	return fmt.Sprint(gogc)
@@ -112,7 +115,7 @@ func setGOGC(value string) error {
 	n := -1
 	switch value {
 	case "off":
-	case "0": // is off elsewhere
+	case "0": // other commands use 0 for off
 		return errors.New("0 would have the collector run all the time; setgc off lets it rest")
 	default:
 		var err error
@@ -132,7 +135,7 @@ func noteGOGC() string {
 	return "nothing collects garbage now, for there is no memory limit: memlimit BYTES sets one, setgc 100 is the usual"
 }
 
-// Bounds of a memory limit: below the least no Go program can be.
+// Bounds of a memory limit. No Go program can run in less than leastLimit.
 const (
 	leastLimit = 1 << 20
 	mostLimit  = 1 << 50
@@ -177,8 +180,8 @@ const (
 	letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 )
 
-// parseLimit parses a number of bytes within the bounds of a limit. It computes
-// with integers: a float64 would lose the last bytes of a large limit.
+// parseLimit parses a memory limit and checks its bounds. It computes with
+// integers, because a float64 would lose the last bytes of a large limit.
 func parseLimit(value string) (int64, error) {
 	name := strings.TrimLeft(value, digits+".")
 	whole, fraction, point := strings.Cut(value[:len(value)-len(name)], ".")
@@ -204,9 +207,8 @@ func isDigits(s string) bool {
 	return len(s) >= 1 && len(s) <= 20 && strings.Trim(s, digits) == ""
 }
 
-// partOf returns the part of a unit that the digits after the decimal point
-// stand for. It reads 18 digits: more of them are less than a
-// byte of any unit.
+// partOf returns the bytes that the digits after the decimal point mean in a unit.
+// It reads 18 digits. Further digits are worth less than a byte in every unit.
 func partOf(unit uint64, fraction string) uint64 {
 	n, _ := strconv.ParseUint((fraction + "000000000000000000")[:18], 10, 64)
 	high, low := bits.Mul64(n, unit)
@@ -247,13 +249,14 @@ func runFreeOSMem(_ context.Context, s Session) error {
 	return err
 }
 
-// maxRate is beyond what makes sense: a second for blockrate.
+// maxRate is larger than any useful rate. For blockrate it is a second.
 const maxRate = 1_000_000_000
 
-// blockRate is what was set by blockrate, which the runtime does not tell. It
-// belongs to the process as the rate itself does, not to one manhole.
+// blockRate is the rate that the command blockrate has set. The runtime has no
+// function that returns the rate. The rate belongs to the process, not to one
+// manhole, so this is a package variable.
 var blockRate struct {
-	mu    sync.Mutex // guards what follows, and the setting itself
+	mu    sync.Mutex // guards the fields below, and the runtime's rate itself
 	known bool
 	rate  int
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
-// keepSettings puts back what the tests here change.
+// keepSettings restores the settings that the tests here change.
 func keepSettings(t *testing.T) {
 	gc := debug.SetGCPercent(100)
 	limit := debug.SetMemoryLimit(math.MaxInt64)

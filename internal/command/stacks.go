@@ -16,7 +16,7 @@ import (
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
-// stackCommands are those about goroutines.
+// stackCommands are the commands about goroutines.
 var stackCommands = []*Command{
 	{
 		Name: "stacks", Args: "[FLAGS] [REGEXP]", Summary: "show what the goroutines are doing, grouped by identical stacks",
@@ -108,7 +108,8 @@ func runStacks(ctx context.Context, s Session, args []string) error {
 	return showStacks(ctx, s, f, vitals.Read())
 }
 
-// stacks runs the command; before is from when on it is just now.
+// showStacks runs the command stacks. before is the sample with which "just now"
+// begins.
 func showStacks(ctx context.Context, s Session, f stacksFlags, before vitals.Sample) error {
 	d := &dump.Dump{Options: f.Options, Ctx: ctx, Before: before, Announce: announceStop(s)}
 	if f.file != "" {
@@ -122,7 +123,7 @@ func showStacks(ctx context.Context, s Session, f stacksFlags, before vitals.Sam
 	}
 	kept := d.Taken
 	if len(kept.Groups) > dump.ManyGroups {
-		kept = nil // too much memory
+		kept = nil // it would take too much memory
 	}
 	previous := s.SwapSnapshot(kept)
 	t := &dump.Writer{Ctx: ctx, W: s}
@@ -139,13 +140,13 @@ func showStacks(ctx context.Context, s Session, f stacksFlags, before vitals.Sam
 	return t.Err
 }
 
-// announceStop returns a function that tells the client before the program is
-// stopped.
+// announceStop returns a function that announces a stop of the program to the
+// client.
 func announceStop(s Session) func(stack.Cost) {
 	return func(c stack.Cost) {
 		fmt.Fprintf(s, "this stops the program for about %v, for %s of stacks\n",
 			c.Stop.Round(10*time.Microsecond), vitals.Bytes(uint64(c.Bytes)))
-		_ = s.Flush() // the session notices a client that has gone
+		_ = s.Flush() // so the session notices a client that has disconnected
 	}
 }
 

@@ -20,7 +20,7 @@ import (
 	"github.com/gomanhole/oneshot/internal/sigthread"
 )
 
-// threadCommands are those about threads of the system.
+// threadCommands are the commands about threads of the system.
 var threadCommands = []*Command{
 	{
 		Name: "threads", Args: "[-n N]", Summary: "show the threads, those with the most CPU time first",
@@ -34,8 +34,8 @@ var threadCommands = []*Command{
 	},
 }
 
-// maxThreads is how many are looked at; the runtime's own limit is 10,000
-// (debug.SetMaxThreads).
+// maxThreads limits how many threads are read. The runtime's own limit is 10,000
+// by default (debug.SetMaxThreads).
 const maxThreads = 20_000
 
 // thread is one thread of the process.
@@ -79,7 +79,7 @@ func runThreads(ctx context.Context, s Session, args []string) error {
 		t.Printf("they wait in: %s\n", countsText(waits, " "))
 	}
 	shown := threads[:min(n, len(threads))]
-	masks := blockedByEach(ctx, threads[:min(max(n, 256), len(threads))]) // few would not tell what is usual
+	masks := blockedByEach(ctx, threads[:min(max(n, 256), len(threads))]) // with a few threads the most frequent mask would mean little
 	usual := mostFrequent(masks)
 	if usual != 0 {
 		t.Printf("most block: %s\n", compactSet(usual))
@@ -105,14 +105,15 @@ func runThreads(ctx context.Context, s Session, args []string) error {
 	return t.Err
 }
 
-// readThreads looks at the threads. One may end meanwhile, and is left out.
+// readThreads returns the threads of the process, those with the most CPU time
+// first. It leaves out threads that end meanwhile.
 func readThreads(ctx context.Context) ([]thread, error) {
 	dir, err := os.Open("/proc/self/task")
 	if err != nil {
 		return nil, err
 	}
 	names, err := dir.Readdirnames(maxThreads)
-	dir.Close() // there may be no descriptor for the next file
+	dir.Close() // free it first: the process may have no descriptor left for the next file
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
@@ -141,9 +142,9 @@ func readThreads(ctx context.Context) ([]thread, error) {
 	return threads, nil
 }
 
-// blockedByEach is what the threads block, by their ids. The main thread is no
-// measure for the others: it may be the runtime's thread for signals, which blocks
-// nearly all.
+// blockedByEach returns the signals that each thread blocks, by thread id. The main
+// thread alone would not do: it may be the runtime's thread for signals, which
+// blocks nearly all of them.
 func blockedByEach(ctx context.Context, threads []thread) map[int]sigset.Set {
 	masks := make(map[int]sigset.Set)
 	for _, th := range threads {
@@ -157,7 +158,8 @@ func blockedByEach(ctx context.Context, threads []thread) map[int]sigset.Set {
 	return masks
 }
 
-// mostFrequent is the set that most threads block, of equal ones the smaller.
+// mostFrequent returns the set that most threads block. Of two sets that are equally
+// frequent it returns the smaller one.
 func mostFrequent(masks map[int]sigset.Set) (usual sigset.Set) {
 	counts := make(map[sigset.Set]int)
 	for _, set := range masks {
@@ -171,10 +173,11 @@ func mostFrequent(masks map[int]sigset.Set) (usual sigset.Set) {
 	return usual
 }
 
-// neverBlockable are the signals that the kernel takes out of every mask.
+// neverBlockable has the signals that the kernel removes from every mask.
 var neverBlockable = sigset.Of(syscall.SIGKILL, syscall.SIGSTOP)
 
-// compactSet is the names in the set, or of those missing if they are fewer.
+// compactSet returns the names of the signals in the set, or of the missing ones if
+// those are fewer.
 func compactSet(set sigset.Set) string {
 	if bits.OnesCount64(uint64(set)) <= 32 {
 		return set.String()
@@ -186,6 +189,7 @@ func compactSet(set sigset.Set) string {
 	return "all but " + missing.String()
 }
 
+// stateWord returns the word for a state letter of /proc/PID/stat.
 func stateWord(state byte) string {
 	switch state {
 	case 'R':
@@ -193,7 +197,7 @@ func stateWord(state byte) string {
 	case 'S':
 		return "sleeping"
 	case 'D':
-		return "in disk sleep" // so does status call it, whatever it waits for
+		return "in disk sleep" // as /proc/PID/status calls it, whatever the thread waits for
 	case 'T':
 		return "stopped"
 	case 't':

@@ -17,8 +17,8 @@ import (
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
-// holdThread locks a thread, which blocks the signals given and waits in a
-// pipe, until the test ends.
+// holdThread locks a thread until the test ends. The thread blocks the given signals
+// and waits in a pipe.
 func holdThread(t *testing.T, set unix.Sigset_t) (tid int) {
 	t.Helper()
 	var pipe [2]int
@@ -26,7 +26,7 @@ func holdThread(t *testing.T, set unix.Sigset_t) (tid int) {
 	ready, ended := make(chan int, 1), make(chan struct{})
 	go func() {
 		defer close(ended)
-		runtime.LockOSThread() // and not unlocked: the thread ends with the goroutine
+		runtime.LockOSThread() // never unlocked, so the thread ends with the goroutine
 		_ = unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil)
 		ready <- unix.Gettid()
 		var b [1]byte

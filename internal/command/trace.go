@@ -17,9 +17,9 @@ const (
 	traceTime    = 5 * time.Second
 	maxTraceTime = 10 * time.Minute
 
-	// traceMemory is how large a trace may become until it is stopped, and
-	// traceRest how much there may still come from then on: what is in the
-	// buffers of the runtime's threads, and the stacks of all events.
+	// traceMemory is the size at which a trace is stopped. traceRest limits what
+	// may still arrive after that: the contents of the buffers of the runtime's
+	// threads, and the stacks of all events.
 	traceMemory = 256 << 20
 	traceRest   = 64 << 20
 )
@@ -46,7 +46,7 @@ func runTrace(ctx context.Context, s Session, args []string) error {
 	return r.deliver(ctx, s, pieces)
 }
 
-// takeTrace traces the program until the time is over or there are so many bytes.
+// takeTrace traces the program until the time is over or the trace has most bytes.
 func takeTrace(ctx context.Context, s Session, d time.Duration, most int) ([][]byte, error) {
 	b := &traceBuffer{most: most, full: make(chan struct{})}
 	began := time.Now()
@@ -66,20 +66,21 @@ func takeTrace(ctx context.Context, s Session, d time.Duration, most int) ([][]b
 	return b.pieces, nil
 }
 
-// traceBuffer keeps a trace. The runtime takes no notice of a writer's error
+// traceBuffer keeps a trace in memory. The runtime ignores the errors of its writer
 // (startLocked in runtime/trace), and a trace that is cut off anywhere cannot be
-// Read, so it asks to be stopped in good time.
+// read. So the buffer asks early enough to be stopped: it closes full.
 type traceBuffer struct {
 	most int
-	full chan struct{} // closed when there are so many bytes
+	full chan struct{} // closed when there are most bytes
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	pieces [][]byte
 	n      int
-	lost   bool // even more has come
+	lost   bool // more than most+traceRest bytes arrived
 }
 
-// fill traces until it is over. The trace is stopped when it returns.
+// fill traces until the time is over, the buffer is full, or ctx ends. The trace is
+// stopped when fill returns.
 func (b *traceBuffer) fill(ctx context.Context, s Session, d time.Duration) error {
 	if err := trace.Start(b); err != nil {
 		return fmt.Errorf("trace: %w, by another session or by the program itself; try again when it has ended", err)
@@ -88,6 +89,7 @@ func (b *traceBuffer) fill(ctx context.Context, s Session, d time.Duration) erro
 	return sleep(ctx, s, "trace", d, b.full)
 }
 
+// Write keeps a copy of p. It always succeeds.
 func (b *traceBuffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

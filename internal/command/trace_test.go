@@ -15,7 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestATraceThatIsTooLargeEndsEarly: cut off anywhere it could not be read.
+// TestATraceThatIsTooLargeEndsEarly checks that a large trace is stopped and is
+// complete. A trace that is cut off anywhere cannot be read.
 func TestATraceThatIsTooLargeEndsEarly(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "trace")
 	var stop atomic.Bool

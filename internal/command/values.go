@@ -13,7 +13,7 @@ import (
 	"github.com/gomanhole/oneshot/internal/values"
 )
 
-// valueCommands are those about the values that the program has given.
+// valueCommands are the commands about the values in Options.Locals.
 var valueCommands = []*Command{
 	{
 		Name: "locals", Summary: "list the values that the program has given, by name, with type and short value",
@@ -80,15 +80,15 @@ func runPrint(_ context.Context, s Session, args []string) error {
 	return values.WriteWithoutMaps(s, v)
 }
 
-// isCopy reports whether a local is what a func of the program returns. Nobody else
-// writes to that.
+// isCopy reports whether a local is the result of a func of the program. Nobody else
+// writes to such a value.
 func isCopy(s Session, name string) bool {
 	_, isFunc := s.Locals()[name].(func() any)
 	return isFunc
 }
 
-// localNow returns the value of a local. If a func of the program panics, that is
-// an error.
+// localNow returns the value of a local. If a func of the program panics, localNow
+// returns an error.
 func localNow(s Session, name string) (v any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -99,7 +99,7 @@ func localNow(s Session, name string) (v any, err error) {
 	return v, nil
 }
 
-// localNames says which locals there are.
+// localNames returns a text that names the locals, for errors.
 func localNames(s Session) string {
 	names := slices.Sorted(maps.Keys(s.Locals()))
 	const most = 20

@@ -18,22 +18,23 @@ import (
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
-// How the program is looked at again where there is a suspicion: what is over
-// by then is nothing to show anybody.
+// The times of the looks at the program.
 const (
+	// lookAgain is the pause before the program is looked at again. That happens
+	// when there are findings. A finding that is gone by then is not shown.
 	lookAgain = 60 * time.Millisecond
 
-	// longLook is how long a look may have stopped the program for there to be
-	// another. (Where the CPUs are wanted by others too, the stop takes as long
-	// as they have them.)
+	// longLook is the longest stop of the program after which there is another
+	// look. (When other processes compete for the CPUs, a stop takes until they
+	// give them up.)
 	longLook = 50 * time.Millisecond
 
-	// rulesTime is how long the rules may search each time.
+	// rulesTime is how long the rules may search after each look.
 	rulesTime = 300 * time.Millisecond
 )
 
-// looksFor is how many looks there are at a program: one at a million goroutines
-// takes a second, and very many different stacks take memory.
+// looksFor returns how many times to look at a program. A look at a million
+// goroutines takes a second, and a large number of different stacks takes memory.
 func looksFor(s *stack.Snapshot) int {
 	switch {
 	case s.Total > 200_000 || len(s.Groups) > ManyGroups:
@@ -44,11 +45,12 @@ func looksFor(s *stack.Snapshot) int {
 	return 3
 }
 
-// ManyGroups is the number of different stacks that are not kept for comparison.
+// ManyGroups is a number of groups. A snapshot with more groups is not kept for
+// comparison.
 const ManyGroups = 20_000
 
-// lookAround takes the snapshot that a dump shows, and says what stands out.
-// What happens just now is what has happened since before.
+// lookAround takes the snapshot that a dump shows, and returns the findings. The
+// findings about the present cover the time since before.
 func lookAround(ctx context.Context, before vitals.Sample) (*stack.Snapshot, []findings.Finding, error) {
 	stops := vitals.ReadStops()
 	first, err := look(true)
@@ -64,7 +66,7 @@ func lookAround(ctx context.Context, before vitals.Sample) (*stack.Snapshot, []f
 		Kinds:    vitals.ReadKinds,
 		FullPipe: fullPipe,
 	}
-	e.Descriptors, _ = vitals.ReadDescriptors() // zero where it cannot be known
+	e.Descriptors, _ = vitals.ReadDescriptors() // zero if it is not available
 	looks := looksFor(first)
 	if vitals.ReadStops().Longest(stops) > longLook {
 		looks = 1
@@ -88,7 +90,7 @@ func lookAround(ctx context.Context, before vitals.Sample) (*stack.Snapshot, []f
 		if err != nil {
 			return nil, nil, err
 		}
-		if next.HasMembers != first.HasMembers { // it has grown large meanwhile; they cannot be compared
+		if next.HasMembers != first.HasMembers { // the program has grown large meanwhile, so the two cannot be compared
 			looks = len(e.Looks)
 			continue
 		}
@@ -97,8 +99,8 @@ func lookAround(ctx context.Context, before vitals.Sample) (*stack.Snapshot, []f
 	}
 }
 
-// look takes a snapshot: of a small program a trace, if it may, with the labels
-// of a profile.
+// look takes a snapshot. If trace is true and the program is small, it uses a trace,
+// and adds the labels from a profile. Otherwise it uses a profile.
 func look(trace bool) (*stack.Snapshot, error) {
 	if !trace || !quicklyTraced() {
 		return stack.Profile(ours.Is)
@@ -113,7 +115,7 @@ func look(trace bool) (*stack.Snapshot, error) {
 	defer t.Release()
 	s := t.Group(ours.Is)
 	if s.Unread > 0 {
-		// The profile has all of them, if without ids.
+		// The profile has all goroutines, but no ids.
 		p, err := stack.Profile(ours.Is)
 		if err == nil {
 			p.Unread, p.Unknown = s.Unread, s.Unknown
@@ -126,15 +128,15 @@ func look(trace bool) (*stack.Snapshot, error) {
 	return s, nil
 }
 
-// quicklyTraced reports whether a trace stops the program for a millisecond or
-// two only: there are few goroutines, and no stacks with frames by the thousand,
-// all of which it walks, if it shows a hundred of each.
+// quicklyTraced reports whether a trace stops the program for only a millisecond or
+// two. That needs few goroutines, and no stacks with thousands of frames: a trace
+// shows a hundred frames of each stack, but walks all of them.
 func quicklyTraced() bool {
 	const deep = 16 << 20 // bytes of stacks
 	return runtime.NumGoroutine() <= smallProgram && vitals.StackBytes() <= deep
 }
 
-// judged is the snapshot without the goroutines that are inside the package,
+// judged returns the snapshot without the goroutines that are inside the package,
 // such as the one that called Dump.
 func judged(s *stack.Snapshot) *stack.Snapshot {
 	judged := *s
@@ -145,12 +147,13 @@ func judged(s *stack.Snapshot) *stack.Snapshot {
 	return &judged
 }
 
-// isManhole reports whether a package is one of the manhole's.
+// isManhole reports whether a package belongs to the manhole.
 func isManhole(pkg string) bool {
 	return pkg == "github.com/gomanhole/oneshot" || strings.HasPrefix(pkg, "github.com/gomanhole/oneshot/internal/")
 }
 
-// programCode tells the program's packages from others by what the linker wrote.
+// programCode returns the information that distinguishes the program's packages from
+// others. It comes from the build information in the binary.
 func programCode() findings.Code {
 	c := findings.Code{Not: isManhole}
 	if info, ok := debug.ReadBuildInfo(); ok {
@@ -163,9 +166,9 @@ func programCode() findings.Code {
 	return c
 }
 
-// heapSites reads the heap profile, which is always on unless the program has
-// set runtime.MemProfileRate to 0, and stops nothing. It is as of the last
-// collections.
+// heapSites reads the heap profile. The profile is always on unless the program has
+// set runtime.MemProfileRate to 0. It shows the state of the last collections.
+// Reading it does not stop the program.
 func heapSites() []findings.HeapSite {
 	var records []runtime.MemProfileRecord
 	for n, ok := runtime.MemProfile(nil, false); !ok; {
@@ -173,8 +176,8 @@ func heapSites() []findings.HeapSite {
 		n, ok = runtime.MemProfile(records, false)
 		records = records[:min(n, len(records))]
 	}
-	// Where most is, a few hundred records have it; the names of the rest are
-	// not worth looking up.
+	// A few hundred records have most of the memory. Looking up the names of the
+	// rest is not worth the time.
 	sort.Sort(byInUse(records))
 	var sites []findings.HeapSite
 	for _, r := range records[:min(len(records), 300)] {
@@ -194,9 +197,9 @@ func (s byInUse) Len() int           { return len(s) }
 func (s byInUse) Less(i, j int) bool { return s[i].InUseBytes() > s[j].InUseBytes() }
 func (s byInUse) Swap(i, j int)      { s[i], s[j] = s[j], s[i] }
 
-// unsampled is what a record of the heap profile stands for: an object of size
-// s is in it with a probability of 1-exp(-s/rate), as in scaleHeapSample of
-// runtime/pprof.
+// unsampled estimates the bytes and objects that a record of the heap profile
+// represents. An object of size s is in the profile with a probability of
+// 1-exp(-s/rate), as in scaleHeapSample of runtime/pprof.
 func unsampled(bytes, objects, rate int64) (int64, int64) {
 	if objects == 0 || rate <= 1 {
 		return bytes, objects

@@ -1,5 +1,5 @@
-// Package dump looks at all goroutines of the program and writes what they are doing,
-// for people. It knows nothing of sessions.
+// Package dump looks at all goroutines of the program and writes for people what
+// they are doing. It does not depend on sessions.
 package dump
 
 import (
@@ -24,18 +24,18 @@ import (
 // DefaultGroups is how many groups a dump shows by default.
 const DefaultGroups = 20
 
-// Form is how a dump is written.
+// Form is the format of a dump.
 type Form int
 
 // The forms of a dump.
 const (
-	Groups Form = iota // what stands out, and groups of identical stacks
+	Groups Form = iota // the findings, and groups of identical stacks
 	Go                 // the text of runtime.Stack
 	Pprof              // the goroutine profile for go tool pprof
 )
 
-// Options select what a dump has. The exported oneshot.DumpOptions explains
-// them.
+// Options select what a dump contains. The exported oneshot.DumpOptions explains
+// the fields.
 type Options struct {
 	Form   Form
 	Groups int
@@ -45,34 +45,35 @@ type Options struct {
 	Force  bool
 }
 
-// ErrLongStop is returned by a dump that would stop the program for longer than a
-// second, unless it is forced.
+// ErrLongStop is the error of a dump that would stop the program for longer than a
+// second. With Options.Force the dump is taken all the same.
 var ErrLongStop = errors.New("oneshot: the dump would stop the program for too long")
 
 const (
-	// smallProgram is the number of goroutines up to which looking at every
-	// single one stops the program for a millisecond or two.
+	// smallProgram is a number of goroutines. Looking at up to that many
+	// goroutines one by one stops the program for only a millisecond or two.
 	smallProgram = 500
 
 	// longStop is how long a dump may stop the program if it is not forced.
 	longStop = time.Second
 
-	// smallRoom is the address space for a trace of a small program; a
-	// goroutine's text has at most a hundred frames. Only what is used is memory.
+	// smallRoom is the size of the buffer for a trace of a small program. The
+	// text of a goroutine has at most a hundred frames. The buffer takes only
+	// address space: memory is used only for the part that is written to.
 	smallRoom = smallProgram * 128 << 10
 )
 
-// Dump takes one dump and writes it.
+// Dump is one dump: its parameters and, once it is taken, its result.
 type Dump struct {
 	Options
-	Ctx      context.Context  // ends it
-	Before   vitals.Sample    // the vital signs at the beginning of the time that is looked at
+	Ctx      context.Context  // its end ends the dump
+	Before   vitals.Sample    // the vital signs at the beginning of the observed time
 	Announce func(stack.Cost) // called before a long stop; may be nil
-	Longest  time.Duration    // stop without Force; 0: longStop
+	Longest  time.Duration    // longest stop without Force; 0: longStop
 
 	Taken *stack.Snapshot
 	Found []findings.Finding
-	Stop  time.Duration // the longest stop of a full one
+	Stop  time.Duration // the longest stop of a full dump
 }
 
 // Write takes the dump and writes it.
@@ -93,7 +94,7 @@ func (d *Dump) Write(w io.Writer) error {
 	return t.Err
 }
 
-// Take takes the snapshot, and finds what stands out.
+// Take takes the snapshot and makes the findings. It sets Taken, Found and Stop.
 func (d *Dump) Take() (err error) {
 	var full *stack.Snapshot
 	if d.Full {
@@ -114,6 +115,8 @@ func (d *Dump) Take() (err error) {
 	return err
 }
 
+// Limit returns how many groups to show: DefaultGroups if Groups is 0, and all if
+// it is negative.
 func (d *Dump) Limit() int {
 	switch {
 	case d.Groups == 0:
@@ -124,7 +127,8 @@ func (d *Dump) Limit() int {
 	return d.Groups
 }
 
-// Selected returns the groups that the options select. Total stays that of all.
+// Selected returns the snapshot with only the groups that the options select. Total
+// still counts all goroutines.
 func (d *Dump) Selected(s *stack.Snapshot) *stack.Snapshot {
 	if d.State == "" && d.Match == nil {
 		return s
@@ -143,8 +147,9 @@ func (d *Dump) selects(g *stack.Group) bool {
 	})
 }
 
-// Listing takes a listing of all goroutines. It stops the program once, and estimates
-// Before for how long.
+// Listing takes a listing of all goroutines. It stops the program once. Unless the
+// program is small, it first estimates for how long: it returns ErrLongStop if that
+// is too long and Force is not set, and calls Announce otherwise.
 func (d *Dump) Listing() (*stack.Listing, error) {
 	if quicklyTraced() {
 		return stack.TakeListing(smallRoom)
@@ -167,14 +172,14 @@ func (d *Dump) Listing() (*stack.Listing, error) {
 	return stack.TakeListing(int(min(2*cost.Bytes+1<<20, math.MaxInt32)))
 }
 
-// writeTrace writes the text of the runtime.
+// writeTrace writes the text of runtime.Stack.
 func (d *Dump) writeTrace(w io.Writer) error {
 	t, err := d.Listing()
 	if err != nil {
 		return err
 	}
 	defer t.Release()
-	// In pieces, so that it ends soon after ctx.
+	// Write in pieces, so that it ends soon after ctx ends.
 	for text := t.Text; len(text) > 0; {
 		if d.Ctx.Err() != nil {
 			return context.Cause(d.Ctx)

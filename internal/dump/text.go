@@ -13,14 +13,16 @@ import (
 	"github.com/gomanhole/oneshot/internal/stack"
 )
 
-// Writer writes a dump for people, until the writer fails or ctx ends.
+// Writer writes a dump for people to W. It stops when W returns an error or Ctx
+// ends.
 type Writer struct {
 	Ctx context.Context
 	W   io.Writer
-	Err error
+	Err error // the first error of W, or the cause of the end of Ctx
 }
 
-// Printf is not inlined: each of its many callers would grow.
+// Printf writes to W, unless there was an error before. It is not inlined, because
+// that would make each of its many callers larger.
 //
 //go:noinline
 func (t *Writer) Printf(format string, args ...any) {
@@ -29,7 +31,7 @@ func (t *Writer) Printf(format string, args ...any) {
 	}
 }
 
-// Ended reports whether there is no use in going on.
+// Ended reports whether writing more is useless: W has failed or Ctx has ended.
 func (t *Writer) Ended() bool {
 	if t.Err == nil && t.Ctx.Err() != nil {
 		t.Err = context.Cause(t.Ctx)
@@ -37,14 +39,14 @@ func (t *Writer) Ended() bool {
 	return t.Err != nil
 }
 
-// Stop says for how long the program was stopped, if it was.
+// Stop writes for how long the program was stopped. It writes nothing if d is 0.
 func (t *Writer) Stop(d time.Duration) {
 	if d > 0 {
 		t.Printf("\nthe program was stopped for %v\n", d.Round(10*time.Microsecond))
 	}
 }
 
-// Findings writes what stands out, nothing if nothing does.
+// Findings writes the findings. It writes nothing if there are none.
 func (t *Writer) Findings(found []findings.Finding) {
 	if len(found) == 0 {
 		return
@@ -58,10 +60,11 @@ func (t *Writer) Findings(found []findings.Finding) {
 	}
 }
 
-// maxIDs is how many ids a group shows, unless all are asked for.
+// maxIDs is how many ids a group shows, unless the user asks for all.
 const maxIDs = 8
 
-// Groups writes the n largest groups.
+// Groups writes the first n groups of the snapshot, which are the largest. With
+// allIDs it writes all ids of a group, not just maxIDs.
 func (t *Writer) Groups(s *stack.Snapshot, n int, allIDs bool) {
 	count := func(groups []stack.Group) (sum int) {
 		for _, g := range groups {
@@ -93,8 +96,8 @@ func (t *Writer) Groups(s *stack.Snapshot, n int, allIDs bool) {
 	t.Printf("\n")
 }
 
-// unread reports goroutines that are missing from the groups, or that could not
-// be told apart.
+// unread writes a note if goroutines are missing from the groups, or if the
+// goroutines could not be read one by one.
 func (t *Writer) unread(s *stack.Snapshot) {
 	switch {
 	case s.Unread == 0:
@@ -133,7 +136,7 @@ func (t *Writer) frame(before string, f stack.Frame) {
 	t.Printf("    %s%s  %s:%d\n", before, f.Function, f.File, f.Line)
 }
 
-// members writes the ids.
+// members writes the ids of the goroutines in a group.
 func (t *Writer) members(g *stack.Group, all bool) {
 	if len(g.Members) == 0 {
 		return
@@ -170,8 +173,8 @@ func (t *Writer) members(g *stack.Group, all bool) {
 	t.Printf("\n")
 }
 
-// leakedText is the runtime's mark on goroutines that the garbage collector has
-// proved leaked.
+// leakedText returns the runtime's mark "(leaked)" if the garbage collector has
+// proved that goroutines of the group are leaked.
 func leakedText(g *stack.Group) string {
 	switch n := g.Leaked(); n {
 	case 0:
@@ -183,7 +186,7 @@ func leakedText(g *stack.Group) string {
 	}
 }
 
-// waitsText is for how long they have waited.
+// waitsText returns how long the goroutines of a group have waited.
 func waitsText(g *stack.Group) string {
 	switch least, most := g.Waits(); {
 	case most == 0:
@@ -195,7 +198,7 @@ func waitsText(g *stack.Group) string {
 	}
 }
 
-// labelsText is the most frequent labels.
+// labelsText returns the most frequent labels of a group.
 func labelsText(g *stack.Group) string {
 	const most = 3
 	text := ""
@@ -217,7 +220,8 @@ type change struct {
 	was, now int
 }
 
-// Changes compares two snapshots, largest growth first.
+// changes compares two snapshots. It returns the groups that differ, largest growth
+// first.
 func changes(before, after *stack.Snapshot) []change {
 	var all []change
 	for i := range after.Groups {
@@ -239,7 +243,8 @@ func changes(before, after *stack.Snapshot) []change {
 	return all
 }
 
-// Changes writes what has grown and shrunk since another dump, at most n groups.
+// Changes writes the groups that have grown or shrunk from before to after, at most
+// n of them.
 func (t *Writer) Changes(before, after *stack.Snapshot, n int) {
 	all := changes(before, after)
 	if len(all) == 0 {

@@ -1,6 +1,6 @@
-// Package plaintext makes text for people: numbers with their nouns, and text
-// from elsewhere that a terminal or a log line can show without harm. It knows
-// nothing of manholes.
+// Package plaintext makes text for people: numbers with their nouns, and untrusted
+// text in a form that is safe for a terminal or a log line. It does not depend on
+// manholes.
 package plaintext
 
 import (
@@ -12,8 +12,8 @@ import (
 	"unicode/utf8"
 )
 
-// Line returns s as it is if a terminal can show it in one line without
-// harm, and quoted if not.
+// Line returns s unchanged if a terminal can show it safely in one line. Otherwise
+// it returns s quoted as in Go.
 func Line(s string) string {
 	if utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) && r != '\t' }) < 0 {
 		return s
@@ -21,8 +21,8 @@ func Line(s string) string {
 	return strconv.Quote(s)
 }
 
-// Escape returns s with \xNN for each byte that could do harm to a
-// terminal. Line ends and tabs stay.
+// Escape returns s with \xNN in place of each byte that could harm a terminal. It
+// keeps line ends and tabs.
 func Escape(s string) string {
 	var b []byte
 	for rest := []byte(s); len(rest) > 0; {
@@ -33,8 +33,9 @@ func Escape(s string) string {
 	return string(b)
 }
 
-// AppendEscaped appends the first character of data to b, or its bytes as \xNN
-// if it does not print. It returns how many bytes of data it used.
+// AppendEscaped appends the first character of data to b. If the character is not
+// printable, it appends each byte as \xNN. It returns the extended slice, and how
+// many bytes of data it used.
 func AppendEscaped(b, data []byte) (_ []byte, size int) {
 	r, size := utf8.DecodeRune(data)
 	if r == '\n' || r == '\t' || r != utf8.RuneError && unicode.IsPrint(r) {
@@ -46,8 +47,8 @@ func AppendEscaped(b, data []byte) (_ []byte, size int) {
 	return b, size
 }
 
-// Clip returns at most about max bytes of s, cut between two characters, with
-// "..." if something is missing.
+// Clip returns s if it has at most max bytes. Otherwise it returns about max bytes
+// of s, cut between two characters, and "...".
 func Clip(s string, max int) string {
 	if len(s) <= max {
 		return s
@@ -55,8 +56,8 @@ func Clip(s string, max int) string {
 	return strings.ToValidUTF8(s[:max], "") + "..."
 }
 
-// Error returns the text of an error, escaped for a terminal: it may contain
-// anything that the program has received.
+// Error returns the text of an error, escaped for a terminal. The text of an error
+// may contain anything that the program has received.
 func Error(err error) string {
 	return Escape(err.Error())
 }
@@ -69,7 +70,7 @@ func Plural(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// Duration returns a duration with about three digits.
+// Duration returns a duration rounded to about three digits.
 func Duration(d time.Duration) time.Duration {
 	unit := time.Nanosecond
 	for d/unit >= 1000 {
@@ -88,9 +89,9 @@ func Columns(left, right string) string {
 	return fmt.Sprintf("%-*s %s", width, left, right)
 }
 
-// IsSlip reports whether a and b differ in one place by at most two letters, as
-// OneshotOn and manhole's own onshot_on do from oneshot_on: one may be a misspelling
-// of the other.
+// IsSlip reports whether one of a and b may be a misspelling of the other: they
+// differ in one place by at most two letters. For example, OneshotOn and manhole's
+// own onshot_on differ in that way from oneshot_on.
 func IsSlip(a, b string) bool {
 	for a != "" && b != "" && a[0] == b[0] {
 		a, b = a[1:], b[1:]

@@ -8,14 +8,16 @@ import (
 	"sync"
 )
 
-// cyclesPerSecond is the unit of runtime.BlockProfileRecord.Cycles, which the
-// runtime measures once (ticksPerSecond in its runtime.go) and tells only in the
-// text of the profiles of waiting:
+// cyclesPerSecond returns the number of cycles in a second. Cycles are the unit of
+// runtime.BlockProfileRecord.Cycles. The runtime measures the number once
+// (ticksPerSecond in its runtime.go). It is available only in the text form of the
+// block and mutex profiles:
 //
 //	--- mutex:
 //	cycles/second=2399982117
 var cyclesPerSecond = sync.OnceValues(func() (float64, error) {
-	// Either has it, and the shorter, which is mostly empty, is written sooner.
+	// Both profiles have the number. The shorter one, which is often empty, takes
+	// less time to write.
 	p := pprof.Lookup("mutex")
 	if block := pprof.Lookup("block"); block.Count() < p.Count() {
 		p = block
@@ -27,6 +29,7 @@ var cyclesPerSecond = sync.OnceValues(func() (float64, error) {
 	return parseCycles(text)
 })
 
+// parseCycles returns the number after cycles/second= in the text of a profile.
 func parseCycles(text []byte) (float64, error) {
 	_, rest, _ := bytes.Cut(text, []byte("\ncycles/second="))
 	number, _, _ := bytes.Cut(rest, []byte("\n"))
@@ -37,9 +40,10 @@ func parseCycles(text []byte) (float64, error) {
 	return float64(n), nil
 }
 
-// head keeps the beginning of what is written to it.
+// head keeps the first 256 bytes that are written to it.
 type head []byte
 
+// Write keeps the part of p for which there is room. It always succeeds.
 func (h *head) Write(p []byte) (int, error) {
 	const enough = 256
 	*h = append(*h, p[:min(len(p), enough-len(*h))]...)

@@ -31,12 +31,12 @@ const (
 	functionID, functionName, functionSystemName, functionFile = 1, 2, 3, 4
 )
 
-// A message of protocol buffers.
+// message is an encoded message of protocol buffers.
 type message []byte
 
-// number appends a field of any integer type, numbered below 16. Zero is what a
-// field has that is not there.
-// It is not inlined: each of its many callers would grow.
+// number appends a field of any integer type. The field number must be below 16. A
+// zero is not written: a missing field means zero.
+// It is not inlined, because that would make each of its many callers larger.
 //
 //go:noinline
 func (m *message) number(field int, v uint64) {
@@ -50,9 +50,9 @@ func (m *message) bytes(field int, v []byte) {
 	*m = append(binary.AppendUvarint(append(*m, byte(field<<3|2)), uint64(len(v))), v...)
 }
 
-// encoder writes a profile as it comes: locations and functions when they are
-// first met, the strings at the end. An error of the gzip.Writer stays with it
-// and is that of close.
+// encoder writes a profile while it is made. It writes each location and function
+// when it occurs for the first time, and the strings at the end. A gzip.Writer keeps
+// its first error, and close returns it.
 type encoder struct {
 	zip       *gzip.Writer
 	memory    mapping
@@ -64,8 +64,9 @@ type encoder struct {
 
 type function struct{ name, file string }
 
-// A location is an address with the functions that are inlined there. All of
-// them follow from the first, unless the stack ended before the last.
+// location identifies an address and the functions that are inlined there. The
+// first function determines the others, but the stack may end before the last of
+// them. So the number of lines is part of the key.
 type location struct {
 	pc       uintptr
 	function string
@@ -73,7 +74,7 @@ type location struct {
 }
 
 func newEncoder(w io.Writer) *encoder {
-	zip, _ := gzip.NewWriterLevel(w, gzip.BestSpeed) // the level is a valid one
+	zip, _ := gzip.NewWriterLevel(w, gzip.BestSpeed) // the only error is an invalid level
 	e := &encoder{
 		zip:       zip,
 		memory:    programMapping(),
@@ -81,18 +82,19 @@ func newEncoder(w io.Writer) *encoder {
 		functions: make(map[function]uint64),
 		locations: make(map[location]uint64),
 	}
-	e.text("") // the first string of a profile has to be empty
+	e.text("") // the first string of a profile must be empty
 	return e
 }
 
-// put writes a message into a field of the profile.
+// put writes a message as a field of the profile.
 func (e *encoder) put(field int, m message) {
 	var outer message
 	outer.bytes(field, m)
 	e.zip.Write(outer)
 }
 
-// text is where a string stands in the table.
+// text returns the index of a string in the string table. It adds the string if it
+// is new.
 func (e *encoder) text(s string) uint64 {
 	i, ok := e.strings[s]
 	if !ok {
@@ -102,6 +104,7 @@ func (e *encoder) text(s string) uint64 {
 	return i
 }
 
+// valueType writes a value type as a field of the profile.
 func (e *encoder) valueType(field int, t valueType) {
 	var m message
 	m.number(valueTypeName, e.text(t.name))
@@ -109,6 +112,7 @@ func (e *encoder) valueType(field int, t valueType) {
 	e.put(field, m)
 }
 
+// header writes the fields that come once: the types, the times and the mapping.
 func (e *encoder) header(k *kind, period int64, at time.Time, took time.Duration) {
 	e.valueType(profilePeriodType, k.period)
 	for _, t := range k.values {
@@ -127,14 +131,15 @@ func (e *encoder) header(k *kind, period int64, at time.Time, took time.Duration
 	m.number(mappingLimit, e.memory.limit)
 	m.number(mappingOffset, e.memory.offset)
 	m.number(mappingFile, e.text(e.memory.file))
-	// All names are here: pprof need not look for the program, and warn if it has gone.
+	// The profile has all names. So pprof does not have to look for the program, and
+	// does not warn if the program's file is gone.
 	for has := mappingHasFunctions; has <= mappingHasInlined; has++ {
 		m.number(has, 1)
 	}
 	e.put(profileMapping, m)
 }
 
-// sample writes a record. A size that is not zero becomes its label.
+// sample writes a record. If size is not zero, it becomes the label "bytes".
 func (e *encoder) sample(stack []runtime.Frame, values []int64, size int64) {
 	var m, ids, numbers message
 	for len(stack) > 0 {
@@ -159,8 +164,8 @@ func (e *encoder) sample(stack []runtime.Frame, values []int64, size int64) {
 	e.put(profileSample, m)
 }
 
-// location is the number of one, which is written if it is new. The frames are
-// of one address, the innermost first.
+// location returns the id of a location, and writes the location if it is new. The
+// frames belong to one address, the innermost first.
 func (e *encoder) location(frames []runtime.Frame) uint64 {
 	l := location{frames[0].PC, frames[0].Function, len(frames)}
 	id, ok := e.locations[l]
@@ -185,7 +190,7 @@ func (e *encoder) location(frames []runtime.Frame) uint64 {
 	return id
 }
 
-// function is the number of one, which is written if it is new.
+// function returns the id of a function, and writes the function if it is new.
 func (e *encoder) function(f function) uint64 {
 	id, ok := e.functions[f]
 	if ok {
@@ -202,7 +207,8 @@ func (e *encoder) function(f function) uint64 {
 	return id
 }
 
-// close writes the strings. It does not close the writer below.
+// close writes the strings and ends the gzip stream. It does not close the
+// underlying writer.
 func (e *encoder) close() error {
 	for _, s := range e.table {
 		e.put(profileStringTable, message(s))

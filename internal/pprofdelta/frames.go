@@ -6,10 +6,11 @@ import (
 	"strings"
 )
 
-// frames symbolizes a stack, without goexit at its end and what has no name. With
-// hideTop the runtime's functions at the top go too, unless there are no others.
-// The names of type parameters are not public: it is f[...] here and
-// f[go.shape.int] in the files of runtime/pprof.
+// frames symbolizes a stack. It leaves out goexit at the end, and frames without a
+// name. With hideTop it also leaves out the runtime's functions at the top, unless
+// there are no others. Type arguments are not available from the public functions
+// of runtime: a name is f[...] here, and f[go.shape.int] in the files of
+// runtime/pprof.
 func frames(stack []uintptr, hideTop bool) []runtime.Frame {
 	if end := slices.Index(stack, 0); end >= 0 {
 		stack = stack[:end]
@@ -32,13 +33,14 @@ func frames(stack []uintptr, hideTop bool) []runtime.Frame {
 	return all
 }
 
+// ofRuntime reports whether a function belongs to the runtime.
 func ofRuntime(function string) bool {
 	return strings.HasPrefix(function, "runtime.") || strings.HasPrefix(function, "internal/runtime/")
 }
 
-// inlined tells whether the compiler has put f into the function that called it.
-// The two are then one location of the file. It is how runtime/pprof finds out
-// (pcDeck in its proto.go).
+// inlined reports whether the compiler has inlined f into caller. The two are then
+// one location of the profile. runtime/pprof uses the same test (pcDeck in its
+// proto.go).
 func inlined(f, caller runtime.Frame) bool {
 	return f.Func == nil && f.Entry != 0 && f.Entry == caller.Entry && f.Function != caller.Function
 }

@@ -8,21 +8,25 @@ import (
 	"strings"
 )
 
-var mapsFile = "/proc/self/maps" // Linux and NetBSD
+// mapsFile lists the memory mappings of the process. Linux and NetBSD have it.
+var mapsFile = "/proc/self/maps"
 
-// A mapping is where the code of the program is in memory, and from where in
-// which file. Without limit it is not known, and taken for everywhere.
+// mapping describes where the code of the program is in memory: the addresses from
+// start to limit, mapped from offset in file. If limit is 0, the addresses are
+// unknown, and the mapping contains every address.
 type mapping struct {
 	start, limit, offset uint64
 	file                 string
 }
 
+// contains reports whether an address is in the mapping.
 func (m mapping) contains(pc uintptr) bool {
 	return m.limit == 0 || m.start <= uint64(pc) && uint64(pc) < m.limit
 }
 
-// programMapping finds the mapping by this function, which is in it. pprof needs
-// none for names, which the file has; it does for -list's assembler.
+// programMapping finds the mapping that contains the code of this function. pprof
+// does not need it for names, which the profile has. It needs it for the assembler
+// code of -list.
 func programMapping() mapping {
 	var m mapping
 	m.file, _ = os.Executable()

@@ -1,6 +1,7 @@
-// Package pprofdelta writes what changed in a profile between two moments, in the
-// format of go tool pprof, as net/http/pprof does for ?seconds= (serveDeltaProfile
-// there). It stops nothing and starts no collection.
+// Package pprofdelta writes what changed in a profile between two moments. The output
+// is in the format of go tool pprof. net/http/pprof does the same for ?seconds=
+// (serveDeltaProfile there). The package does not stop the program and starts no
+// collection.
 package pprofdelta
 
 import (
@@ -12,20 +13,20 @@ import (
 	"time"
 )
 
-// A kind is a sort of profile as runtime/pprof describes it in the file. The last
-// of its values is what pprof shows, unless shown says otherwise.
+// kind describes one kind of profile, with the types that runtime/pprof writes into
+// its files. pprof shows the last of the values, unless shown names another.
 type kind struct {
 	name    string
 	values  []valueType
 	shown   string
 	period  valueType
-	hideTop bool // the runtime's frames at the top, where every allocation ends
+	hideTop bool // leave out the runtime's frames at the top, where every allocation ends
 	read    func() (*Sample, error)
 }
 
 type valueType struct{ name, unit string }
 
-// From writeHeapInternal, writeHeapProto, writeProfileInternal and
+// The values are those of writeHeapInternal, writeHeapProto, writeProfileInternal and
 // printCountCycleProfile in runtime/pprof.
 var (
 	memoryValues = []valueType{
@@ -45,7 +46,7 @@ func find(name string) int {
 	return slices.IndexFunc(kinds, func(k kind) bool { return k.name == name })
 }
 
-// Has tells whether there is a profile of that name to Take.
+// Has reports whether Take knows a profile of that name.
 func Has(name string) bool { return find(name) >= 0 }
 
 // Sample is a profile at one moment.
@@ -53,20 +54,21 @@ type Sample struct {
 	kind    *kind
 	at      time.Time
 	period  int64
-	scale   func(values) values // makes of raw values what the file has
+	scale   func(values) values // converts raw values to those of the file
 	records map[key]values
 }
 
-// A key tells records apart. The runtime keeps allocations of one place by their
-// sizes, and so does the file, in a label.
+// key identifies a record. The runtime keeps one record for each size of the
+// allocations of a place. The file does the same, and has the size in a label.
 type key struct {
-	stack [32]uintptr // from the top, zero where it is shorter
-	size  int64       // bytes of an object; 0 for what is no allocation
+	stack [32]uintptr // from the top, the rest zero
+	size  int64       // bytes of an object; 0 if the record is not about allocations
 }
 
-// values are as many as the kind has, the others zero.
+// values holds as many values as the kind has. The others are zero.
 type values [4]int64
 
+// add returns v + sign*w.
 func (v values) add(w values, sign int64) values {
 	for i := range v {
 		v[i] += sign * w[i]
@@ -75,11 +77,11 @@ func (v values) add(w values, sign int64) values {
 }
 
 // Take reads the profile of that name as it is now: heap, allocs, block or mutex.
-// What it keeps grows with the number of places in the program that allocate or
-// wait, by about half a kilobyte for each, not with how often they do.
+// A sample needs about half a kilobyte for each place in the program that allocates
+// or waits. Its size does not depend on how often that happens.
 //
 // As in every memory profile, allocations appear in it only after the collections
-// that follow them, and heap and allocs are the same but for what pprof shows
+// that follow them. heap and allocs differ only in the values that pprof shows
 // first. block and mutex are empty unless the program has set their rates
 // (runtime.SetBlockProfileRate, runtime.SetMutexProfileFraction).
 func Take(name string) (*Sample, error) {
@@ -95,10 +97,10 @@ func Take(name string) (*Sample, error) {
 	return s, nil
 }
 
-// Write writes what has changed from before to after, compressed. What is in use
-// may have become less; the places where nothing changed are left out. The errors
-// are those of w, and that the samples are of different profiles or the wrong way
-// round.
+// Write writes what has changed from before to after, compressed. It leaves out
+// places where nothing has changed. Values can be negative, since less may be in use
+// than before. Write returns the errors of w. It also returns an error if the samples
+// are of different profiles, or if before is younger than after.
 func Write(w io.Writer, before, after *Sample) error {
 	if before.kind != after.kind {
 		return fmt.Errorf("a %s profile cannot be compared with a %s profile", before.kind.name, after.kind.name)
@@ -109,9 +111,9 @@ func Write(w io.Writer, before, after *Sample) error {
 	}
 	e := newEncoder(w)
 	e.header(after.kind, after.period, after.at, took)
-	// The runtime never forgets a record: there is none that only before has.
+	// The runtime never removes a record, so every record of before is in after.
 	for k, v := range after.records {
-		// The difference is scaled, not the two, which would round twice.
+		// Scale the difference. Scaling both samples would round twice.
 		v = after.scale(v.add(before.records[k], -1))
 		if v != (values{}) {
 			e.sample(frames(k.stack[:], after.kind.hideTop), v[:len(after.kind.values)], k.size)
@@ -120,8 +122,8 @@ func Write(w io.Writer, before, after *Sample) error {
 	return e.close()
 }
 
-// readAll calls one of the runtime's functions that copy records, with room for
-// some more than there were: there may be new ones by the second call.
+// readAll calls one of the runtime's functions that copy records. It makes room for
+// some more records than there were, since there may be new ones by the second call.
 func readAll[R any](profile func([]R) (n int, ok bool)) []R {
 	n, _ := profile(nil)
 	for {
@@ -133,6 +135,7 @@ func readAll[R any](profile func([]R) (n int, ok bool)) []R {
 	}
 }
 
+// readMemory reads the memory profile.
 func readMemory() (*Sample, error) {
 	rate := int64(runtime.MemProfileRate)
 	s := &Sample{period: rate, records: make(map[key]values)}
@@ -141,35 +144,36 @@ func readMemory() (*Sample, error) {
 		v[2], v[3] = unsample(v[2], v[3], rate)
 		return v
 	}
-	// With the records of which nothing is in use: they have allocated.
+	// Include the records with nothing in use: they count allocations, too.
 	all := func(p []runtime.MemProfileRecord) (int, bool) { return runtime.MemProfile(p, true) }
 	for _, r := range readAll(all) {
 		if r.AllocObjects == 0 {
-			continue // none that a collection has followed
+			continue // no collection has completed since its allocations
 		}
 		k := key{r.Stack0, r.AllocBytes / r.AllocObjects}
-		// Stacks that differ below the 32 frames of a record are one here.
+		// A record has only 32 frames, so stacks that differ below them have the same
+		// key.
 		s.records[k] = s.records[k].add(values{r.AllocObjects, r.AllocBytes, r.InUseObjects(), r.InUseBytes()}, 1)
 	}
 	return s, nil
 }
 
-// unsample estimates from the objects in a profile how many there were: one of
-// size bytes is in it with a probability of 1-exp(-size/rate). This is
-// scaleHeapSample in runtime/pprof's protomem.go.
+// unsample estimates the real number and size of objects from those in a profile.
+// An object of size bytes is in the profile with a probability of
+// 1-exp(-size/rate). This is scaleHeapSample in runtime/pprof's protomem.go.
 func unsample(count, size, rate int64) (int64, int64) {
 	if count == 0 || size == 0 {
 		return 0, 0
 	}
 	if rate <= 1 {
-		return count, size // every one is in it
+		return count, size // the profile has every object
 	}
 	average := float64(size) / float64(count)
 	scale := 1 / (1 - math.Exp(-average/float64(rate)))
 	return int64(float64(count) * scale), int64(float64(size) * scale)
 }
 
-// readWaits reads a profile of waiting. The runtime has already scaled it by the
+// readWaits reads the block or the mutex profile. The runtime has already scaled it by the
 // rates of both profiles (saveBlockEventStack in its mprof.go).
 func readWaits(profile func([]runtime.BlockProfileRecord) (int, bool)) (*Sample, error) {
 	perSecond, err := cyclesPerSecond()

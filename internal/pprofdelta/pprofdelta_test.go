@@ -74,28 +74,29 @@ func TestAllocationsInBetween(t *testing.T) {
 	}
 }
 
-// requireAbout allows for what the runtime itself now and then needs for an
-// allocation, such as what a collection is begun with.
+// requireAbout allows a small difference: the runtime itself allocates now and then,
+// for example when a collection begins.
 func requireAbout(t *testing.T, want, got weight) {
 	require.InDelta(t, want.flat, got.flat, 16<<10)
 	require.InDelta(t, want.cum, got.cum, 16<<10)
 }
 
-// What a sample holds is what runtime/pprof writes at the same time: the types,
-// the estimate of what was not sampled, and the functions with what is inlined.
+// A sample has the same content as the profile that runtime/pprof writes at the same
+// time: the types, the estimate of what was not sampled, and the functions, including
+// inlined ones.
 func TestSameAsRuntimePprof(t *testing.T) {
 	runtime.SetBlockProfileRate(1)
 	defer runtime.SetBlockProfileRate(0)
 	defer runtime.SetMutexProfileFraction(runtime.SetMutexProfileFraction(1))
 	receive(t, "receiveMeanwhile", receiveMeanwhile)
 	contend(t)
-	runtime.SetBlockProfileRate(0) // let it stand still
+	runtime.SetBlockProfileRate(0) // so that the profile does not change
 	runtime.SetMutexProfileFraction(0)
 	allocateMeanwhile()
 	runtime.GC()
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	for _, k := range kinds {
-		runtime.MemProfileRate = 4096 // both now take it for sampled and scale
+		runtime.MemProfileRate = 4096 // both now assume that it was sampled, and scale
 		sample, err := Take(k.name)
 		require.NoError(t, err)
 		var theirs bytes.Buffer
@@ -114,16 +115,16 @@ func TestSameAsRuntimePprof(t *testing.T) {
 	}
 }
 
-// ours are the functions of this package. Of those that the runtime is inlined
-// into runtime/pprof hides some, for it looks up the address after the call; and
-// of generic ones it keeps the instances apart.
+// ours returns the functions of this package. runtime/pprof hides some functions into
+// which the runtime is inlined, because it looks up the address after the call. It
+// also distinguishes the instances of generic functions, so ours leaves these out.
 func ours(all map[string]weight) map[string]weight {
 	maps.DeleteFunc(all, func(name string, _ weight) bool { return !strings.HasPrefix(name, here) || strings.Contains(name, "[") })
 	return all
 }
 
-// rawHeader is the part of a raw profile that tells what is in it: the types, which of
-// them is shown, and the period, without the time.
+// rawHeader returns the part of a raw profile that describes its content: the types,
+// which of them is shown, and the period. It leaves out the time.
 func rawHeader(raw string) string {
 	return regexp.MustCompile(`(?s)PeriodType.*?Period: \d+`).FindString(raw) +
 		regexp.MustCompile(`Samples:\n.*\n`).FindString(raw)
@@ -159,7 +160,7 @@ func TestMutexHeldInBetween(t *testing.T) {
 	requireBetween(t, 2*pause, took, top(t, file, "-sample_index=delay", "-unit=ns")[here+"release"].cum)
 }
 
-// A cycle is not measured to the last digit.
+// The length of a cycle is not measured to the last digit.
 func requireBetween(t *testing.T, least, most time.Duration, ns float64) {
 	require.Greater(t, ns, 0.95*float64(least))
 	require.Less(t, ns, 1.05*float64(most))
@@ -171,7 +172,8 @@ func receiveBefore(c chan int) { <-c }
 //go:noinline
 func receiveMeanwhile(c chan int) { <-c }
 
-// receive lets a function wait for at least pause, and tells the most it can have been.
+// receive makes a function wait for at least pause. It returns the longest time that
+// the function can have waited.
 func receive(t *testing.T, name string, f func(chan int)) time.Duration {
 	began := time.Now()
 	c, done := make(chan int), make(chan struct{})
@@ -183,7 +185,7 @@ func receive(t *testing.T, name string, f func(chan int)) time.Duration {
 	return time.Since(began)
 }
 
-// contend lets a goroutine wait for a lock for at least pause.
+// contend makes a goroutine wait for a lock for at least pause.
 func contend(t *testing.T) {
 	var mu sync.Mutex
 	mu.Lock()
@@ -201,7 +203,7 @@ func acquire(mu *sync.Mutex) { mu.Lock(); defer mu.Unlock() }
 //go:noinline
 func release(mu *sync.Mutex) { mu.Unlock() }
 
-// awaitGoroutine waits until a goroutine in the function is in the state.
+// awaitGoroutine waits until a goroutine in that function is in that state.
 func awaitGoroutine(t *testing.T, state, function string) {
 	text := make([]byte, 1<<20)
 	for deadline := time.Now().Add(testwait.Patience); ; runtime.Gosched() {
@@ -233,7 +235,7 @@ func TestTimeIsOfTheSecondSample(t *testing.T) {
 	require.Contains(t, raw, "Time: "+later.at.Format("2006-01-02 15:04:05"))
 }
 
-// Without /proc there is a mapping of everything, and pprof is as content.
+// Without /proc the mapping contains every address. pprof accepts that, too.
 func TestNoMaps(t *testing.T) {
 	before := take(t, "allocs")
 	allocateMeanwhile()
@@ -269,7 +271,7 @@ func TestErrors(t *testing.T) {
 
 	full := errors.New("no space left")
 	require.ErrorIs(t, Write(writer(func([]byte) (int, error) { return 0, full }), heap, later), full)
-	limited := iotest.TruncateWriter(&w, 20) // says nothing: no error either
+	limited := iotest.TruncateWriter(&w, 20) // drops the rest without an error
 	require.NoError(t, Write(limited, heap, later))
 }
 
@@ -294,7 +296,8 @@ func TestCycles(t *testing.T) {
 	require.Len(t, h, 256)
 }
 
-// take takes a sample after a collection, with which allocations get into it.
+// take takes a sample after a collection. Only then does the profile have the
+// allocations.
 func take(t *testing.T, name string) *Sample {
 	runtime.GC()
 	s, err := Take(name)
@@ -336,7 +339,7 @@ type weight struct{ flat, cum float64 }
 
 var topLine = regexp.MustCompile(`^ *(-?[\d.]+)\D* +\S+% +\S+% +(-?[\d.]+)\D* +\S+%  (.*)$`)
 
-// top is all of pprof -top by function.
+// top returns all rows of pprof -top, by function.
 func top(t *testing.T, file string, args ...string) map[string]weight {
 	out := pprofTool(t, file, append(args, "-top", "-nodefraction=0", "-nodecount=1000000")...)
 	all := make(map[string]weight)

@@ -7,10 +7,10 @@ import (
 	"unicode"
 )
 
-// Split splits a line into words as a shell does: 'single quotes' take
-// everything literally, within "double quotes" a backslash takes " and \
-// literally, outside of quotes any character. Nothing is expanded, and there are
-// no comments.
+// Split splits a line into words as a shell does. In 'single quotes' everything is
+// literal. In "double quotes" a backslash makes a following " or \ literal. Outside
+// of quotes a backslash makes any character literal. Nothing is expanded, and there
+// are no comments.
 func Split(line string) ([]string, error) {
 	var words []string
 	var word strings.Builder
@@ -52,8 +52,8 @@ func Split(line string) ([]string, error) {
 	return words, nil
 }
 
-// cutQuoted writes what comes before the closing quote, and returns what comes
-// behind it.
+// cutQuoted writes the text before the closing double quote to word, and returns the
+// text after it. ok reports whether there is a closing quote.
 func cutQuoted(word *strings.Builder, s string) (rest string, ok bool) {
 	for i := 0; i < len(s); i++ {
 		switch {
@@ -67,10 +67,11 @@ func cutQuoted(word *strings.Builder, s string) (rest string, ok bool) {
 	return "", false
 }
 
+// isBlank reports whether c is an ASCII space character.
 func isBlank(c byte) bool { return c < 0x80 && unicode.IsSpace(rune(c)) }
 
-// First returns the first word of a line, which says what command it is. Quotes
-// and backslashes have no meaning in it.
+// First returns the first word of a line, which is the name of the command. Quotes
+// and backslashes have no special meaning in it.
 func First(line string) string {
 	line = strings.TrimSpace(line)
 	if i := strings.IndexFunc(line, unicode.IsSpace); i >= 0 {
