@@ -12,8 +12,8 @@ import (
 	"syscall"
 )
 
-// ErrInUse is the error if another process listens on the socket at the path. That
-// socket is left alone.
+// ErrInUse is the error if there is another socket at the path that a process has open.
+// That socket is left alone.
 var ErrInUse = errors.New("oneshot: the socket path is in use by another socket")
 
 // IsAbstract reports whether a socket path is a name in the abstract namespace
