@@ -18,47 +18,49 @@ import (
 const (
 	MaxLine = 64 << 10 // bytes of a line, without its end
 
-	// A client may type ahead so much; then it is not read any more until
-	// commands have been run.
+	// A client can send this much ahead. Then nothing more is read from it until a
+	// line is taken.
 	maxAheadBytes = MaxLine
-	MaxAheadLines = 1024
+	MaxAheadLines = 1024 // lines that a client can send ahead
 )
 
-// Line is one line that a client has sent.
+// Line is one line from the client.
 type Line struct {
-	Text    string
-	TooLong bool // it had more than maxLine bytes, which were thrown away
+	Text    string // without the line end
+	TooLong bool   // it had more than MaxLine bytes and was discarded; Text is empty
 }
 
-// Input reads lines from a client, ahead of the commands, so that an interrupt
-// or the end of the connection is seen while a command runs. One goroutine of
-// the session runs it.
+// Input reads lines from a client. It reads ahead while a command runs, so that it
+// notices an interrupt or the end of the connection. Run is called in a goroutine of the
+// session.
 type Input struct {
 	conn        *os.File
-	interrupted func() bool // called for each interrupt byte; true: it stopped a command
-	taken       func()      // called when next has found a line, before another interrupt can be
-	gone        func()      // called when the client is there no more
+	interrupted func() bool // is called for each interrupt byte; returns true if it has stopped a command
+	taken       func()      // is called when Next has found a line, before another interrupt is handled
+	gone        func()      // is called when the client is gone
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields down to eof
 	lines   []Line
-	ahead   int    // bytes in lines
-	partial []byte // a line that has not ended
-	skip    bool   // partial became too long: forget the rest of its line
-	eof     bool   // the client sends no more
+	ahead   int    // the number of bytes in lines
+	partial []byte // the beginning of a line whose end has not arrived yet
+	skip    bool   // partial became too long: the rest of its line is discarded
+	eof     bool   // the client has ended its input
 
-	changed chan struct{} // of capacity 1: next may find something new
+	changed chan struct{} // of capacity 1: there may be something new for Next
 }
 
+// NewInput returns an Input. The fields of Input with the same names explain the
+// functions.
 func NewInput(interrupted func() bool, taken, gone func()) *Input {
 	return &Input{interrupted: interrupted, taken: taken, gone: gone, changed: make(chan struct{}, 1)}
 }
 
-// Connect sets the client, before run.
+// Connect sets the client. It must be called before Run.
 func (in *Input) Connect(conn *os.File) { in.conn = conn }
 
-// Run reads until the client is gone or the connection is closed. After the
-// End of input it waits for the client to go: to send no more is not to leave
-// (echo stacks | nc -N).
+// Run reads until the client is gone or the connection is closed. After the end of the
+// input it waits until the client is gone: a client that has ended its input may still
+// read (echo stacks | nc -N).
 func (in *Input) Run() {
 	defer in.gone()
 	raw, err := in.conn.SyscallConn()
@@ -69,19 +71,19 @@ func (in *Input) Run() {
 	for {
 		n, left := 0, false
 		var readErr error
-		// The callback is called again whenever the kernel reports a change
-		// (the runtime's poller is edge-triggered and hears of EPOLLHUP) until
-		// it returns true.
+		// Until the function returns true, it is called again whenever the kernel
+		// reports a change. The runtime's poller is edge-triggered, and the kernel
+		// reports EPOLLHUP to it.
 		err := raw.Read(func(fd uintptr) bool {
 			if in.wantsMore() {
-				n, readErr = unixsock.Read(fd, buf) // EINTR cannot be: it does not block
+				n, readErr = unixsock.Read(fd, buf) // no EINTR, since the read does not block
 				return !errors.Is(readErr, syscall.EAGAIN)
 			}
 			left = unixsock.HungUp(fd)
 			return left
 		})
 		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded): // next has made room
+		case errors.Is(err, os.ErrDeadlineExceeded): // Next has made room
 			_ = in.conn.SetReadDeadline(time.Time{})
 		case err != nil || readErr != nil || left:
 			return
@@ -93,25 +95,26 @@ func (in *Input) Run() {
 	}
 }
 
-// wantsMore reports whether there is more to come and room for it.
+// wantsMore reports whether the client may send more, and whether there is room for it.
 func (in *Input) wantsMore() bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	return !in.eof && in.roomLocked()
 }
 
+// roomLocked reports whether there is room for another line. The caller holds in.mu.
 func (in *Input) roomLocked() bool {
 	return in.ahead < maxAheadBytes && len(in.lines) < MaxAheadLines
 }
 
-// Ended reports whether the client sends no more.
+// Ended reports whether the client has ended its input.
 func (in *Input) Ended() bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	return in.eof
 }
 
-// End notes that no more comes. What came without a line end is a line.
+// End marks the end of the input. A last line without a line end counts as a line.
 func (in *Input) End() {
 	in.mu.Lock()
 	in.eof = true
@@ -122,8 +125,8 @@ func (in *Input) End() {
 	in.signal()
 }
 
-// Take cuts what was read into lines. An interrupt throws away what was typed
-// before it and not begun yet, as a terminal does.
+// Take splits the bytes that were read into lines. An interrupt discards all input
+// before it that no command has taken yet, as a terminal does.
 func (in *Input) Take(p []byte) {
 	for {
 		i := bytes.IndexByte(p, protocol.Interrupt)
@@ -136,7 +139,7 @@ func (in *Input) Take(p []byte) {
 		in.mu.Unlock()
 		if !in.interrupted() {
 			in.mu.Lock()
-			in.lines = append(in.lines, Line{}) // for a new prompt
+			in.lines = append(in.lines, Line{}) // an empty line, for a new prompt
 			in.mu.Unlock()
 		}
 	}
@@ -158,7 +161,7 @@ func (in *Input) Take(p []byte) {
 	in.signal()
 }
 
-// endLine moves the partial line to the lines. The caller holds in.mu.
+// endLine ends the partial line and appends it to in.lines. The caller holds in.mu.
 func (in *Input) endLine() {
 	text := bytes.TrimSuffix(in.partial, []byte{'\r'})
 	l := Line{Text: string(text), TooLong: in.skip}
@@ -170,6 +173,7 @@ func (in *Input) endLine() {
 	in.ahead += len(l.Text)
 }
 
+// signal wakes Next.
 func (in *Input) signal() {
 	select {
 	case in.changed <- struct{}{}:
@@ -177,14 +181,14 @@ func (in *Input) signal() {
 	}
 }
 
-// ErrIdle is the end of a session in which nothing was sent for too long.
+// ErrIdle is the error of Next if the client has sent nothing for too long.
 var ErrIdle = errors.New("idle for too long")
 
-// ErrTooLong is for a line that was thrown away.
+// ErrTooLong is the error for a line that was discarded because it was too long.
 var ErrTooLong = fmt.Errorf("the line has more than %d bytes and was not run", MaxLine)
 
-// Next returns the next line, at most after idle. It returns io.EOF after the
-// last, and the session's own error once stop is closed.
+// Next returns the next line. It returns ErrIdle if none arrives within idle, io.EOF
+// after the last line, and os.ErrClosed when stop is closed.
 func (in *Input) Next(idle time.Duration, stop <-chan struct{}) (Line, error) {
 	var timeout <-chan time.Time
 	for {
@@ -197,7 +201,7 @@ func (in *Input) Next(idle time.Duration, stop <-chan struct{}) (Line, error) {
 			in.taken()
 			full = full && in.roomLocked()
 			in.mu.Unlock()
-			if full { // wake the reader, which waits in raw.Read
+			if full { // wake Run, which waits in raw.Read
 				_ = in.conn.SetReadDeadline(time.Unix(1, 0))
 			}
 			return l, nil

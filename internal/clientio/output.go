@@ -1,6 +1,6 @@
-// Package clientio moves a session's bytes: lines from the client, ahead of the
-// commands, and output to it, with a deadline for every write. It knows nothing of
-// commands and handlers.
+// Package clientio reads a session's input and writes its output. It reads lines from
+// the client ahead of the commands. It writes to the client with a deadline for every
+// write. It knows nothing about commands and handlers.
 package clientio
 
 import (
@@ -16,27 +16,28 @@ import (
 	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
-// WriteTimeout is how long a client may take to make room for what it is sent.
-// A person may be reading in a pager; nothing of the program's is held meanwhile.
+// WriteTimeout is the time in which a client must make room for more output. It is long
+// because a person may be reading in a pager. Meanwhile no lock of the program is held.
 const WriteTimeout = 30 * time.Second
 
-// ErrCut is what a command gets that writes after the session has given it up.
+// ErrCut is the error of a write by a command that the session no longer waits for.
 var ErrCut = errors.New("oneshot: the command was stopped")
 
-// wire is the way to the client: buffered, with a deadline for every write.
+// wire is the connection to the client. It is buffered, and has a deadline for every
+// write.
 type wire struct {
 	conn    *os.File
 	timeout time.Duration
-	failed  func(error) // called once, when the client cannot be written to
+	failed  func(error) // is called once, when a write to the client fails
 
-	framed bool // the client is a script
+	framed bool // the client is a script, so output is sent in frames
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below, and timeout
 	buf    []byte
-	kind   byte   // of the frame in buf
-	last   byte   // that was written to buf
-	writes uint64 // how often something was
-	err    error
+	kind   byte   // the kind of the frame in buf
+	last   byte   // the last byte that a command wrote
+	writes uint64 // the number of calls of Write
+	err    error  // of the first write that failed
 }
 
 const (
@@ -44,36 +45,37 @@ const (
 	framedBuffer = 32 << 10
 )
 
-// Output is the wire as one command sees it. The session cuts it off from a
-// command that does not end when it is told to.
+// Output is the access of one command to the client. If the command does not end when
+// it should, the session cuts off its Output.
 type Output struct {
 	wire *wire
 	cut  bool // guarded by wire.mu
 }
 
-// NewOutput returns the output of a session. A client that does not make room for
-// timeout is lost; then failed is called, once.
+// NewOutput returns the output of a session. If the client does not make room within
+// timeout, or a write fails, failed is called once, and nothing more is written.
 func NewOutput(timeout time.Duration, failed func(error)) *Output {
 	return &Output{wire: &wire{timeout: timeout, failed: failed}}
 }
 
-// Connect sets the client, before anything is written. A script gets frames.
+// Connect sets the client. It must be called before the first write. If script is true,
+// output is sent in frames.
 func (o *Output) Connect(conn *os.File, script bool) {
 	o.wire.conn, o.wire.framed = conn, script
 }
 
-// View returns another output to the same client, which can be cut off by itself.
+// View returns another output to the same client, which can be cut off separately.
 func (o *Output) View() *Output { return &Output{wire: o.wire} }
 
-// SetTimeout changes the time that the client has to make room.
+// SetTimeout changes the time in which the client must make room.
 func (o *Output) SetTimeout(d time.Duration) {
 	o.wire.mu.Lock()
 	defer o.wire.mu.Unlock()
 	o.wire.timeout = d
 }
 
-// Write writes into the buffer, which is sent when it is full. It returns errCut
-// after the output was cut off.
+// Write appends p to the buffer, which is sent when it is full. It returns ErrCut after
+// the output was cut off.
 func (o *Output) Write(p []byte) (int, error) {
 	w := o.wire
 	w.mu.Lock()
@@ -99,9 +101,10 @@ func (o *Output) Write(p []byte) (int, error) {
 	return written, w.err
 }
 
+// WriteString is like Write, for a string.
 func (o *Output) WriteString(s string) (int, error) { return o.Write([]byte(s)) }
 
-// Flush sends what is buffered.
+// Flush sends the buffered bytes.
 func (o *Output) Flush() error {
 	w := o.wire
 	w.mu.Lock()
@@ -113,7 +116,8 @@ func (o *Output) Flush() error {
 	return w.err
 }
 
-// Frame sends what is buffered and a frame of another kind.
+// Frame sends the buffered bytes, and then a frame of the given kind. It cuts off a
+// payload that is too long.
 func (o *Output) Frame(kind byte, payload string) {
 	w := o.wire
 	w.mu.Lock()
@@ -129,8 +133,9 @@ func (o *Output) Frame(kind byte, payload string) {
 	w.kind = protocol.Output
 }
 
-// Remark sends a line in between, if nothing was written since there had been
-// as many writes, and not in the middle of a line. It returns how many there are.
+// Remark sends a line of the session's own. It sends nothing if a command has written
+// since the caller saw the number of writes, or if the output is in the middle of a
+// line. It returns the present number of writes.
 func (o *Output) Remark(writes uint64, line string) uint64 {
 	w := o.wire
 	w.mu.Lock()
@@ -143,21 +148,22 @@ func (o *Output) Remark(writes uint64, line string) uint64 {
 	return w.writes
 }
 
-// Typed notes that the cursor of a person who has ended a line is at the start
-// of one.
+// Typed notes that the cursor is at the start of a line, because the person at the
+// terminal has pressed Enter.
 func (o *Output) Typed() {
 	o.wire.mu.Lock()
 	defer o.wire.mu.Unlock()
 	o.wire.last = '\n'
 }
 
+// CutOff makes all later writes to this output return ErrCut.
 func (o *Output) CutOff() {
 	o.wire.mu.Lock()
 	defer o.wire.mu.Unlock()
 	o.cut = true
 }
 
-// prepare makes the buffer, with room for what stands before it in a frame.
+// prepare makes the buffer if there is none. In a frame it leaves room for the header.
 func (w *wire) prepare() {
 	switch {
 	case w.buf != nil:
@@ -169,6 +175,7 @@ func (w *wire) prepare() {
 	}
 }
 
+// room returns the size of the header at the start of the buffer.
 func (w *wire) room() int {
 	if w.framed {
 		return protocol.HeaderSize
@@ -201,9 +208,9 @@ func (w *wire) send() {
 	}
 }
 
-// sendAll writes p to the client, who has the timeout to make room for it.
-// (os.File's own Write would end the program on EPIPE if the descriptor is 1
-// or 2, as it may be in a daemon.)
+// sendAll writes p to the client, which must make room for it within the timeout.
+// It does not use the Write method of os.File: that ends the program on EPIPE if the
+// descriptor is 1 or 2, as it can be in a daemon.
 func sendAll(conn *os.File, p []byte, timeout time.Duration) error {
 	raw, err := conn.SyscallConn()
 	if err != nil {

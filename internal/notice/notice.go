@@ -1,6 +1,6 @@
 // Package notice publishes the description of a manhole as the name of a page of
-// memory, which /proc/PID/maps shows to the same user and root, and parses it. It knows
-// nothing of processes and windows.
+// memory. /proc/PID/maps shows this name to the same user and to root. The package also
+// parses the name. It knows nothing about processes and windows.
 package notice
 
 import (
@@ -14,8 +14,8 @@ const prefix = "oneshot:v1"
 
 // Notice describes the manhole of a process.
 type Notice struct {
-	Oneshot, Activate string // names of signals, such as SIGUSR2; empty: none
-	Path              string // of the socket, with %p for the pid; absolute, or @name
+	Oneshot, Activate string // names of signals, such as SIGUSR2; empty if there is none
+	Path              string // the path of the socket, with %p for the pid; absolute, or @name
 }
 
 // String returns the name, such as

@@ -52,7 +52,8 @@ func TestNoNotice(t *testing.T) {
 	require.False(t, ok, "the line is not a mapping")
 }
 
-// TestAnyNoticeIsParsed: what String returns, as the kernel shows it in a maps file.
+// TestAnyNoticeIsParsed parses the result of String in the form that the kernel gives it
+// in a maps file.
 func TestAnyNoticeIsParsed(t *testing.T) {
 	for _, n := range []Notice{
 		{"SIGUSR2", "SIGUSR1", "/tmp/manhole-%p"}, {"SIGRTMIN+3", "", "@a b"}, {"", "", "/a path=/b (deleted)"},

@@ -6,15 +6,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Page is a page of memory with the name of a notice. It needs no descriptor, and
-// the page is never touched.
+// Page is a page of memory whose name is a notice. It needs no descriptor. Nothing reads
+// or writes the page.
 //
-// It holds a function and not the bytes: if somebody prints a *Manhole with %v, that
-// must not read them.
+// Page contains a function and not the bytes: if somebody prints a *Manhole with %v,
+// that must not read them.
 type Page struct{ unmap func() error }
 
-// Post maps the page. If the system refuses that (seccomp, for example) there is no
-// notice, and the manhole works without one.
+// Post maps the page. If the system refuses that (seccomp, for example), Post returns an
+// empty Page, and the manhole works without a notice.
 func Post(n Notice) Page {
 	fd, err := unix.MemfdCreate(n.String(), unix.MFD_CLOEXEC)
 	if err != nil {

@@ -1,6 +1,6 @@
-// Package pyvalue parses the options of the variable ONESHOT: names and values as
-// python-manhole takes them in PYTHONMANHOLE, with the literals of Python. It does not
-// know which options there are.
+// Package pyvalue parses the options in the environment variable ONESHOT. They are names
+// and values in the form of python-manhole's PYTHONMANHOLE, with Python literals. The
+// package does not know which options exist.
 package pyvalue
 
 import (
@@ -17,16 +17,18 @@ import (
 	"github.com/gomanhole/oneshot/internal/sigset"
 )
 
-// maxSeconds bounds the times, so that they stay far from the end of
+// maxSeconds is the longest time that is accepted. It is far below the limit of
 // time.Duration.
 const maxSeconds = 1e9
 
-// Scanner cuts the text into names and values.
+// Scanner splits the text into names and values. Rest is the text that is left.
 type Scanner struct{ Rest string }
 
+// space removes white space from the front.
 func (s *Scanner) space() { s.Rest = strings.TrimLeftFunc(s.Rest, unicode.IsSpace) }
 
-// take removes c from the front if it is there, spaces before it included.
+// take removes white space from the front, and then c if it is there. It reports
+// whether c was there.
 func (s *Scanner) take(c byte) bool {
 	s.space()
 	if s.Rest == "" || s.Rest[0] != c {
@@ -36,8 +38,9 @@ func (s *Scanner) take(c byte) bool {
 	return true
 }
 
-// Next returns the next name, and skips its = and the comma before it. last is the name
-// before, which is empty at the beginning. At the end the name is empty.
+// Next returns the next name. It skips the comma before the name and the = after it. last
+// is the previous name, or empty at the beginning. At the end of the text, Next returns
+// an empty name.
 func (s *Scanner) Next(last string) (name string, err error) {
 	comma := s.take(',')
 	s.space()
@@ -68,13 +71,14 @@ func (s *Scanner) Next(last string) (name string, err error) {
 	return name, nil
 }
 
-// Value is the value behind a =.
+// Value is the value after a =.
 type Value struct {
-	Text   string   // without its quotes
+	Text   string   // without quotes; empty for a list
 	quoted bool     // it had quotes
-	list   []string // the elements of a list; nil: it is not a list
+	list   []string // the elements of a list; nil if the value is not a list
 }
 
+// Value parses the next value: a list in brackets or parentheses, or a single value.
 func (s *Scanner) Value() (Value, error) {
 	end := byte(']')
 	if !s.take('[') {
@@ -97,7 +101,7 @@ func (s *Scanner) Value() (Value, error) {
 	return Value{list: list}, nil
 }
 
-// scalar returns a value that is not a list.
+// scalar parses a value that is not a list: a string in quotes, or a word.
 func (s *Scanner) scalar() (Value, error) {
 	s.space()
 	body, raw := s.Rest, false
@@ -127,10 +131,11 @@ func (s *Scanner) scalar() (Value, error) {
 
 func isQuote(c byte) bool { return c == '"' || c == '\'' }
 
-// unquote parses a string literal of Python up to its closing quote. In a raw string a
-// backslash stays, and a quote behind it does not end the string. UnquoteChar knows the
-// escapes, which are the same except those of quotes. As in Python, and not in Go, \xe9
-// is the letter and not the byte.
+// unquote parses a Python string literal up to its closing quote. It returns the string
+// and the text after the quote. A raw string keeps its backslashes, and a quote after a
+// backslash does not end it. strconv.UnquoteChar parses the escapes: they are the same
+// in Go, except for those of quotes. As in Python, \xe9 is a character. In Go it is a
+// byte.
 func unquote(s string, raw bool) (text, rest string, err error) {
 	quote := s[0]
 	var b []byte
@@ -161,8 +166,10 @@ func unquote(s string, raw bool) (text, rest string, err error) {
 	return "", "", fmt.Errorf("its closing quote %c is missing", quote)
 }
 
+// none reports whether the value is Python's None.
 func (v Value) none() bool { return v.list == nil && !v.quoted && v.Text == "None" }
 
+// Signal returns a signal that a manhole can use. It returns nil for None.
 func (v Value) Signal() (os.Signal, error) {
 	if v.none() {
 		return nil, nil
@@ -180,6 +187,7 @@ func (v Value) Signal() (os.Signal, error) {
 	return sig, nil
 }
 
+// Path returns a path. It returns an empty string for None.
 func (v Value) Path() (string, error) {
 	if v.none() {
 		return "", nil
@@ -190,6 +198,8 @@ func (v Value) Path() (string, error) {
 	return v.Text, nil
 }
 
+// Bool returns a truth value. It accepts yes, no, on, off and the words of
+// strconv.ParseBool, in upper or lower case.
 func (v Value) Bool() (bool, error) {
 	switch strings.ToLower(v.Text) {
 	case "yes", "on":
@@ -204,12 +214,13 @@ func (v Value) Bool() (bool, error) {
 	return b, nil
 }
 
-// Duration returns a time that is not negative.
+// Duration returns a time that is not negative. It accepts a number of seconds and the
+// form of time.ParseDuration.
 func (v Value) Duration() (time.Duration, error) {
 	d, err := time.ParseDuration(v.Text)
 	if seconds, notNumber := strconv.ParseFloat(v.Text, 64); notNumber == nil {
 		d, err = -1, nil
-		if seconds >= 0 && seconds <= maxSeconds { // NaN is not
+		if seconds >= 0 && seconds <= maxSeconds { // false for NaN
 			d = time.Duration(seconds * float64(time.Second))
 		}
 	}
@@ -222,6 +233,7 @@ func (v Value) Duration() (time.Duration, error) {
 	return d, nil
 }
 
+// Timeout returns a time that is greater than 0.
 func (v Value) Timeout() (time.Duration, error) {
 	d, err := v.Duration()
 	if err == nil && d == 0 {
@@ -230,8 +242,9 @@ func (v Value) Timeout() (time.Duration, error) {
 	return d, err
 }
 
-// Sigmask returns a set of signals, nil for all. It takes manhole's forms as well: a
-// list, and None, with which manhole blocks nothing.
+// Sigmask returns a set of signals, or nil for all signals. It accepts the forms of
+// sigset.ParseSet, and those of python-manhole: a list, and None, with which
+// python-manhole blocks nothing.
 func (v Value) Sigmask() (*sigset.Set, error) {
 	var set sigset.Set
 	switch name := strings.ToLower(v.Text); {
@@ -254,8 +267,8 @@ func (v Value) Sigmask() (*sigset.Set, error) {
 	return &set, nil
 }
 
-// IsOneOf reports whether the value is one of those given; true and false are for all
-// words that mean the same.
+// IsOneOf reports whether the value is one of the accepted values. "true" and "false" in
+// accepted match all words for which Bool returns that.
 func (v Value) IsOneOf(accepted []string) bool {
 	text := strings.ToLower(v.Text)
 	if b, err := v.Bool(); err == nil && slices.Contains(accepted, strconv.FormatBool(b)) {

@@ -1,5 +1,5 @@
-// Package sigset knows the names of signals, sets of them, and what may be done
-// with each. It knows nothing of who uses them.
+// Package sigset parses and prints the names of signals and sets of signals. It also
+// knows which signals a manhole can use.
 package sigset
 
 import (
@@ -11,32 +11,33 @@ import (
 	"syscall"
 )
 
-// Set is a set of signals; bit n-1 is signal n, as the kernel prints
-// masks in /proc/PID/status (proc(5)) and ps in its columns pending, blocked,
-// ignored and caught.
+// Set is a set of signals. Bit n-1 is signal n. The kernel uses the same form for the
+// masks in /proc/PID/status (proc(5)), and ps for its columns pending, blocked, ignored
+// and caught.
 type Set uint64
 
-// The real-time signals, as the C library numbers them on Linux (signal(7)):
-// it keeps 32 and 33 for itself.
+// The first and the last real-time signal, as the C library numbers them on Linux
+// (signal(7)). The C library keeps 32 and 33 for itself.
 const (
 	sigRTMin = 34
 	SigRTMax = 64
 )
 
-// Terminating are the signals that end a program that does not handle them, and
-// that people send for that. SIGQUIT is not one of them: it is sent to see the
+// Terminating has the signals that people send to end a program. They end a program
+// that does not handle them. SIGQUIT is not among them: people send it to see the
 // stacks.
 var Terminating = [...]syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP}
 
-// Other names of signals, as kill -l and signal(7) have them.
+// signalAliases maps the second name of a signal in kill -l and signal(7) to the
+// first.
 var signalAliases = map[string]string{
 	"SIGIOT":  "SIGABRT",
 	"SIGCLD":  "SIGCHLD",
 	"SIGPOLL": "SIGIO",
 }
 
-// Of returns the set of the signals given; those outside 1 to 64 are
-// left out.
+// Of returns the set of the given signals. It leaves out numbers that are not from 1
+// to 64.
 func Of(sigs ...syscall.Signal) Set {
 	var set Set
 	for _, sig := range sigs {
@@ -47,12 +48,13 @@ func Of(sigs ...syscall.Signal) Set {
 	return set
 }
 
+// Has reports whether the set contains sig.
 func (set Set) Has(sig syscall.Signal) bool {
 	return sig >= 1 && sig <= 64 && set&(1<<(sig-1)) != 0
 }
 
-// String returns the names in the order of their numbers, with commas between
-// (SIGHUP,SIGINT,...), or "none". ParseSet parses it.
+// String returns the names in the order of the numbers, separated by commas
+// (SIGHUP,SIGINT,...). It returns "none" for the empty set. ParseSet parses the result.
 func (set Set) String() string {
 	if set == 0 {
 		return "none"
@@ -66,9 +68,9 @@ func (set Set) String() string {
 	return strings.Join(names, ",")
 }
 
-// Parse parses a signal: its name with or without SIG, in either case
-// (USR2, SIGUSR2, sigusr2), its number, or on Linux a real-time signal counted
-// from either end (SIGRTMIN+3, RTMAX-1).
+// Parse parses a signal. It accepts the name in upper or lower case, with or without
+// SIG (USR2, SIGUSR2, sigusr2), and the number. On Linux it also accepts a real-time
+// signal relative to the first or the last (SIGRTMIN+3, RTMAX-1).
 func Parse(s string) (syscall.Signal, error) {
 	text := strings.ToUpper(strings.TrimSpace(s))
 	if n, err := strconv.Atoi(text); err == nil {
@@ -94,10 +96,11 @@ func Parse(s string) (syscall.Signal, error) {
 	return 0, fmt.Errorf("oneshot: unknown signal %.40q; give a name such as USR2 or a number from 1 to 64", s)
 }
 
-// ParseSet parses a set of signals: a mask as the kernel prints it
-// (0x4b813efb; without the prefix where it has 16 digits or one of a to f), the
-// same mask in decimal (1266761467), or names and numbers with commas between
-// (USR1,TERM). A decimal number alone is always a mask, never one signal.
+// ParseSet parses a set of signals. It accepts a mask in hexadecimal, as the kernel
+// prints it (0x4b813efb). The prefix may be missing if the mask has 16 digits, or at
+// least one of the digits a to f. It accepts the same mask in decimal (1266761467), and
+// names and numbers separated by commas (USR1,TERM). A decimal number alone is always a
+// mask, never a single signal.
 func ParseSet(s string) (Set, error) {
 	text := strings.ToLower(strings.TrimSpace(s))
 	switch {
@@ -137,8 +140,8 @@ func isDecimal(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == ""
 }
 
-// parseRealTime parses SIGRTMIN+n and SIGRTMAX-n. A real-time signal has several
-// such names, and Name returns one of them.
+// parseRealTime parses SIGRTMIN+n and SIGRTMAX-n. A real-time signal has a name of each
+// form. Name returns only one of them.
 func parseRealTime(text string) (syscall.Signal, bool) {
 	if runtime.GOOS != "linux" {
 		return 0, false
@@ -157,8 +160,8 @@ func parseRealTime(text string) (syscall.Signal, bool) {
 	return syscall.Signal(sig), true
 }
 
-// Name returns the name of a signal as bash's kill -l prints it, and SIG with
-// the number for a signal without a name.
+// Name returns the name of a signal as bash's kill -l prints it. For a signal without
+// a name it returns SIG and the number.
 func Name(sig syscall.Signal) string {
 	if name := systemSignalName(sig); name != "" {
 		return name

@@ -4,4 +4,5 @@ package sigset
 
 import "syscall"
 
+// systemNotForUse returns an empty string: no other signals are reserved here.
 func systemNotForUse(syscall.Signal) string { return "" }

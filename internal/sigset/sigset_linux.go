@@ -6,6 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// systemNotForUse returns the reason why a signal of Linux cannot be used. It returns
+// an empty string if there is none.
 func systemNotForUse(sig syscall.Signal) string {
 	switch {
 	case sig == unix.SIGSTKFLT:
@@ -16,10 +18,10 @@ func systemNotForUse(sig syscall.Signal) string {
 	return ""
 }
 
-// NeverBlocked are the signals that the runtime leaves unblocked on its signal
-// thread whoever listens (blockableSig in the runtime's signal_unix.go, flags
-// _SigUnblock, _SigKill and _SigThrow in its sigtab_linux_generic.go, SIGURG
-// for preemption), and the two that the kernel never blocks.
+// NeverBlocked has the signals that the runtime never blocks on its signal thread, even
+// if nobody listens to them: blockableSig in the runtime's signal_unix.go, with the flags
+// _SigUnblock, _SigKill and _SigThrow in its sigtab_linux_generic.go. SIGURG is among
+// them for preemption. It also has the two signals that the kernel never blocks.
 var NeverBlocked = Of(
 	syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM,
 	syscall.SIGILL, syscall.SIGTRAP, syscall.SIGABRT, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGSEGV,

@@ -7,6 +7,10 @@ import (
 	"syscall"
 )
 
-func Raise(syscall.Signal) error             { return errors.ErrUnsupported }
+// Raise returns an error: it is not written for this system.
+func Raise(syscall.Signal) error { return errors.ErrUnsupported }
+
 func systemSignalName(syscall.Signal) string { return "" }
-func Unusable(syscall.Signal) string         { return "" }
+
+// Unusable returns an empty string.
+func Unusable(syscall.Signal) string { return "" }

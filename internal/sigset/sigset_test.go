@@ -32,7 +32,7 @@ func TestParseSignal(t *testing.T) {
 }
 
 func TestParseSignalSet(t *testing.T) {
-	// The mask of the shell in the article that this began with.
+	// The mask of the shell, from the article that gave the idea to this project.
 	const shell = Set(0x4b813efb)
 	for text, want := range map[string]Set{
 		"0x4b813efb": shell, "0X4B813EFB": shell, "4b813efb": shell, "000000004b813efb": shell, "1266761467": shell,
@@ -51,7 +51,7 @@ func TestParseSignalSet(t *testing.T) {
 		"SIGCHLD,SIGXCPU,SIGXFSZ,SIGVTALRM,SIGWINCH,SIGSYS", shell.String())
 }
 
-// TestNamesAreThoseOfTheShell compares with what bash's kill -l prints.
+// TestNamesAreThoseOfTheShell compares the names with the output of bash's kill -l.
 func TestNamesAreThoseOfTheShell(t *testing.T) {
 	if _, err := exec.LookPath("bash"); err != nil {
 		t.Skip("needs bash")
@@ -62,7 +62,7 @@ func TestNamesAreThoseOfTheShell(t *testing.T) {
 		number, name, _ := strings.Cut(strings.TrimSpace(line), " ")
 		n, err := strconv.Atoi(number)
 		require.NoError(t, err)
-		if n != 32 && n != 33 { // which it does not know
+		if n != 32 && n != 33 { // bash has no names for these
 			require.Equal(t, "SIG"+name, Name(syscall.Signal(n)))
 		}
 	}

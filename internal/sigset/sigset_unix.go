@@ -9,13 +9,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Raise sends the process a signal.
+// Raise sends a signal to this process.
 func Raise(sig syscall.Signal) error { return syscall.Kill(os.Getpid(), sig) }
 
-// systemSignalName returns the name of a signal; "" if it has none.
+// systemSignalName returns the name of a signal. It returns an empty string if the
+// signal has no name.
 func systemSignalName(sig syscall.Signal) string { return unix.SignalName(sig) }
 
-// Unusable returns why a signal cannot be the manhole's; "" if it can.
+// Unusable returns the reason why a manhole cannot use a signal. It returns an empty
+// string if it can.
 func Unusable(sig syscall.Signal) string {
 	switch sig {
 	case unix.SIGKILL, unix.SIGSTOP:

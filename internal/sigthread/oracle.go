@@ -1,6 +1,6 @@
-// Package sigthread finds out who is subscribed to a signal of the process, by
-// watching the one thread on which the Go runtime receives signals. It knows nothing
-// of windows.
+// Package sigthread finds out whether the program is subscribed to a signal. To do
+// so, it watches the thread on which the Go runtime receives signals. It knows
+// nothing about windows.
 package sigthread
 
 import (
@@ -11,43 +11,47 @@ import (
 	"github.com/gomanhole/oneshot/internal/sigset"
 )
 
-// Subscriber says who else in the process is notified of a signal.
+// Subscriber is the answer to the question whether anybody else in the process is
+// notified of a signal.
 type Subscriber int
 
 const (
-	Unknown Subscriber = iota
-	None
-	Other
+	Unknown Subscriber = iota // it cannot be found out
+	None                      // nobody else is notified
+	Other                     // somebody else is notified
 )
 
-// Oracle knows who is subscribed to the signals of the process. Its methods may be
+// Oracle finds out which signals the program is subscribed to. Its methods may be
 // called from any goroutine.
 type Oracle struct {
 	thread sigThread
 
-	mu      sync.Mutex // held during a probe; guards what follows
+	mu      sync.Mutex // held during a probe; guards handled
 	handled sigset.Set // the signals that had another subscriber at the last probe
 }
 
+// New finds the runtime's signal thread and returns an Oracle. If it does not find
+// the thread, the Oracle answers Unknown.
 func New() *Oracle { return &Oracle{thread: findSigThread()} }
 
-// Listens returns the signals that the program is subscribed to, as far as that can
-// be seen.
+// Listens returns the signals that the program is subscribed to. It cannot see all of
+// them: those of sigset.NeverBlocked are left out.
 func (o *Oracle) Listens() (sigset.Set, error) { return o.thread.Listens() }
 
 // IsThread reports whether dir is the directory of the runtime's signal thread in
 // /proc/self/task.
 func (o *Oracle) IsThread(dir string) bool { return o.thread.isIn(dir) }
 
-// Disposition says in words what a terminating signal does to the program. A probe
-// may swallow the signal; then it is raised again if nobody has had it.
+// Disposition returns a text that says what a terminating signal does to the program.
+// The probe may swallow the signal. If nobody else has received it, Disposition raises
+// it again.
 func (o *Oracle) Disposition(sig syscall.Signal) string {
 	if signal.Ignored(sig) {
 		return "ignored"
 	}
 	answer, swallowed := o.Subscribers(sig)
 	if swallowed && answer != Other {
-		_ = sigset.Raise(sig) // what it would have done, it does now
+		_ = sigset.Raise(sig) // now the signal has its usual effect
 	}
 	switch answer {
 	case Other:
@@ -58,16 +62,16 @@ func (o *Oracle) Disposition(sig syscall.Signal) string {
 	return "unknown"
 }
 
-// NewProbe returns a probe, which must be closed.
+// NewProbe returns a probe. The caller must close it.
 func (o *Oracle) NewProbe() *probe { return o.thread.NewProbe() }
 
 // Subscribers finds out whether anybody else is subscribed to sig. The answer may
 // lead the caller to end the process, and concurrent calls of Notify and Stop
 // disturb the probe, so it is repeated. If swallowed is true, sig arrived while the
-// Oracle was subscribed: only the other subscribers have had it, and the answer is
-// about the moment before it arrived.
+// Oracle was subscribed: only the other subscribers have received it, and the answer
+// is about the moment before it arrived.
 func (o *Oracle) Subscribers(sig syscall.Signal) (answer Subscriber, swallowed bool) {
-	o.mu.Lock() // otherwise one call would take another for a subscriber
+	o.mu.Lock() // two calls at once would each see the other as a subscriber
 	defer o.mu.Unlock()
 	p := o.thread.NewProbe()
 	defer p.Close()
@@ -104,7 +108,7 @@ func (o *Oracle) Subscribers(sig syscall.Signal) (answer Subscriber, swallowed b
 }
 
 // heard reports whether another subscriber existed when the signal arrived. That
-// Subscriber may have called Stop since, as NotifyContext does, and must still not
+// subscriber may have called Stop since, as NotifyContext does, and must still not
 // be killed in its graceful shutdown. The probe during which the signal arrived is
 // not reliable, since the signal itself moves the thread: only "other" counts. Without
 // an earlier probe, the last known answer decides.
@@ -115,6 +119,7 @@ func (o *Oracle) heard(sig syscall.Signal, before []Subscriber, meanwhile Subscr
 	return meanwhile == Other || o.handled.Has(sig)
 }
 
+// countNone returns how many of the answers are None.
 func countNone(answers []Subscriber) (none int) {
 	for _, answer := range answers {
 		if answer == None {

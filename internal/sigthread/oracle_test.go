@@ -53,8 +53,8 @@ func TestTheProbeTellsWhoListens(t *testing.T) {
 	require.Equal(t, Unknown, ask(&Oracle{thread: sigThread{"/proc/self/task/0"}}))
 }
 
-// TestASubscriberThatStoppedAtTheSignalCounts: a program calls Stop as soon as it
-// has the signal, during a probe.
+// TestASubscriberThatStoppedAtTheSignalCounts has a program that calls Stop as soon
+// as it receives the signal, during a probe.
 func TestASubscriberThatStoppedAtTheSignalCounts(t *testing.T) {
 	o := New()
 	if o.thread.dir == "" {
@@ -62,7 +62,7 @@ func TestASubscriberThatStoppedAtTheSignalCounts(t *testing.T) {
 	}
 	c := make(chan os.Signal, 1)
 	defer signal.Stop(c)
-	came := 0 // while it was asked
+	came := 0 // the rounds in which the signal arrived during the probe
 	for round := 0; came < 4 && round < 5000; round++ {
 		signal.Notify(c, syscall.SIGTERM)
 		require.Equal(t, Other, ask(o))
@@ -76,11 +76,11 @@ func TestASubscriberThatStoppedAtTheSignalCounts(t *testing.T) {
 			signal.Stop(c)
 		})
 		program.Go(func() {
-			time.Sleep(time.Duration(round%20) * 100 * time.Microsecond) // while it is asked
+			time.Sleep(time.Duration(round%20) * 100 * time.Microsecond) // the signal arrives during the probe
 			_ = sigset.Raise(syscall.SIGTERM)
 		})
 		answer, swallowed := o.Subscribers(syscall.SIGTERM)
-		program.Wait() // each has its time
+		program.Wait() // rounds do not overlap
 		if swallowed {
 			came++
 			require.Equal(t, Other, answer, "after %d that were right", came-1)
@@ -105,7 +105,8 @@ func TestTheMaskTellsWhatAProgramListensTo(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestTheMaskTellsTheSameWhileSignalsCome: in a handler everything is blocked.
+// TestTheMaskTellsTheSameWhileSignalsCome checks Listens while the thread handles
+// signals. In a handler all signals are blocked.
 func TestTheMaskTellsTheSameWhileSignalsCome(t *testing.T) {
 	thread := findSigThread()
 	if thread.dir == "" {
@@ -118,7 +119,7 @@ func TestTheMaskTellsTheSameWhileSignalsCome(t *testing.T) {
 	var sender sync.WaitGroup
 	sender.Go(func() {
 		for !over.Load() {
-			_ = unix.Tgkill(os.Getpid(), tid, syscall.SIGUSR1) // it is there
+			_ = unix.Tgkill(os.Getpid(), tid, syscall.SIGUSR1) // the thread exists
 			runtime.Gosched()
 		}
 	})

@@ -11,26 +11,28 @@ import (
 	"github.com/gomanhole/oneshot/internal/sigset"
 )
 
-// sigThread is the one thread of the runtime that unblocks the signals which
-// somebody has notified (ensureSigM in the runtime's signal_unix.go). It does
-// two things that can be seen in /proc: the blockable signals missing from its
-// SigBlk are those that the program listens to, and it runs when signal.Notify
-// gets the first subscriber of a signal, or signal.Stop takes the last, and for
-// no subscriber between. The thread lives as long as the process.
+// sigThread is the thread of the runtime that unblocks the signals of signal.Notify
+// (ensureSigM in the runtime's signal_unix.go). It lives as long as the process. Two
+// facts about it can be seen in /proc:
 //
-// The zero value knows no thread and answers unknown to everything.
+//   - The blockable signals that are missing from its SigBlk are those that the
+//     program listens to.
+//   - It runs when signal.Notify adds the first subscriber of a signal, and when
+//     signal.Stop removes the last. It does not run for other subscribers.
+//
+// The zero value has no thread. Every answer is then Unknown.
 type sigThread struct{ dir string } // /proc/self/task/TID
 
-// Probes are made with real-time signals, from the last downwards: programs
-// that use any begin at SIGRTMIN.
+// The thread is found with real-time signals, from the last one downwards: programs
+// that use real-time signals begin at SIGRTMIN.
 const (
 	firstProbeSignal = syscall.Signal(sigset.SigRTMax)
 	lastProbeSignal  = syscall.Signal(sigset.SigRTMax - 7)
 )
 
-// findSigThread finds the thread and calibrates the probe on it: a first
-// Subscriber has to move the thread and a second must not, or else the answer
-// is unknown. It starts the runtime's signal goroutine where nothing has yet.
+// findSigThread finds the thread and calibrates the probe with it: the thread must run
+// for a first subscriber and must not run for a second. Otherwise findSigThread returns
+// the zero value. It starts the runtime's signal goroutine if that does not run yet.
 func findSigThread() sigThread {
 	for sig := firstProbeSignal; sig >= lastProbeSignal; sig-- {
 		if dir := threadThatUnblocks(sig); dir != "" {
@@ -42,13 +44,14 @@ func findSigThread() sigThread {
 	return sigThread{}
 }
 
-// threadThatUnblocks returns the folder of the only thread whose mask loses
-// sig while somebody is notified of it, and gets it back afterwards. There is
-// none where the program listens to sig itself. A thread that is just being
-// cloned has everything blocked for a moment, hence the second look.
+// threadThatUnblocks returns the directory of the thread that blocks sig, except while
+// somebody is notified of sig. It returns an empty string if there is no such thread, or
+// more than one. There is none if the program itself listens to sig. A thread that is
+// just being cloned blocks all signals for a moment, so the masks are read once more
+// after signal.Stop.
 func threadThatUnblocks(sig syscall.Signal) string {
 	c := make(chan os.Signal, 1)
-	signal.Notify(c, sig) // the runtime's thread exists from here on
+	signal.Notify(c, sig) // from here on the runtime's signal thread exists
 	signal.Stop(c)
 	before := threadsBlocking(sig, nil)
 	if len(before) == 0 {
@@ -70,8 +73,8 @@ func threadThatUnblocks(sig syscall.Signal) string {
 	return found
 }
 
-// threadsBlocking returns the threads that block sig, out of those given, or
-// of all where that is nil.
+// threadsBlocking returns those of the given threads that block sig. If among is nil,
+// it looks at all threads of the process.
 func threadsBlocking(sig syscall.Signal, among map[string]bool) map[string]bool {
 	if among == nil {
 		among = make(map[string]bool)
@@ -92,6 +95,8 @@ func threadsBlocking(sig syscall.Signal, among map[string]bool) map[string]bool 
 	return blocking
 }
 
+// BlockedBy returns the signals that a thread blocks. dir is its directory in
+// /proc/self/task.
 func BlockedBy(dir string) (sigset.Set, error) {
 	status, err := procfs.ReadStatus(dir)
 	if err != nil {
@@ -101,7 +106,7 @@ func BlockedBy(dir string) (sigset.Set, error) {
 	return sigset.Set(mask), err
 }
 
-// calibrated reports whether the probe tells one subscriber of sig from two.
+// calibrated reports whether the probe can distinguish one subscriber of sig from two.
 func (t sigThread) calibrated(sig syscall.Signal) bool {
 	p := t.NewProbe()
 	defer p.Close()
@@ -114,24 +119,25 @@ func (t sigThread) calibrated(sig syscall.Signal) bool {
 	return p.ask(sig, MaxProbes) == Other
 }
 
-// settleTime is for the thread to leave its CPU after it has run; until then
-// another turn is not counted.
+// settleTime is the time in which the thread leaves its CPU after it has run. Until
+// then, the kernel does not count another run.
 const settleTime = 300 * time.Microsecond
 
-// MaxProbes is how often a probe is made before the answer is that the program
-// Listens. A single one misses the movement at most 8 times in 2,000 where the
-// thread was at rest before, more often right after it has run.
+// MaxProbes is the number of probes that must agree before the answer is Other. A
+// single probe misses a run of the thread at most 8 times in 2,000 if the thread was at
+// rest before, and more often right after the thread has run.
 const MaxProbes = 3
 
-// probe asks whether somebody else in the process is notified of a signal.
+// probe finds out whether anybody else in the process is notified of a signal.
 type probe struct {
 	file procfs.Schedstat
-	ok   bool // the file is open and has been read
-	last uint64
+	ok   bool   // the file is open and has been read
+	last uint64 // how often the thread had run at the last look
 
-	swallowed bool // the signal came during an ask, which has kept it from its default action
+	swallowed bool // the signal arrived during ask, whose subscription has prevented its default action
 }
 
+// NewProbe returns a probe. The caller must close it.
 func (t sigThread) NewProbe() *probe {
 	if t.dir == "" {
 		return &probe{}
@@ -145,13 +151,14 @@ func (t sigThread) NewProbe() *probe {
 	return p
 }
 
+// Close closes the files of the probe.
 func (p *probe) Close() {
 	if p.file != (procfs.Schedstat{}) {
 		p.file.Close()
 	}
 }
 
-// moved reports whether the thread has run since the last call.
+// moved reports whether the thread has run since the last call of moved.
 func (p *probe) moved() bool {
 	runs, err := p.file.Runs()
 	if err != nil {
@@ -163,10 +170,10 @@ func (p *probe) moved() bool {
 	return runs != before
 }
 
-// Subscribe does signal.Notify(c, sig) and tells whether anybody else was
-// subscribed to sig before. It may undo and repeat that up to so many times, so
-// that c must have no other signal; it is subscribed when subscribe returns,
-// and holds what came meanwhile.
+// Subscribe calls signal.Notify(c, sig) and returns whether anybody else was subscribed
+// to sig before. It may call signal.Stop(c) and try again, up to the given number of
+// times in all, so c must not receive other signals. When Subscribe returns, c is
+// subscribed, and contains a signal that has arrived meanwhile.
 func (p *probe) Subscribe(c chan os.Signal, sig syscall.Signal, times int) Subscriber {
 	for i := 0; ; i++ {
 		if p.ok {
@@ -188,7 +195,8 @@ func (p *probe) Subscribe(c chan os.Signal, sig syscall.Signal, times int) Subsc
 	}
 }
 
-// ask is subscribe without staying. It lets the thread come to rest first.
+// ask returns the answer of Subscribe, but does not stay subscribed. It first lets the
+// thread come to rest.
 func (p *probe) ask(sig syscall.Signal, times int) Subscriber {
 	if p.ok {
 		time.Sleep(settleTime)
@@ -204,20 +212,21 @@ func (p *probe) ask(sig syscall.Signal, times int) Subscriber {
 	return answer
 }
 
-// Listens returns the signals that the program is notified of, as far as the
-// thread's mask shows them: the runtime never blocks the rest there (HUP, INT,
-// QUIT, TERM and those of faults and of itself), nor shows who listens to them.
+// Listens returns the signals that the program is notified of, as far as the thread's
+// mask shows them. The thread never blocks the signals of sigset.NeverBlocked (HUP, INT,
+// QUIT, TERM, those of faults and the runtime's own), so the mask does not show whether
+// the program listens to them.
 func (t sigThread) Listens() (sigset.Set, error) {
 	if t.dir == "" {
 		return 0, fmt.Errorf("the runtime's signal thread was not found")
 	}
-	const tries, handling = 1000, time.Millisecond // on a busy machine it may lose its CPU there
+	const tries, handling = 1000, time.Millisecond // on a busy machine the thread may lose its CPU in a handler
 	for range tries {
 		blocked, err := BlockedBy(t.dir)
 		if err != nil {
 			return 0, err
 		}
-		// While the thread is in a signal handler it has everything blocked.
+		// While the thread is in a signal handler, it blocks all signals.
 		if !blocked.Has(syscall.SIGHUP) {
 			return ^blocked &^ sigset.NeverBlocked, nil
 		}

@@ -11,25 +11,30 @@ import (
 	"github.com/gomanhole/oneshot/internal/sigset"
 )
 
-// sigThread stands for the runtime's signal thread, which only Linux lets a
-// process look at.
+// sigThread has no methods that work here: only Linux lets a process look at the
+// runtime's signal thread.
 type sigThread struct{}
 
 func findSigThread() sigThread { return sigThread{} }
 
+// Listens returns an error.
 func (sigThread) Listens() (sigset.Set, error) {
 	return 0, errors.New("only Linux shows which signals a Go program listens to")
 }
 
-// probe cannot tell here who else is notified of a signal.
+// probe cannot find out here whether anybody else is notified of a signal.
 type probe struct{ swallowed bool }
 
+// MaxProbes is the number of probes that must agree. Here none is made.
 const MaxProbes = 1
 
+// NewProbe returns a probe that always answers Unknown.
 func (sigThread) NewProbe() *probe { return &probe{} }
 
+// Close does nothing.
 func (*probe) Close() {}
 
+// Subscribe calls signal.Notify(c, sig) and returns Unknown.
 func (*probe) Subscribe(c chan os.Signal, sig syscall.Signal, _ int) Subscriber {
 	signal.Notify(c, sig)
 	return Unknown

@@ -57,6 +57,7 @@ type profiler struct {
 	frames   []runtime.Frame // reused from stack to stack
 }
 
+// snapshot returns the groups as a Snapshot.
 func (p *profiler) snapshot() *Snapshot {
 	s := newSnapshot(p.groups)
 	s.Excluded, s.Unread = p.excluded, p.unread
@@ -101,7 +102,7 @@ func (p *profiler) text() error {
 //	# labels: {"key":"value"}
 type profileReader struct {
 	*profiler
-	last  int       // the index of the last stack's group; -1 if that was left out
+	last  int       // the index of the group of the last stack; -1 if the stack was left out
 	total int       // goroutines according to the first line of the profile
 	read  int       // goroutines with a stack
 	begun []byte    // the beginning of a line whose end is not written yet
@@ -109,6 +110,7 @@ type profileReader struct {
 	err   error
 }
 
+// Write parses the complete lines in p and keeps the rest for the next call.
 func (r *profileReader) Write(p []byte) (int, error) {
 	written := len(p)
 	for {

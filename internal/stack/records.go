@@ -29,6 +29,7 @@ const recordsKnown = true
 //go:linkname goroutineProfile runtime.pprof_goroutineProfileWithLabels
 func goroutineProfile(p []record, labels []*labelSet) (n int, ok bool)
 
+// record is one goroutine of a profile.
 type record struct{ stack []uintptr }
 
 // records counts the goroutines by their stacks. It returns false if it could not

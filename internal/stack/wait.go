@@ -48,7 +48,7 @@ var inSyscall = map[string]bool{
 	"runtime.syscall_syscall": true,
 }
 
-// nilChannel tells a wait for a nil channel from other waits. chanrecv and
+// nilChannel distinguishes a wait for a nil channel from other waits. chanrecv and
 // chansend park for a nil channel in their first nilChannel lines, and otherwise a
 // hundred lines further down (runtime/chan.go). TestStatesMatchRuntime fails when
 // that changes.

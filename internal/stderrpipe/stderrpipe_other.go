@@ -5,7 +5,14 @@ package stderrpipe
 
 import "errors"
 
-func Current() *Holder   { return nil }
+// Current returns nil.
+func Current() *Holder { return nil }
+
+// Take returns an error: it is not written for this system.
 func Take(*Holder) error { return errors.ErrUnsupported }
-func Give(*Holder) bool  { return false }
-func End(*Holder)        {}
+
+// Give returns false.
+func Give(*Holder) bool { return false }
+
+// End does nothing.
+func End(*Holder) {}

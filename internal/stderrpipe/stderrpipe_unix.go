@@ -1,7 +1,7 @@
 //go:build linux || darwin || freebsd
 
-// Package stderrpipe sends what the process writes to descriptor 2 to a session as
-// well, while that wants it. It knows nothing of commands.
+// Package stderrpipe copies what the process writes to descriptor 2 to a session, for
+// as long as the session wants it. It knows nothing about commands.
 package stderrpipe
 
 import (
@@ -20,33 +20,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// redirect is the time during which descriptor 2 is a pipe to a session. If it were
-// the client's socket, the program would die of SIGPIPE when the client goes, and
-// wait when the client does not read. The pipe does not block: writes to it fail when
-// it is full. Its reader outlives the client.
+// redirect is the state while descriptor 2 is a pipe to a session. Descriptor 2 is not
+// the client's socket itself: then the program would die of SIGPIPE when the client
+// goes, and would wait when the client does not read. The pipe is non-blocking: a write
+// to a full pipe fails. The goroutine that reads the pipe outlives the client.
 type redirect struct {
 	owner *Holder
 	to    *clientio.Output
-	saved *os.File      // what descriptor 2 was
-	pipe  unixsock.ID   // what it is now
-	log   chan []byte   // for saved, which may be stuck
-	ended chan struct{} // closed when nobody can write into the pipe any more
+	saved *os.File      // the file that descriptor 2 was before
+	pipe  unixsock.ID   // the pipe that descriptor 2 is now
+	log   chan []byte   // the bytes to write to saved, which may block
+	ended chan struct{} // closed when no process can write to the pipe any more
 
-	mu       sync.Mutex // guards what follows
-	detached bool       // what comes is not for the client any more
+	mu       sync.Mutex // guards detached
+	detached bool       // the client gets no more output
 }
 
-// The redirect of the process; there is one at a time.
+// stderrNow has the redirect of the process. There is at most one at a time.
 var stderrNow struct {
 	sync.Mutex
 	r *redirect
 }
 
-// stderrPipe is the size of the pipe in bytes: what the program can write before it
-// is read.
+// stderrPipe is the size of the pipe. The program can write that many bytes before the
+// pipe is read.
 const stderrPipe = 256 << 10
 
-// Take sends descriptor 2 to the holder. To take it twice is no error.
+// Take redirects descriptor 2 to the holder. It returns nil if the holder already has
+// it, and an error if another holder has it.
 func Take(h *Holder) error {
 	stderrNow.Lock()
 	defer stderrNow.Unlock()
@@ -56,7 +57,7 @@ func Take(h *Holder) error {
 		return nil
 	}
 	if h.ended {
-		return errors.New("the session has ended") // nobody would give it back
+		return errors.New("the session has ended") // nothing would give the descriptor back
 	}
 	flags, err := unix.FcntlInt(2, unix.F_GETFL, 0)
 	if err != nil {
@@ -76,7 +77,7 @@ func Take(h *Holder) error {
 		log:   make(chan []byte, maxLogged),
 		ended: make(chan struct{}),
 	}
-	read, write, err := os.Pipe() // both ends do not block
+	read, write, err := os.Pipe() // both ends are non-blocking
 	if err != nil {
 		r.saved.Close()
 		return err
@@ -87,7 +88,7 @@ func Take(h *Holder) error {
 		growErr := raw.Control(func(fd uintptr) {
 			unixsock.GrowPipe(int(fd), stderrPipe) // best effort
 			if r.pipe, err = unixsock.IDOf(int(fd)); err == nil {
-				err = os.NewSyscallError("dup2", unixsock.Dup2(int(fd), 2)) // last: there is no way back
+				err = os.NewSyscallError("dup2", unixsock.Dup2(int(fd), 2)) // the last step, since it cannot be undone
 			}
 		})
 		err = cmp.Or(err, growErr)
@@ -104,9 +105,10 @@ func Take(h *Holder) error {
 	return nil
 }
 
-// forward copies what the program writes, until nobody can write any more: the
-// program has its own descriptor back, and the children that have inherited the
-// pipe have ended. They would die of SIGPIPE if it were not read.
+// forward copies what the program writes, until no process can write to the pipe any
+// more. Then the program has its own descriptor back, and the children that have
+// inherited the pipe have ended. They would die of SIGPIPE if the pipe were closed
+// earlier.
 func (r *redirect) forward(read *os.File) {
 	defer close(r.ended)
 	defer close(r.log)
@@ -123,29 +125,29 @@ func (r *redirect) forward(read *os.File) {
 	}
 }
 
-// What may wait for the descriptor that 2 was: so many pieces of so many bytes.
+// At most maxLogged pieces of at most logged bytes wait to be written to saved.
 const (
 	maxLogged = 64
 	logged    = 32 << 10
 )
 
-// pass sends a piece to the client and to where it would have gone.
+// pass sends a piece to the client, and to the file that descriptor 2 was before.
 func (r *redirect) pass(p []byte) {
 	select {
 	case r.log <- p:
-	default: // it is stuck, and is not waited for
+	default: // saved blocks; do not wait for it
 	}
 	r.mu.Lock()
 	detached := r.detached
 	r.mu.Unlock()
 	if !detached {
 		if _, err := r.to.Write(p); err == nil {
-			_ = r.to.Flush() // a client that is gone is noticed by its session
+			_ = r.to.Flush() // the session notices a client that is gone
 		}
 	}
 }
 
-// writeLog is the goroutine that waits for saved.
+// writeLog writes to saved, in a goroutine of its own since that may block.
 func (r *redirect) writeLog() {
 	defer r.saved.Close()
 	for p := range r.log {
@@ -153,7 +155,7 @@ func (r *redirect) writeLog() {
 	}
 }
 
-// Current returns the holder that has descriptor 2, nil if none has.
+// Current returns the holder that has descriptor 2. It returns nil if there is none.
 func Current() *Holder {
 	stderrNow.Lock()
 	defer stderrNow.Unlock()
@@ -163,16 +165,16 @@ func Current() *Holder {
 	return stderrNow.r.owner
 }
 
-// Give gives the program its descriptor 2 back. It returns false if the holder does
-// not have it.
+// Give gives descriptor 2 back to the program. It returns false if the holder does not
+// have it.
 func Give(h *Holder) bool {
 	stderrNow.Lock()
 	defer stderrNow.Unlock()
 	return giveLocked(h)
 }
 
-// End is give for good: a command of the session that is still running cannot take
-// it again.
+// End does what Give does, and prevents the holder from taking the descriptor again. A
+// command of its session may still be running.
 func End(h *Holder) {
 	stderrNow.Lock()
 	defer stderrNow.Unlock()
@@ -180,21 +182,21 @@ func End(h *Holder) {
 	giveLocked(h)
 }
 
-// giveLocked is give. The caller holds stderrNow.
+// giveLocked does the work of Give. The caller holds stderrNow.
 func giveLocked(h *Holder) bool {
 	r := stderrNow.r
 	if r == nil || r.owner != h {
 		return false
 	}
 	stderrNow.r = nil
-	// The program may have put something else there meanwhile, a new log.
+	// Meanwhile the program may have replaced descriptor 2, with a new log for example.
 	if now, err := unixsock.IDOf(2); err == nil && now == r.pipe {
 		if raw, err := r.saved.SyscallConn(); err == nil {
 			_ = raw.Control(func(fd uintptr) { _ = unixsock.Dup2(int(fd), 2) }) // both are open
 		}
 	}
 	_ = debug.SetCrashOutput(nil, debug.CrashOptions{})
-	// What has been written already is for the client still.
+	// The client still gets what was written before.
 	const remainder = 100 * time.Millisecond
 	t := time.NewTimer(remainder)
 	defer t.Stop()

@@ -1,7 +1,7 @@
 #include "textflag.h"
 
-// CLONE_VM, CLONE_FS, CLONE_FILES, CLONE_SIGHAND, CLONE_THREAD and CLONE_SYSVSEM,
-// as the runtime makes its threads, and CLONE_VFORK.
+// The runtime creates its threads with CLONE_VM, CLONE_FS, CLONE_FILES,
+// CLONE_SIGHAND, CLONE_THREAD and CLONE_SYSVSEM. FLAGS are these and CLONE_VFORK.
 #define FLAGS	0x54f00
 
 #define SYS_clone	56
@@ -9,8 +9,8 @@
 
 // func makeThreads(n int) syscall.Errno
 //
-// All threads run on one stack, and in one frame of it. R12, a register of each,
-// has how many are still to be made.
+// All threads run on one stack, and in one frame of it. Each thread has its own
+// R12, the number of threads that it must still create.
 TEXT ·makeThreads(SB),NOSPLIT,$0-16
 	MOVQ	$0, ret+8(FP)
 	MOVQ	n+0(FP), R12

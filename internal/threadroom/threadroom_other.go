@@ -3,5 +3,5 @@
 // Package threadroom does nothing on this system.
 package threadroom
 
-// Check returns nil: it cannot find out.
+// Check returns nil: on this system it cannot find out.
 func Check() error { return nil }

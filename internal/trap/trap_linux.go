@@ -1,8 +1,8 @@
 //go:build amd64 || arm64
 
 // Package trap removes the socket of an open window from inside the handler of a
-// signal that may end the process. It knows the path and the descriptor that it
-// is given, and nothing of windows.
+// signal that may end the process. The caller passes the path and the descriptor
+// of the socket. The package knows nothing else about windows.
 package trap
 
 import (
@@ -17,44 +17,48 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The trap removes the socket of an open window from inside the signal handler
-// of SIGTERM, SIGINT and SIGHUP, and then lets the handler that was there, the
-// Go runtime's, do what it would have done. Nothing of the signal changes for
-// the program: who handles it gets it, who does not dies of it, and who calls
-// os.Exit at once has no socket left either. Compared to signal.Notify (guard)
-// it needs no guess about who else is notified, and no turn of the runtime's
-// signal thread: for three signals that is six thread switches, which on a busy
-// machine held a window up by a millisecond and more (bench, BenchmarkOpen).
+// The trap handles SIGTERM, SIGINT and SIGHUP. Its signal handler removes the
+// socket of an open window. Then it jumps to the previous handler, which is the Go
+// runtime's. So the signal has its usual effect on the program: a program that
+// handles the signal receives it, and a program that does not handle it dies of
+// it. A program that calls os.Exit at once leaves no socket behind either.
 //
-// The handler is in assembly since Go code cannot run in one. It makes a few
-// system calls that signal-safety(7) allows, on the runtime's signal stack, with
-// all signals blocked, as the runtime's handler has it. It is in place from
-// Install to Uninstall and only counts the signals while no window is open. If it
-// were set for each window, a process that is already dying of a signal could
-// still make a socket.
+// The alternative is signal.Notify (guard). The trap does not have to guess
+// whether the program is notified of the signal too, and it does not need the
+// runtime's signal thread to run. For three signals that saves six thread
+// switches, which delayed a window by a millisecond and more on a busy machine
+// (bench, BenchmarkOpen).
+//
+// The handler is written in assembly because Go code cannot run in a signal
+// handler. It makes a few system calls that signal-safety(7) allows. It runs on the
+// runtime's signal stack with all signals blocked, as the runtime's handler does.
+// It is in place from Install to Uninstall. While no window is open, it only
+// counts the signals. If it were set for each window, a process that is already
+// dying of a signal could still make a socket.
 
-// trapState is what the handler knows. It has no argument of its own, hence the
-// one global. Fields marked so are shared with the handler while it is armed.
+// trapState is the data of the handler. A handler has no argument for such data,
+// so there is one global variable. While the trap is armed, handlers read and
+// write these fields.
 type trapState struct {
-	seen  atomic.Uint32 // how many signals came, ever
-	armed atomic.Uint32 // handlers act only if it is 1
-	busy  atomic.Int32  // handlers that are running
-	held  atomic.Uint32 // handlers wait while it is 1, for the socket to be made
+	seen  atomic.Uint32 // the number of signals that have arrived since the start
+	armed atomic.Uint32 // 1: handlers act; 0: they only count
+	busy  atomic.Int32  // the number of handlers that are running
+	held  atomic.Uint32 // 1: handlers wait, because the socket is being made
 
 	pid   uint32
-	ln    int32 // the listening socket, to wake the one who accepts; -1: none yet
+	ln    int32 // the listening socket, which handlers shut down to wake the goroutine that accepts; -1: none yet
 	dev   uint64
-	ino   uint64        // 0: the socket has no identity yet
-	fired atomic.Uint64 // bit n-1: signal n came
+	ino   uint64        // with dev: the file of the socket; 0: not known yet
+	fired atomic.Uint64 // bit n-1: signal n has arrived since Arm
 
-	old  [int(syscall.SIGTERM) + 1]uintptr // the handlers to go on with
-	path [unixsock.MaxPath + 1]byte        // where the socket stands, NUL at the end
-	tmp  [unixsock.MaxPath + 1]byte        // where it stood before
+	old  [int(syscall.SIGTERM) + 1]uintptr // by signal: the previous handler, which ours jumps to
+	path [unixsock.MaxPath + 1]byte        // the path of the socket, with a NUL at the end
+	tmp  [unixsock.MaxPath + 1]byte        // the path at which the socket is made, with a NUL at the end
 }
 
 var (
 	theTrap  trapState
-	trapLock sync.Mutex // held by the manhole that uses theTrap
+	trapLock sync.Mutex // locked while a manhole uses theTrap
 )
 
 // trapHandlerPC returns the address of the handler (trap_linux_*.s).
@@ -63,13 +67,14 @@ func trapHandlerPC() uintptr
 // Trap is a manhole's use of theTrap.
 type Trap struct {
 	sigs    []syscall.Signal
-	earlier []action // by signal: what was there before
-	seen    uint32   // signals that are no reason to wait any more
-	mask    unix.Sigset_t
+	earlier []action      // by index in sigs: the previous action
+	seen    uint32        // the value of theTrap.seen up to which Hold has waited
+	mask    unix.Sigset_t // the mask of the thread before Hold
 }
 
-// New takes the trap; nil if it is taken, or if one of the signals has no
-// handler, as where Go is a library in somebody else's program.
+// New takes the trap and puts the handler in place for the given signals. It
+// returns nil if the trap is already taken. It also returns nil if one of the
+// signals has no handler, as in a C program that uses Go as a library.
 func New(sigs []syscall.Signal) *Trap {
 	if !trapLock.TryLock() {
 		return nil
@@ -85,10 +90,10 @@ func New(sigs []syscall.Signal) *Trap {
 	return t
 }
 
-// set puts the handler in place where it is not. Ignored signals stay ignored;
-// the program may have made them so, or not any more, since the last time. The
-// handler of somebody else that came after ours stays too: it may go on with
-// ours, which must not go on with it.
+// set puts the handler in place for each signal that does not have it. An ignored
+// signal stays ignored. The program can change that at any time, so set looks each
+// time. A handler that somebody else has installed after ours stays too: it may
+// call ours, so ours must not call it.
 func (t *Trap) set() {
 	for i, sig := range t.sigs {
 		act, err := getAction(sig)
@@ -101,13 +106,13 @@ func (t *Trap) set() {
 		t.earlier[i] = act
 		theTrap.old[sig] = act.handler
 		act.handler = trapHandlerPC()
-		_, _ = setAction(sig, act) // it cannot fail, as getAction did not
+		_, _ = setAction(sig, act) // cannot fail, since getAction did not
 	}
 }
 
-// Arm prepares for a socket that will be made at tmp and moved to path. It
-// returns false if a handler that disarm has waited for in vain has still not
-// returned; the trap cannot be used then.
+// Arm prepares the trap for a socket that will be made at tmp and moved to path.
+// It returns false if a handler is still running for which Disarm has waited
+// without success. The trap cannot be used then.
 func (t *Trap) Arm(pid int, path, tmp string) bool {
 	s := &theTrap
 	if !idle() {
@@ -157,14 +162,15 @@ func (t *Trap) Hold() bool {
 	return t.Fired() == 0
 }
 
-// Unhold is called when the socket is at its path, or could not be made.
+// Unhold lets the handlers continue. It is called when the socket is at its path,
+// or could not be made.
 func (t *Trap) Unhold() {
 	theTrap.held.Store(0)
 	_ = unix.PthreadSigmask(unix.SIG_SETMASK, &t.mask, nil)
 	runtime.UnlockOSThread()
 }
 
-// Own tells the handlers which file they may remove, and which listening socket
+// Own sets the file that the handlers may remove, and the listening socket that
 // they shut down to wake the goroutine that accepts.
 func (t *Trap) Own(id unixsock.ID, ln int) {
 	s := &theTrap
@@ -182,11 +188,11 @@ func (t *Trap) Disarm() bool {
 	return idle()
 }
 
-// idle waits for the handlers that are running, and returns false if one does
-// not return in time.
+// idle waits for the running handlers to return. It returns false if one of them
+// does not return in time.
 func idle() bool {
 	const most, interval = 200 * time.Millisecond, 100 * time.Microsecond
-	for range 100 { // it is nearly always idle already
+	for range 100 { // nearly always, none is running
 		if theTrap.busy.Load() == 0 {
 			return true
 		}
@@ -200,11 +206,11 @@ func idle() bool {
 	return true
 }
 
-// Disable makes newTrap return nil for the rest of the process, as it does on
-// systems without a trap. It is for tests of what is used there.
+// Disable makes New return nil for the rest of the process, as it does on systems
+// without a trap. Tests call it to use the replacement on a system with a trap.
 func Disable() { trapLock.Lock() }
 
-// Fired returns a signal that came, 0 if none did.
+// Fired returns a signal that has arrived since Arm. It returns 0 if none has.
 func (t *Trap) Fired() syscall.Signal {
 	fired := theTrap.fired.Load()
 	for _, sig := range t.sigs {
@@ -215,8 +221,9 @@ func (t *Trap) Fired() syscall.Signal {
 	return 0
 }
 
-// Release takes the handler out again, where nobody has set another, and gives
-// the trap back. Who has kept our handler to go on with may do so for ever.
+// Release restores the previous handlers and gives the trap back. It leaves a
+// handler that somebody else has installed since. Such a handler may call ours at
+// any later time; ours is never unloaded.
 func (t *Trap) Release() {
 	for i, sig := range t.sigs {
 		if act, err := getAction(sig); err == nil && act.handler == trapHandlerPC() {
@@ -243,7 +250,7 @@ func getAction(sig syscall.Signal) (act action, err error) {
 	return act, sigaction(sig, nil, &act)
 }
 
-// setAction returns the action that was in force.
+// setAction sets the action of a signal and returns the previous one.
 func setAction(sig syscall.Signal, act action) (before action, err error) {
 	return before, sigaction(sig, &act, &before)
 }

@@ -11,10 +11,11 @@
 #define AT_SYMLINK_NOFOLLOW	0x100
 #define SHUT_RDWR		2
 
-// How often to let others run before giving up on a thread that makes a socket.
+// The number of sched_yield calls after which the handler no longer waits for the
+// thread that makes a socket.
 #define YIELDS	100000
 
-// The frame: struct stat (144 bytes, st_dev and st_ino first), then the
+// The frame contains a struct stat (144 bytes, st_dev and st_ino first), then the
 // handler's arguments.
 #define FRAME	192
 #define SIG	160
@@ -27,10 +28,10 @@ TEXT ·trapHandlerPC(SB),NOSPLIT,$0-8
 	MOVQ	AX, ret+0(FP)
 	RET
 
-// trapHandler is a signal handler: DI is the signal, SI its siginfo, DX the
-// context, and the kernel's restorer is the return address. sigreturn restores
-// every register, so that only those three need be kept for the next handler.
-// BX holds the state and R12 a count, which no system call touches.
+// trapHandler is a signal handler. DI is the signal, SI is its siginfo and DX is the
+// context. The return address is the kernel's restorer. sigreturn restores every
+// register, so the handler only saves those three, for the next handler.
+// BX points to the state and R12 is a counter. System calls change neither.
 TEXT ·trapHandler(SB),NOSPLIT|NOFRAME|TOPFRAME,$0-0
 	SUBQ	$FRAME, SP
 	MOVQ	DI, SIG(SP)
@@ -45,14 +46,15 @@ TEXT ·trapHandler(SB),NOSPLIT|NOFRAME|TOPFRAME,$0-0
 	CMPL	trapState_armed(BX), $0
 	JEQ	chain
 
-	// A child that was forked from us has our memory, but not our socket.
+	// A forked child has a copy of our memory, but the socket is not its own.
 	MOVL	$SYS_getpid, AX
 	SYSCALL
 	CMPL	AX, trapState_pid(BX)
 	JNE	chain
 
-	// Note the signal, then see whether a socket is being made; the thread
-	// that does it cannot be this one. Its file system may hang.
+	// Note the signal first. Then check whether a thread is making a socket. It
+	// is not this thread, since Hold blocks the signals. Its file system may
+	// hang, so the wait has a limit.
 	MOVQ	SIG(SP), CX
 	DECL	CX
 	MOVL	$1, AX
@@ -75,7 +77,7 @@ unlink:
 	MOVL	$SYS_unlinkat, AX
 	SYSCALL
 
-	// Then the path, if it is our inode.
+	// Remove the path too, if it is our inode.
 	MOVQ	$AT_FDCWD, DI
 	LEAQ	trapState_path(BX), SI
 	MOVQ	SP, DX
@@ -97,7 +99,7 @@ unlink:
 	SYSCALL
 
 wake:
-	// Wakes the goroutine that accepts; a bad descriptor does no harm.
+	// Wake the goroutine that accepts. A bad descriptor does no harm.
 	MOVLQSX	trapState_ln(BX), DI
 	MOVL	$SHUT_RDWR, SI
 	MOVL	$SYS_shutdown, AX

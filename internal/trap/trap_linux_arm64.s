@@ -11,10 +11,11 @@
 #define AT_SYMLINK_NOFOLLOW	0x100
 #define SHUT_RDWR		2
 
-// How often to let others run before giving up on a thread that makes a socket.
+// The number of sched_yield calls after which the handler no longer waits for the
+// thread that makes a socket.
 #define YIELDS	100000
 
-// The frame: struct stat (128 bytes, st_dev and st_ino first), then the
+// The frame contains a struct stat (128 bytes, st_dev and st_ino first), then the
 // handler's arguments.
 #define FRAME	192
 #define SIG	160
@@ -27,10 +28,9 @@ TEXT ·trapHandlerPC(SB),NOSPLIT,$0-8
 	MOVD	R0, ret+0(FP)
 	RET
 
-// trapHandler is a signal handler: R0 is the signal, R1 its siginfo, R2 the
-// context, and LR the kernel's restorer. See trap_linux_amd64.s for the steps.
-// R19 holds the state and R20 a count, which no system
-// call touches.
+// trapHandler is a signal handler. R0 is the signal, R1 is its siginfo and R2 is the
+// context. LR is the kernel's restorer. trap_linux_amd64.s explains the steps.
+// R19 points to the state and R20 is a counter. System calls change neither.
 TEXT ·trapHandler(SB),NOSPLIT|NOFRAME|TOPFRAME,$0-0
 	SUB	$FRAME, RSP
 	MOVD	R0, SIG(RSP)
@@ -50,7 +50,7 @@ enter:
 	ADDW	$1, R10
 	STLXRW	R10, (R9), R11
 	CBNZW	R11, enter
-	DMB	$0xb // ISH: the count is seen before armed is read
+	DMB	$0xb // ISH: other threads see the count before armed is read
 	ADD	$trapState_armed, R19, R9
 	LDARW	(R9), R10
 	CBZW	R10, chain
@@ -71,7 +71,7 @@ note:
 	ORR	R10, R11
 	STLXR	R11, (R9), R12
 	CBNZW	R12, note
-	DMB	$0xb // ISH: the signal is noted before held is read
+	DMB	$0xb // ISH: other threads see the signal before held is read
 	MOVD	$YIELDS, R20
 wait:
 	ADD	$trapState_held, R19, R9

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestAHandlerThatHangsIsNotWaitedForLong: it may be in unlink(2) on a file
-// system that hangs.
+// TestAHandlerThatHangsIsNotWaitedForLong checks that Disarm gives up on a handler
+// that does not return. It may be in unlink(2) on a file system that hangs.
 func TestAHandlerThatHangsIsNotWaitedForLong(t *testing.T) {
 	trap := New([]syscall.Signal{syscall.SIGHUP})
 	require.NotNil(t, trap)
@@ -20,7 +20,7 @@ func TestAHandlerThatHangsIsNotWaitedForLong(t *testing.T) {
 	require.True(t, trap.Disarm())
 
 	require.True(t, trap.Arm(1, "/nowhere", "/nowhere.tmp"))
-	theTrap.busy.Add(1) // as a handler does first
+	theTrap.busy.Add(1) // as at the start of a handler
 	began := time.Now()
 	require.False(t, trap.Disarm())
 	require.False(t, trap.Arm(1, "/other", "/other.tmp"), "the handler may be using the paths")

@@ -9,18 +9,32 @@ import (
 	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
-// Trap is not written for this system. Its callers use signal.Notify instead.
+// Trap does not exist on this system. Its callers use signal.Notify instead.
 type Trap struct{}
 
+// New returns nil: there is no trap.
 func New([]syscall.Signal) *Trap { return nil }
 
+// Arm returns true.
 func (*Trap) Arm(int, string, string) bool { return true }
-func (*Trap) Own(unixsock.ID, int)         {}
-func (*Trap) Hold() bool                   { return true }
-func (*Trap) Unhold()                      {}
-func (*Trap) Disarm() bool                 { return true }
-func (*Trap) Fired() syscall.Signal        { return 0 }
-func (*Trap) Release()                     {}
+
+// Own does nothing.
+func (*Trap) Own(unixsock.ID, int) {}
+
+// Hold returns true.
+func (*Trap) Hold() bool { return true }
+
+// Unhold does nothing.
+func (*Trap) Unhold() {}
+
+// Disarm returns true.
+func (*Trap) Disarm() bool { return true }
+
+// Fired returns 0.
+func (*Trap) Fired() syscall.Signal { return 0 }
+
+// Release does nothing.
+func (*Trap) Release() {}
 
 // Disable does nothing: there is no trap.
 func Disable() {}

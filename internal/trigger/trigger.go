@@ -2,9 +2,9 @@ package trigger
 
 import "github.com/gomanhole/oneshot/internal/asynclog"
 
-// Config is what a trigger needs of its user.
+// Config has the parts of a trigger that the caller supplies.
 type Config struct {
-	Process func() (pid int, isThis bool) // the process that the file may name, and whether the caller runs in it
-	Open    func()                        // called when the file names the process; must not wait
+	Process func() (pid int, isThis bool) // returns the process that opens the manhole, and whether the calling process is it
+	Open    func()                        // is called when the file names the process; must not block
 	Log     *asynclog.Log
 }

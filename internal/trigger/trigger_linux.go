@@ -1,5 +1,5 @@
-// Package trigger watches a file, and reports when the pid of this process has been
-// written into it. It knows nothing of what then happens.
+// Package trigger watches a file, and calls a function when the pid of this process
+// is written to it. It does not know what that function does.
 package trigger
 
 import (
@@ -24,29 +24,29 @@ import (
 	"github.com/gomanhole/oneshot/internal/ours"
 )
 
-// File is the watch of a trigger file. The kernel turns a write to the file into
-// a signal (inotify(7) with O_ASYNC, fcntl(2) F_SETOWN). So nothing waits for it but
-// the goroutine that waits for signals anyway: it costs one descriptor, no goroutine
+// File is the watch of a trigger file. When somebody writes to the file, the kernel
+// sends a signal (inotify(7) with O_ASYNC, fcntl(2) F_SETOWN). The goroutine that waits
+// for signals anyway receives it. So a watch costs one descriptor, but no goroutine
 // and no polling.
 type File struct {
 	Config
 	path    string
-	Signals chan os.Signal // SIGIO, from others too
+	Signals chan os.Signal // receives SIGIO, which other sources may cause too
 	fd      int            // of inotify
-	looking sync.WaitGroup // goroutines that look at the file
+	looking sync.WaitGroup // the goroutines that run look
 
-	reading sync.Mutex // guards what follows, and fd while it is read from
-	closed  bool       // fd may be another file by now, and nobody looks any more
+	reading sync.Mutex // guards closed, and fd while it is read
+	closed  bool       // Close was called: fd may be the descriptor of another file by now
 
-	mu    sync.Mutex  // guards what follows
-	file  int         // the watch of the file; -1: there is none to watch
-	dir   int         // the watch of its folder, while there is no file
-	known unixsock.ID // the file that is watched
-	done  int64       // the time of the write that was obeyed last
-	early int64       // the time of the write that was read as the watch began; its writer may be about to close the file
+	mu    sync.Mutex  // guards the fields below
+	file  int         // the watch of the file; -1: the file does not exist
+	dir   int         // the watch of its directory while the file does not exist; -1: none
+	known unixsock.ID // identifies the watched file
+	done  int64       // the time of the last write for which Open was called
+	early int64       // the time of the write that was read when the watch began; its writer may be about to close the file
 }
 
-// Signal is the signal that the kernel sends.
+// Signal is the signal that the kernel sends for an event of the watch.
 var Signal os.Signal = syscall.SIGIO
 
 const (
@@ -54,7 +54,7 @@ const (
 	dirEvents  = unix.IN_CREATE | unix.IN_MOVED_TO | unix.IN_ONLYDIR
 )
 
-// New watches the file at path, which it creates if there is none.
+// New watches the file at path. It creates the file if it does not exist.
 func New(path string, c Config) (*File, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -77,7 +77,7 @@ func New(path string, c Config) (*File, error) {
 	return t, nil
 }
 
-// noWatch is the error of a trigger file that cannot be watched.
+// noWatch returns the error for a trigger file that cannot be watched.
 func noWatch(path string, err error) error {
 	step := "leave TriggerFile out and use a signal"
 	switch {
@@ -89,6 +89,7 @@ func noWatch(path string, err error) error {
 	return fmt.Errorf("oneshot: TriggerFile %s cannot be watched: %w; %s", path, err, step)
 }
 
+// arm begins the watch and asks the kernel for signals.
 func (t *File) arm() error {
 	t.mu.Lock()
 	err := t.watchFile()
@@ -109,8 +110,8 @@ func (t *File) arm() error {
 	return nil
 }
 
-// openTrigger opens the file if only the process's user and root can have
-// written it. It follows no link.
+// openTrigger opens the file. It returns an error if users other than the process's
+// user and root can have written it, or if it is a symbolic link.
 func openTrigger(path string, flags int) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|flags, 0o600)
 	if errors.Is(err, unix.ELOOP) {
@@ -137,7 +138,7 @@ func openTrigger(path string, flags int) (*os.File, error) {
 	return f, nil
 }
 
-// watchFile watches the file, or its folder for as long as there is none. The
+// watchFile watches the file, or its directory while the file does not exist. The
 // caller holds t.mu.
 func (t *File) watchFile() error {
 	file, err := unix.InotifyAddWatch(t.fd, t.path, fileEvents|unix.IN_DONT_FOLLOW)
@@ -159,7 +160,7 @@ func (t *File) watchFile() error {
 			t.dir = -1
 			return os.NewSyscallError("inotify_add_watch", err)
 		}
-		// It may have come between the two.
+		// The file may have been created between the two calls.
 		if _, err := os.Lstat(t.path); err == nil {
 			return t.watchFile()
 		}
@@ -167,9 +168,9 @@ func (t *File) watchFile() error {
 	return nil
 }
 
-// Drain reads the events that there are, without waiting, and starts a look at the
-// file if they concern it. It returns false if there were none: then the signal is
-// not the trigger's.
+// Drain reads the pending events without waiting. If they concern the file, it starts
+// a goroutine that reads the file. It returns false if there were no events. Then the
+// signal has another cause.
 func (t *File) Drain() (mine bool) {
 	t.reading.Lock()
 	defer t.reading.Unlock()
@@ -178,7 +179,7 @@ func (t *File) Drain() (mine bool) {
 	}
 	buf := make([]byte, 4096)
 	var written, moved bool
-	var dead []int // watches that have ended with their file
+	var dead []int // watches that have ended because their file was removed
 	for {
 		n, err := unix.Read(t.fd, buf)
 		if err != nil || n < unix.SizeofInotifyEvent {
@@ -201,13 +202,14 @@ func (t *File) Drain() (mine bool) {
 	}
 	if written || moved {
 		t.looking.Add(1)
-		// A file system may hang, and the caller waits for signals.
+		// The file system may hang, and the caller must return to wait for signals.
 		ours.Go(func() { t.look(written, moved, dead) })
 	}
 	return mine
 }
 
-// look reads the file, and opens the manhole if it names this process.
+// look reads the file, and opens the manhole if the file names this process. It
+// renews the watch if there is another file at the path.
 func (t *File) look(written, moved bool, dead []int) {
 	defer t.looking.Done()
 	t.mu.Lock()
@@ -217,10 +219,10 @@ func (t *File) look(written, moved bool, dead []int) {
 		t.file = -1 // the next file may have the same inode number
 	}
 	if moved {
-		// Another file may stand there now, as after an editor's rename.
+		// There may be another file now: many editors write a new file and rename it.
 		if now, _, err := unixsock.IDAt(t.path); err != nil || now != t.known || t.file < 0 {
 			if t.file >= 0 {
-				_, _ = unix.InotifyRmWatch(t.fd, uint32(t.file)) // it may be gone with its file
+				_, _ = unix.InotifyRmWatch(t.fd, uint32(t.file)) // fails if the file and its watch are gone
 			}
 			if err := t.watchFile(); err != nil {
 				t.Log.Warn("the trigger file is not watched any more", "path", t.path, "err", err)
@@ -231,8 +233,9 @@ func (t *File) look(written, moved bool, dead []int) {
 	}
 	switch {
 	case fresh:
-		// What was written before the watch began is told by nobody; what is
-		// being written is told once more when it is closed.
+		// The kernel does not report a write before the watch began, so read the
+		// file now. If a writer still has the file open, the kernel reports the
+		// same write again when the writer closes it.
 		t.early = t.fire(0)
 	case written:
 		t.fire(t.early)
@@ -240,9 +243,9 @@ func (t *File) look(written, moved bool, dead []int) {
 	}
 }
 
-// fire opens the manhole if the file names this process and was not written at
-// the time of except. It returns when it was written, in nanoseconds, if it named
-// a process.
+// fire opens the manhole if the file names this process, unless the file was written
+// at the time except. If the file names a process, fire returns the time of the write
+// in nanoseconds. Otherwise it returns 0.
 func (t *File) fire(except int64) (when int64) {
 	f, err := openTrigger(t.path, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -262,10 +265,10 @@ func (t *File) fire(except int64) (when int64) {
 		when = info.ModTime().UnixNano()
 	}
 	if when == except {
-		return 0 // it was read already
+		return 0 // this write was handled already
 	}
 	word := string(bytes.TrimRight(text, "\r\n"))
-	if word == "" { // it was emptied, or is about to be written
+	if word == "" { // the file was truncated, perhaps by a writer that has not written yet
 		return 0
 	}
 	pid, err := strconv.ParseUint(word, 10, 31)
@@ -278,7 +281,7 @@ func (t *File) fire(except int64) (when int64) {
 		return when
 	}
 	if when != 0 && when == t.done {
-		return when // the kernel tells of each write, but this look may have seen the next one
+		return when // the kernel reports each write, but the look for the previous event may have read this write
 	}
 	t.done = when
 	t.Log.Info("the trigger file names this process", "path", t.path)
@@ -286,7 +289,7 @@ func (t *File) fire(except int64) (when int64) {
 	return when
 }
 
-// Close ends the watch.
+// Close ends the watch. It waits for the goroutines that are reading the file.
 func (t *File) Close() {
 	signal.Stop(t.Signals)
 	t.reading.Lock()

@@ -50,8 +50,8 @@ func TestAWriteThatIsSeenTwiceOpensOnce(t *testing.T) {
 	require.Empty(t, opened)
 }
 
-// TestASignalAfterCloseReadsFromNoOtherFile: the descriptor may be another file's
-// by then.
+// TestASignalAfterCloseReadsFromNoOtherFile checks that Drain does not read after
+// Close: the descriptor may belong to another file by then.
 func TestASignalAfterCloseReadsFromNoOtherFile(t *testing.T) {
 	trigger, _, _ := watch(t)
 	fd := trigger.fd
@@ -61,7 +61,7 @@ func TestASignalAfterCloseReadsFromNoOtherFile(t *testing.T) {
 	f, err := os.Open(other)
 	require.NoError(t, err)
 	defer f.Close()
-	if int(f.Fd()) != fd { // the lowest that is free
+	if int(f.Fd()) != fd { // the kernel gives out the lowest free descriptor
 		require.NoError(t, syscall.Dup3(int(f.Fd()), fd, syscall.O_CLOEXEC))
 		defer syscall.Close(fd)
 	}

@@ -4,7 +4,8 @@ package unixsock
 
 import "golang.org/x/sys/unix"
 
+// Dup2 makes descriptor to a duplicate of from, as dup2(2) does.
 func Dup2(from, to int) error { return unix.Dup2(from, to) }
 
-// GrowPipe can do nothing here: the kernel grows pipes by itself.
+// GrowPipe does nothing: here the kernel grows pipes by itself.
 func GrowPipe(int, int) {}

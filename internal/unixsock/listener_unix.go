@@ -11,22 +11,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The system calls on sockets and signals that net and os do not offer.
+// This file has the system calls on sockets that net and os do not offer.
 
+// Supported reports whether this system has the sockets of the manhole.
 const Supported = true
 
 // MaxPath is the longest path that fits a socket address with the NUL
 // that ends it (unix(7)).
 const MaxPath = len(unix.RawSockaddrUnix{}.Path) - 1
 
-// Listener is a listening socket. It is known to the runtime's poller only
-// once somebody has to wait for a client.
+// Listener is a listening socket. It is registered with the runtime's poller only
+// when a goroutine has to wait for a client (StartWaiting).
 type Listener struct {
 	FD   int
-	file *os.File // owns fd once it is set
+	file *os.File // nil until StartWaiting; then it owns FD
 }
 
-// Listen makes a listening socket of mode 0600 at path.
+// Listen makes a listening socket with mode 0600 at path.
 func Listen(path string) (*Listener, error) {
 	fd, err := newSocket(unix.SOCK_STREAM)
 	if err != nil {
@@ -43,8 +44,8 @@ func bindAndListen(fd int, path string) error {
 	if err := restrictSocket(fd); err != nil {
 		return os.NewSyscallError("fchmod", err)
 	}
-	// Addresses come from package syscall: package net uses its code already. That
-	// of x/sys/unix for all families would be linked in addition.
+	// Use the address types of package syscall. Package net already links their
+	// code. With x/sys/unix, its code for all address families would be linked too.
 	if err := syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}); err != nil {
 		return &os.PathError{Op: "bind", Path: path, Err: err}
 	}
@@ -59,28 +60,32 @@ func bindAndListen(fd int, path string) error {
 	return err
 }
 
-// backlog is how many clients may have connected without being accepted yet.
+// backlog is the number of clients that can wait to be accepted.
 const backlog = 128
 
-// AcceptNow takes a client that has connected already, or returns EAGAIN.
+// AcceptNow accepts a client that has already connected and returns its
+// descriptor. It does not wait: without such a client it returns EAGAIN.
 func (l *Listener) AcceptNow() (int, error) { return acceptFD(l.FD) }
 
+// Waiting reports whether StartWaiting was called.
 func (l *Listener) Waiting() bool { return l.file != nil }
 
-// StartWaiting hands the socket to the poller; accept and setDeadline work from
-// here on.
+// StartWaiting registers the socket with the runtime's poller and sets the deadline
+// of Accept. Accept and SetDeadline work only after it.
 func (l *Listener) StartWaiting(deadline time.Time) {
 	l.file = os.NewFile(uintptr(l.FD), "manhole listener")
 	l.SetDeadline(deadline)
 }
 
+// SetDeadline sets the deadline of Accept. It does nothing before StartWaiting.
 func (l *Listener) SetDeadline(t time.Time) {
 	if l.file != nil {
-		_ = l.file.SetReadDeadline(t) // it fails on a closed file only
+		_ = l.file.SetReadDeadline(t) // fails only on a closed file
 	}
 }
 
-// Accept waits for a client, until the deadline, and returns its descriptor.
+// Accept waits for a client until the deadline, and returns the client's descriptor.
+// It must be called after StartWaiting.
 func (l *Listener) Accept() (int, error) {
 	raw, err := l.file.SyscallConn()
 	if err != nil {
@@ -98,7 +103,8 @@ func (l *Listener) Accept() (int, error) {
 	return client, os.NewSyscallError("accept", acceptErr)
 }
 
-// TurnAway dismisses the clients that have connected but were not accepted.
+// TurnAway accepts each client that has already connected and calls dismiss with its
+// descriptor.
 func (l *Listener) TurnAway(dismiss func(client int)) {
 	for range backlog + 1 {
 		client, err := acceptFD(l.FD)
@@ -109,6 +115,7 @@ func (l *Listener) TurnAway(dismiss func(client int)) {
 	}
 }
 
+// Close closes the socket.
 func (l *Listener) Close() {
 	if l.file != nil {
 		_ = l.file.Close()
@@ -117,10 +124,11 @@ func (l *Listener) Close() {
 	}
 }
 
-// Abandon closes a listener that a fork has inherited. The two processes share
-// the poller's epoll instance, and to close the file as usual would take the
-// parent's registration out of it: the parent's window would be deaf. So another
-// file has the descriptor first, of which that instance knows nothing.
+// Abandon closes a listener in a forked child. The child shares the epoll instance
+// of the runtime's poller with its parent. To close the file as usual would remove
+// the parent's registration from that instance, and the parent would not notice its
+// clients any more. So Abandon first puts another socket, which is not registered
+// there, under the same descriptor.
 func (l *Listener) Abandon() {
 	if fd, err := newSocket(unix.SOCK_STREAM); err == nil {
 		_ = Dup2(fd, l.FD)
@@ -129,11 +137,11 @@ func (l *Listener) Abandon() {
 	l.Close()
 }
 
-// ID tells a file from every other that exists.
+// ID identifies a file among all existing files.
 type ID struct{ Dev, Ino uint64 }
 
-// IDAt is that of the file at path itself, not of what a link there leads
-// to, with its permissions.
+// IDAt returns the ID and the permissions of the file at path. It does not follow a
+// symbolic link.
 func IDAt(path string) (ID, uint32, error) {
 	var stat unix.Stat_t
 	if err := unix.Lstat(path, &stat); err != nil {
@@ -142,7 +150,7 @@ func IDAt(path string) (ID, uint32, error) {
 	return ID{uint64(stat.Dev), uint64(stat.Ino)}, uint32(stat.Mode) & 0o777, nil
 }
 
-// IDOf is that of an open file.
+// IDOf returns the ID of an open file.
 func IDOf(fd int) (ID, error) {
 	var stat unix.Stat_t
 	if err := unix.Fstat(fd, &stat); err != nil {
@@ -151,17 +159,18 @@ func IDOf(fd int) (ID, error) {
 	return ID{uint64(stat.Dev), uint64(stat.Ino)}, nil
 }
 
-// OwnedBy reports whether a file is the user's.
+// OwnedBy reports whether a file belongs to the user uid.
 func OwnedBy(info os.FileInfo, uid int) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return ok && int(stat.Uid) == uid
 }
 
-// InUse reports whether some process still holds a socket bound to path.
-// It asks with a connect from a datagram socket: the kernel looks the socket up
-// and finds none (ECONNREFUSED) or one of another type (EPROTOTYPE), and
-// nothing arrives at its owner (unix_find_bsd in net/unix/af_unix.c, unp_connectat
-// in FreeBSD's uipc_usrreq.c). A stream connect would take somebody's window.
+// InUse reports whether a process still has the socket that is bound to path open.
+// It calls connect with a datagram socket. The kernel looks for the socket at path.
+// It finds none (ECONNREFUSED), or one of another type (EPROTOTYPE). Nothing arrives
+// at the owner of that socket (unix_find_bsd in net/unix/af_unix.c, unp_connectat in
+// FreeBSD's uipc_usrreq.c). A connect with a stream socket would use up the window
+// of another process.
 func InUse(path string) (bool, error) {
 	fd, err := newSocket(unix.SOCK_DGRAM)
 	if err != nil {
@@ -178,20 +187,21 @@ func InUse(path string) (bool, error) {
 	}
 }
 
-// CheckWritable reports why no socket could be made in dir.
+// CheckWritable returns an error if the process may not create files in dir.
 func CheckWritable(dir string) error {
 	return unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK|unix.X_OK, unix.AT_EACCESS)
 }
 
-// HungUp reports whether the client is gone: it has closed its socket, not
-// merely shut down its sending side.
+// HungUp reports whether the client has closed its socket. It returns false for a
+// client that has only shut down its sending side.
 func HungUp(fd uintptr) bool {
-	fds := []unix.PollFd{{Fd: int32(fd)}} // POLLHUP and POLLERR need not be asked for
+	fds := []unix.PollFd{{Fd: int32(fd)}} // the kernel reports POLLHUP and POLLERR without a request
 	n, err := unix.Poll(fds, 0)
 	return err == nil && n > 0 && fds[0].Revents&(unix.POLLHUP|unix.POLLERR) != 0
 }
 
-// PeerName is the name that a client has bound its socket to; empty: it has not.
+// PeerName returns the name to which the client has bound its socket. It returns an
+// empty string if the client has not bound it.
 func PeerName(client int) string {
 	if addr, err := syscall.Getpeername(client); err == nil {
 		if addr, ok := addr.(*syscall.SockaddrUnix); ok {
@@ -201,6 +211,8 @@ func PeerName(client int) string {
 	return ""
 }
 
+// CloseWrite shuts down the sending side of a socket.
 func CloseWrite(fd int) error { return unix.Shutdown(fd, unix.SHUT_WR) }
 
+// Read reads from a socket, as read(2) does.
 func Read(fd uintptr, p []byte) (int, error) { return unix.Read(int(fd), p) }

@@ -2,8 +2,9 @@ package unixsock
 
 import "golang.org/x/sys/unix"
 
-// Peer returns who connected a client's socket, as the kernel of this process
-// sees it. The pid is 0 where the kernel does not say it.
+// Peer returns the process and the user that connected a client's socket. The
+// kernel translates them to the namespaces of this process. The pid is 0 if the
+// kernel does not report it.
 func Peer(fd int) (pid, uid, gid int, err error) {
 	u, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
 	if err != nil {

@@ -1,6 +1,6 @@
-// Package unixsock has the sockets of the manhole: the system calls that net and
-// os do not offer, how a socket comes to its path and leaves it, and the kernel's
-// word on who connected. It knows nothing of windows and sessions.
+// Package unixsock has the sockets of the manhole. It makes the system calls that net
+// and os do not offer, moves a socket to its path, and asks the kernel which process
+// has connected. It knows nothing about windows and sessions.
 package unixsock
 
 import (
@@ -12,17 +12,17 @@ import (
 	"syscall"
 )
 
-// ErrInUse says that another socket, with a process behind it, is at the path.
+// ErrInUse is the error if there is another socket at the path that a process has open.
 // That socket is left alone.
 var ErrInUse = errors.New("oneshot: the socket path is in use by another socket")
 
 // IsAbstract reports whether a socket path is a name in the abstract namespace
-// (unix(7)), which has no files. Whoever knows the name can connect; who may
-// enter is decided afterwards, as ever.
+// (unix(7)), which has no files. Every process that knows the name can connect. As
+// always, the manhole checks the client's user after that.
 func IsAbstract(path string) bool { return strings.HasPrefix(path, "@") }
 
-// DeadAt returns the socket at path if nobody listens on it, nil if
-// nothing is there, and an error that says what to do about anything else.
+// DeadAt returns the socket at path if no process listens on it. It returns nil if
+// there is no file. For everything else it returns an error that says what to do.
 func DeadAt(path string) (fs.FileInfo, error) {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -61,9 +61,10 @@ func kindOf(info fs.FileInfo) string {
 	return "device"
 }
 
-// MoveAfterLook is moveSocket where the file system cannot do it in one step. A
-// dead socket is removed first; to link fails where something stands, be it since
-// a moment ago, and rename would overwrite that.
+// MoveAfterLook does the work of Move if the file system cannot do it in one step.
+// It first removes a dead socket at path. Then it makes a hard link: link(2) fails if
+// there is a file at path, even one that was made a moment ago. rename(2) would
+// overwrite that file.
 func MoveAfterLook(tmp, path string) error {
 	dead, err := DeadAt(path)
 	if err != nil {
@@ -71,18 +72,18 @@ func MoveAfterLook(tmp, path string) error {
 	}
 	if dead != nil {
 		if now, err := os.Lstat(path); err == nil && os.SameFile(now, dead) {
-			_ = syscall.Unlink(path) // or link fails
+			_ = syscall.Unlink(path) // if this fails, so does the link
 		}
 	}
 	err = os.Link(tmp, path)
 	switch {
 	case err == nil:
-		_ = syscall.Unlink(tmp) // it has just been made there
+		_ = syscall.Unlink(tmp) // it was made a moment ago
 		return nil
 	case errors.Is(err, fs.ErrExist):
 		return fmt.Errorf("%w: %s: somebody else is putting things there", ErrInUse, path)
 	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.ENOTSUP):
-		return os.Rename(tmp, path) // it knows no links
+		return os.Rename(tmp, path) // the file system has no hard links
 	}
 	return err
 }

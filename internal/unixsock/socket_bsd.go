@@ -16,8 +16,8 @@ func newSocket(kind int) (int, error) {
 	return prepared(fd, err)
 }
 
-// prepared is a new descriptor, close-on-exec and not blocking. The caller
-// holds ForkLock.
+// prepared makes a new descriptor close-on-exec and non-blocking, and returns it. The
+// caller holds ForkLock.
 func prepared(fd int, err error) (int, error) {
 	if err != nil {
 		return -1, err
@@ -30,19 +30,23 @@ func prepared(fd int, err error) (int, error) {
 	return fd, nil
 }
 
-// restrictSocket can do nothing here: fchmod does not work on a socket.
+// restrictSocket does nothing: here fchmod does not work on a socket.
 func restrictSocket(int) error { return nil }
 
+// restrictFile sets the mode of a bound socket.
 func restrictFile(path string) error { return os.Chmod(path, 0o600) }
 
 func acceptFD(ln int) (int, error) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
-	fd, _, err := unix.Accept(ln) // it does not block: the listener does not
+	fd, _, err := unix.Accept(ln) // does not block, since the listener is non-blocking
 	return prepared(fd, err)
 }
 
+// Move moves our socket from tmp to path. It replaces only a socket on which no
+// process listens.
 func Move(tmp, path string) error { return MoveAfterLook(tmp, path) }
 
-// Write: the runtime catches SIGPIPE for descriptors other than 1 and 2.
+// Write writes to a socket. If the client is gone, the kernel sends SIGPIPE, which the
+// runtime catches for descriptors other than 1 and 2.
 func Write(fd uintptr, p []byte) (int, error) { return unix.Write(int(fd), p) }

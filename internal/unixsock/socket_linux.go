@@ -13,11 +13,12 @@ func newSocket(kind int) (int, error) {
 	return unix.Socket(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 }
 
-// restrictSocket sets the mode before the socket is bound: that of the socket
-// itself is the mode that bind gives the file (unix_bind_bsd in
-// net/unix/af_unix.c), so no moment passes with a wider one.
+// restrictSocket sets the mode of the socket before it is bound. bind gives the file
+// the mode of the socket (unix_bind_bsd in net/unix/af_unix.c), so the file never has
+// a wider mode.
 func restrictSocket(fd int) error { return unix.Fchmod(fd, 0o600) }
 
+// restrictFile does nothing: restrictSocket has set the mode.
 func restrictFile(string) error { return nil }
 
 func acceptFD(ln int) (int, error) {
@@ -25,18 +26,18 @@ func acceptFD(ln int) (int, error) {
 	return fd, err
 }
 
-// Move moves our socket from tmp to path, where nothing may stand but a
-// socket that nobody listens on. It never removes anything else: what appears
-// between the look and the move stays or is put back.
+// Move moves our socket from tmp to path. It replaces only a socket on which no
+// process listens, and never removes another file: a file that appears at path
+// between the check and the move stays there, or is put back.
 func Move(tmp, path string) error {
-	const tries = 4 // somebody else is putting things there as well
+	const tries = 4 // another process may be creating files there too
 	for range tries {
 		switch err := unix.Renameat2(unix.AT_FDCWD, tmp, unix.AT_FDCWD, path, unix.RENAME_NOREPLACE); {
 		case err == nil:
 			return nil
 		case errors.Is(err, unix.EEXIST):
 		case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS):
-			// A file system without the flags, NFS for one.
+			// The file system does not know the flags. NFS does not.
 			return MoveAfterLook(tmp, path)
 		default:
 			return &os.LinkError{Op: "rename", Old: tmp, New: path, Err: err}
@@ -46,13 +47,13 @@ func Move(tmp, path string) error {
 			return err
 		}
 		if dead == nil {
-			continue // it went in the meantime
+			continue // it was removed in the meantime
 		}
 		switch err := exchange(tmp, path); {
 		case errors.Is(err, unix.ENOENT):
-			continue // and so did this
+			continue // the same
 		case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS):
-			return MoveAfterLook(tmp, path) // some know one flag only
+			return MoveAfterLook(tmp, path) // some file systems know only RENAME_NOREPLACE
 		case err != nil:
 			return &os.LinkError{Op: "replace the dead socket", Old: tmp, New: path, Err: err}
 		}
@@ -60,7 +61,7 @@ func Move(tmp, path string) error {
 			return syscall.Unlink(tmp)
 		}
 		err = exchange(tmp, path)
-		if errors.Is(err, unix.ENOENT) { // ours has been removed
+		if errors.Is(err, unix.ENOENT) { // somebody has removed ours
 			err = unix.Renameat2(unix.AT_FDCWD, tmp, unix.AT_FDCWD, path, unix.RENAME_NOREPLACE)
 		}
 		if err != nil {
@@ -70,11 +71,13 @@ func Move(tmp, path string) error {
 	return fmt.Errorf("%w: %s keeps changing", ErrInUse, path)
 }
 
+// exchange exchanges two files in one step.
 func exchange(a, b string) error {
 	return unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE)
 }
 
-// Write writes without SIGPIPE, which a program may be notified of.
+// Write writes to a socket without causing SIGPIPE, since the program may be notified
+// of that signal.
 func Write(fd uintptr, p []byte) (int, error) {
 	return syscall.SendmsgN(int(fd), p, nil, nil, unix.MSG_NOSIGNAL)
 }

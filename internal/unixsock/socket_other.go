@@ -8,15 +8,19 @@ import (
 	"time"
 )
 
-// Here the package only builds: nobody calls any of these.
+// On this system the package only builds. Nothing calls these functions; see the
+// files for other systems for what they do.
 
+// Supported is false: there is no manhole on this system. MaxPath is not used.
 const (
 	Supported = false
 	MaxPath   = 0
 )
 
 type (
-	ID       struct{}
+	// ID is not used.
+	ID struct{}
+	// Listener is not used.
 	Listener struct{ FD int }
 )
 
