@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"github.com/gomanhole/oneshot"
+	"github.com/gomanhole/oneshot/internal/sigset"
 )
 
 // listening says which signals a Go program listens to, according to the runtime's
@@ -22,15 +23,8 @@ type listening struct {
 func (l listening) known() bool { return l.tid != 0 && !l.unsure }
 
 // neverBlocked are the signals that the runtime never blocks on its signal thread,
-// whether the program listens to them or not (blockableSig in the runtime's
-// signal_unix.go, the flags _SigUnblock, _SigKill and _SigThrow in its
-// sigtab_linux_generic.go, SIGURG for preemption), and the two that the kernel never
-// blocks. It must equal the variable of this name in package oneshot, which is not
-// exported.
-const neverBlocked = oneshot.SignalSet(1<<(syscall.SIGHUP-1) | 1<<(syscall.SIGINT-1) | 1<<(syscall.SIGQUIT-1) | 1<<(syscall.SIGTERM-1) |
-	1<<(syscall.SIGILL-1) | 1<<(syscall.SIGTRAP-1) | 1<<(syscall.SIGABRT-1) | 1<<(syscall.SIGBUS-1) | 1<<(syscall.SIGFPE-1) |
-	1<<(syscall.SIGSEGV-1) | 1<<(syscall.SIGSTKFLT-1) | 1<<(syscall.SIGCHLD-1) | 1<<(syscall.SIGURG-1) | 1<<(syscall.SIGPROF-1) |
-	1<<(syscall.SIGSYS-1) | 1<<(32-1) | 1<<(33-1) | 1<<(34-1) | 1<<(syscall.SIGKILL-1) | 1<<(syscall.SIGSTOP-1))
+// whether the program listens to them or not.
+var neverBlocked = oneshot.SignalSet(sigset.NeverBlocked)
 
 // undetectable are the signals of neverBlocked that programs often listen to.
 const undetectable = oneshot.SignalSet(1<<(syscall.SIGHUP-1) | 1<<(syscall.SIGINT-1) | 1<<(syscall.SIGQUIT-1) | 1<<(syscall.SIGTERM-1))

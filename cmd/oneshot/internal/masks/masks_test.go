@@ -216,7 +216,7 @@ func TestPrintDuringSession(t *testing.T) {
 }
 
 func TestFindListening(t *testing.T) {
-	const all = ^oneshot.SignalSet(0) &^ neverBlocked
+	all := ^oneshot.SignalSet(0) &^ neverBlocked
 	const usr1, usr2 = oneshot.SignalSet(1 << 9), oneshot.SignalSet(1 << 11)
 	for name, c := range map[string]struct {
 		blocked []oneshot.SignalSet
