@@ -191,3 +191,130 @@ func ExampleLevelCommand() {
 	fmt.Println(options.Commands[0].Name, options.Commands[0].Args)
 	// Output: loglevel [LEVEL]
 }
+
+func ExampleManhole_Activate() {
+	path, remove := examplePath()
+	defer remove()
+	m, err := oneshot.Install(oneshot.Options{SocketPath: path, Logger: quiet})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer m.Uninstall()
+
+	if err := m.Activate(); err != nil { // one client after another, until Deactivate
+		fmt.Println(err)
+		return
+	}
+	for range 2 {
+		fmt.Println(strings.Contains(visit(m.Path(), "gc\nexit\n"), "collected in"))
+	}
+	m.Deactivate()
+	_, err = os.Lstat(m.Path())
+	fmt.Println(errors.Is(err, os.ErrNotExist))
+	// Output:
+	// true
+	// true
+	// true
+}
+
+func ExampleManhole_Drain() {
+	path, remove := examplePath()
+	defer remove()
+	m, err := oneshot.Install(oneshot.Options{SocketPath: path, Logger: quiet})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	// At the end of a program: nobody may enter any more, and whoever is inside may
+	// finish, for a while.
+	fmt.Println(m.Uninstall())
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	fmt.Println(m.Drain(ctx))
+	// Output:
+	// <nil>
+	// <nil>
+}
+
+// echo is a handler of the program's own.
+type echo struct{}
+
+func (echo) Serve(_ context.Context, s *oneshot.Session) error {
+	for {
+		line, err := s.ReadLine()
+		if errors.Is(err, oneshot.ErrLineTooLong) {
+			continue
+		}
+		if err != nil {
+			return nil // the client has gone
+		}
+		fmt.Fprintf(s, "you said %q\n", line)
+	}
+}
+
+func ExampleHandler() {
+	path, remove := examplePath()
+	defer remove()
+	m, err := oneshot.Install(oneshot.Options{SocketPath: path, Logger: quiet, Handler: echo{}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer m.Uninstall()
+
+	go func() { _ = m.Oneshot(context.Background()) }()
+	fmt.Print(visit(m.Path(), "hello\n"))
+	// Output: you said "hello"
+}
+
+func ExampleExec() {
+	path, remove := examplePath()
+	defer remove()
+	m, err := oneshot.Install(oneshot.Options{
+		SocketPath: path, Logger: quiet,
+		Handler: oneshot.Exec{}, // no banner, no dump, no prompt
+		Commands: []oneshot.Command{{
+			Name: "flush", Summary: "empty the cache",
+			Run: func(_ context.Context, s *oneshot.Session, _ []string) error {
+				_, err := fmt.Fprintln(s, "flushed")
+				return err
+			},
+		}},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer m.Uninstall()
+
+	go func() { _ = m.Oneshot(context.Background()) }()
+	fmt.Print(visit(m.Path(), "flush\nflash\n"))
+	// Output:
+	// flushed
+	// no command "flash"; help lists them
+}
+
+// traced is a console that writes a line of its own before the first screen.
+type traced struct{ oneshot.Console }
+
+func (t traced) Serve(ctx context.Context, s *oneshot.Session) error {
+	fmt.Fprintln(s, "ticket: INC-1234")
+	return t.Console.Serve(ctx, s)
+}
+
+func ExampleConsole() {
+	path, remove := examplePath()
+	defer remove()
+	m, err := oneshot.Install(oneshot.Options{SocketPath: path, Logger: quiet, Handler: traced{}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer m.Uninstall()
+
+	go func() { _ = m.Oneshot(context.Background()) }()
+	answers := visit(m.Path(), "help\nexit\n")
+	fmt.Println(strings.Contains(answers, "ticket: INC-1234"), strings.Contains(answers, "list the commands"))
+	// Output: true true
+}
