@@ -20,11 +20,12 @@ import (
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
-// rowOf returns the row of one descriptor, without leading spaces.
+// rowOf returns the row of one descriptor, without leading spaces. Two spaces follow
+// the number in a row. In the first line, "9 of 1024: ...", one space follows it.
 func rowOf(t *testing.T, c client, fd int) string {
 	t.Helper()
 	for line := range strings.Lines(c.do("fds -n 0")) {
-		if line := strings.TrimSpace(line); strings.HasPrefix(line, fmt.Sprint(fd, " ")) {
+		if line := strings.TrimSpace(line); strings.HasPrefix(line, fmt.Sprint(fd, "  ")) {
 			return line
 		}
 	}
