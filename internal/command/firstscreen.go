@@ -65,7 +65,7 @@ func writeVitals(w io.Writer, before, now vitals.Sample) {
 	if now.Limit < vitals.NoLimit {
 		limit = "limit " + vitals.Bytes(now.Limit)
 	}
-	fmt.Fprintf(w, "\nmemory       heap %s, of which %s survived the last collection; %s from the system, %s\n",
+	fmt.Fprintf(w, "\nmemory       heap %s in use, %s left by the last collection; %s from the system, %s\n",
 		vitals.Bytes(now.HeapObjects), vitals.Bytes(now.LiveHeap), vitals.Bytes(now.InUse()), limit)
 	fmt.Fprintf(w, "goroutines   %d: %d running, %d runnable, %d waiting, %d in system calls; %d threads\n",
 		now.Goroutines, now.Running, now.Runnable, now.Waiting, now.InSyscall, now.Threads)
