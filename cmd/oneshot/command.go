@@ -39,9 +39,9 @@ func session(t target, o connectOptions, stdin, stdout *os.File) error {
 	return errors.Join(err, screen.Flush())
 }
 
-// command runs one line. The error has the exit status of the command. If stdout is a
+// runCommand runs one line. The error has the exit status of the command. If stdout is a
 // terminal, it shows text only.
-func command(t target, o connectOptions, line string, stdout, stderr io.Writer) error {
+func runCommand(t target, o connectOptions, line string, stdout, stderr io.Writer) error {
 	if strings.ContainsAny(line, "\n"+string(rune(protocol.Interrupt))) {
 		return usageError{"a command must be a single line"}
 	}
