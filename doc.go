@@ -41,7 +41,7 @@
 // session:
 //
 //	>>> gc
-//	collected in 410µs; heap in use was 150 KiB, is 208 KiB
+//	collected in 410µs; freed 41.5 KiB; heap in use 208 KiB
 //	>>> exit
 //
 // Input may also come from a pipe: echo stacks | nc -N -U /tmp/manhole-PID. Any

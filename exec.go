@@ -56,10 +56,12 @@ const (
 	statusInterrupted = 130 // what a shell reports for SIGINT
 )
 
-// isScript reports whether the client is a script. Such a client says so by the
-// name of its own socket.
-func isScript(client int) bool {
-	return strings.HasPrefix(strings.TrimPrefix(path.Base(unixsock.PeerName(client)), "@"), protocol.SocketPrefix)
+// framesFor reports whether the client is a script, and whether it accepts binary
+// answers. Such a client says so by the name of its own socket.
+func framesFor(client int) (script, binary bool) {
+	name := strings.TrimPrefix(path.Base(unixsock.PeerName(client)), "@")
+	script = strings.HasPrefix(name, protocol.SocketPrefix)
+	return script, script && !strings.HasPrefix(name, protocol.TextSocketPrefix)
 }
 
 // script serves a client that sends one command line. The answer is sent in frames.

@@ -68,6 +68,7 @@ type core struct {
 	conn   *os.File
 	in     *clientio.Input
 	script bool          // the client wants frames; see the type script
+	binary bool          // the client accepts arbitrary bytes
 	done   chan struct{} // closed when the session has ended completely
 	usage  vitals.Usage  // resource usage when the window was opened
 
@@ -116,7 +117,7 @@ func (m *Manhole) enter(s *Session, cred Cred) error {
 // begin starts the session of a connected client. It greets a client that is used
 // by a person first, and hands the socket to the poller after that.
 func (s *Session) begin(client int) {
-	s.script = isScript(client)
+	s.script, s.binary = framesFor(client)
 	if isConsole(s.handler()) {
 		_, _ = unixsock.Write(uintptr(client), s.m.home.Load().greeting) // a new socket has room for the greeting
 	}
@@ -157,9 +158,9 @@ func (s *Session) Write(p []byte) (int, error) { return s.out.Write(p) }
 // Flush sends what has been written.
 func (s *Session) Flush() error { return s.out.Flush() }
 
-// Binary reports whether the client accepts arbitrary bytes: it is a script, not a
-// terminal.
-func (s *Session) Binary() bool { return s.script }
+// Binary reports whether the client accepts arbitrary bytes: it is a script, and its
+// output is not a terminal.
+func (s *Session) Binary() bool { return s.binary }
 
 // ReadLine sends what has been written, waits for the next line, and returns it
 // without its line end. The line is added to the history and the log. ReadLine

@@ -35,7 +35,7 @@ var commands = compile([][2]string{
 	{"goroutine 4000000000000", `(?m)^goroutine: there is no goroutine 4000000000000;`},
 	{"goroutine one", `^goroutine: "one" is not an id`},
 	{"mem", `(?ms)^heap in use .*^collector .*^settings `},
-	{"gc", `(?m)^collected in .*; heap in use was .*, is `},
+	{"gc", `(?m)^collected in .*; freed .*; heap in use `},
 	{"freeosmem", `(?ms)^it took .*^heap in use `},
 	{"build", `go1\.\d+`},
 	{"signals", `(?ms)^SigPnd .*^SigCgt .*^listens to`},

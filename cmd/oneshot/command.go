@@ -23,7 +23,7 @@ import (
 
 // session runs a session, with a person if there is a terminal.
 func session(t target, o connectOptions, stdin, stdout *os.File) error {
-	conn, err := connect(t, o, false)
+	conn, err := connect(t, o, noFrames)
 	if err != nil {
 		return err
 	}
@@ -31,15 +31,27 @@ func session(t target, o connectOptions, stdin, stdout *os.File) error {
 	if term.IsTerminal(int(stdin.Fd())) && term.IsTerminal(int(stdout.Fd())) {
 		return terminal.Interact(conn, stdin, stdout)
 	}
-	return pipe(conn, stdin, stdout)
+	if !term.IsTerminal(int(stdout.Fd())) {
+		return pipe(conn, stdin, stdout)
+	}
+	screen := display.NewScreen(stdout)
+	err = pipe(conn, stdin, screen)
+	return errors.Join(err, screen.Flush())
 }
 
-// command runs one line. The error has the exit status of the command.
-func command(t target, o connectOptions, line string, stdout, stderr io.Writer) error {
+// runCommand runs one line. The error has the exit status of the command. If stdout is a
+// terminal, it shows text only.
+func runCommand(t target, o connectOptions, line string, stdout, stderr io.Writer) error {
 	if strings.ContainsAny(line, "\n"+string(rune(protocol.Interrupt))) {
 		return usageError{"a command must be a single line"}
 	}
-	conn, err := connect(t, o, true)
+	form := binaryFrames
+	if file, ok := stdout.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+		screen := display.NewScreen(file)
+		defer screen.Flush()
+		form, stdout = textFrames, screen
+	}
+	conn, err := connect(t, o, form)
 	if err != nil {
 		return err
 	}
@@ -59,6 +71,8 @@ func command(t target, o connectOptions, line string, stdout, stderr io.Writer) 
 	switch {
 	case errors.Is(err, syscall.EPIPE): // oneshot PID stacks | head
 		return statusError{status: statusFailed}
+	case errors.Is(err, display.ErrBinary):
+		return fmt.Errorf("%w; to save it, write > FILE behind the command", err)
 	case err != nil:
 		return fmt.Errorf("%s: %w", t, err)
 	case status != 0:

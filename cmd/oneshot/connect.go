@@ -30,10 +30,19 @@ const (
 // another client was faster.
 var errTooLate = errors.New("another client was faster")
 
-// connect opens the manhole of a process and connects to it. If framed is true, it
-// asks for the protocol of scripts. It has checked the process at the other end, and
-// has sent nothing to it except the signal.
-func connect(t target, o connectOptions, framed bool) (*net.UnixConn, error) {
+// form is the form in which a client wants the answers. Its text is how the name of
+// the client's own socket begins.
+type form string
+
+const (
+	noFrames     form = "" // a session, as with nc
+	binaryFrames form = protocol.SocketPrefix
+	textFrames   form = protocol.TextSocketPrefix
+)
+
+// connect opens the manhole of a process and connects to it. It has checked the
+// process at the other end, and has sent nothing to it except the signal.
+func connect(t target, o connectOptions, form form) (*net.UnixConn, error) {
 	path, p, err := t.find(o)
 	if err != nil {
 		return nil, err
@@ -42,7 +51,7 @@ func connect(t target, o connectOptions, framed bool) (*net.UnixConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := connector{target: t, options: o, path: path, process: p, framed: framed, sent: sent}
+	c := connector{target: t, options: o, path: path, process: p, form: form, sent: sent}
 	return c.connect()
 }
 
@@ -52,7 +61,7 @@ type connector struct {
 	options connectOptions
 	path    string
 	process *discovery.Process // nil if it is not known
-	framed  bool
+	form    form
 	sent    syscall.Signal // 0: none
 
 	deadline time.Time // of the whole connect
@@ -87,7 +96,7 @@ func (c *connector) connect() (*net.UnixConn, error) {
 // try connects once and checks who is at the other end. If it fails, retry says
 // whether another attempt may succeed.
 func (c *connector) try() (conn *net.UnixConn, retry bool, err error) {
-	conn, err = dial(c.path, c.framed)
+	conn, err = dial(c.path, c.form)
 	switch {
 	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.EAGAIN):
 		return nil, true, err
@@ -96,7 +105,7 @@ func (c *connector) try() (conn *net.UnixConn, retry bool, err error) {
 	}
 	err = checkPeer(conn, c.process, c.path)
 	if err == nil {
-		err = checkWelcome(conn, c.framed, c.deadline)
+		err = checkWelcome(conn, c.form != noFrames, c.deadline)
 	}
 	if err != nil {
 		conn.Close()
@@ -159,10 +168,10 @@ func checkWelcome(conn *net.UnixConn, framed bool, deadline time.Time) error {
 }
 
 // dial connects once. The name of a script's own socket asks for frames.
-func dial(path string, framed bool) (*net.UnixConn, error) {
+func dial(path string, form form) (*net.UnixConn, error) {
 	var local *net.UnixAddr
-	if framed {
-		local = &net.UnixAddr{Net: "unix", Name: fmt.Sprintf("@%s%d.%08x", protocol.SocketPrefix, os.Getpid(), rand.Uint32())}
+	if form != noFrames {
+		local = &net.UnixAddr{Net: "unix", Name: fmt.Sprintf("@%s%d.%08x", form, os.Getpid(), rand.Uint32())}
 	}
 	name, done, err := shorten(path)
 	if err != nil {

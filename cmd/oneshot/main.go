@@ -21,9 +21,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/gomanhole/oneshot/cmd/oneshot/internal/display"
+	"github.com/gomanhole/oneshot/internal/command"
 )
 
 // Exit statuses. oneshot PID COMMAND ends with the status of COMMAND if it has run.
@@ -106,17 +108,54 @@ func runSession(args []string, stdin, stdout, stderr *os.File) error {
 	if len(rest) == 0 {
 		return usageError{"give a PID or PATH; oneshot ps lists the processes with a manhole"}
 	}
+	if err := checkOrder(rest); err != nil {
+		return err
+	}
 	t, err := parseTarget(rest[0])
 	if err != nil {
 		return err
 	}
-	if len(rest) == 2 && isConnectFlag(rest[1]) {
-		return usageError{fmt.Sprintf("flags go before the PID: oneshot %s %s", rest[1], rest[0])}
-	}
 	if len(rest) > 1 {
-		return command(t, o, commandLine(rest[1:]), stdout, stderr)
+		return runCommand(t, o, commandLine(rest[1:]), stdout, stderr)
 	}
 	return session(t, o, stdin, stdout)
+}
+
+// checkOrder returns an error for words in an order that people type by mistake, with
+// the right order.
+func checkOrder(words []string) error {
+	isCommand := slices.ContainsFunc(command.Completions(), func(c *command.Command) bool { return c.Name == words[0] })
+	switch {
+	case isCommand && len(words) > 1 && isProcess(words[len(words)-1]):
+		last := len(words) - 1
+		return usageError{"the process comes first: oneshot " + words[last] + " " + commandLine(words[:last])}
+	case isCommand:
+		return usageError{fmt.Sprintf("%s is a command for a process, which comes first: oneshot PID %s", words[0], commandLine(words))}
+	case len(words) > 1 && strings.HasPrefix(words[1], "-"):
+		flags := commandLine(words[1:])
+		text := fmt.Sprintf("flags go before the process: oneshot %s %s", flags, words[0])
+		if words[1] == "-n" || !isConnectFlag(words[1]) {
+			text += fmt.Sprintf("; flags of a command go behind the command: oneshot %s stacks %s", words[0], flags)
+		}
+		return usageError{text}
+	}
+	return nil
+}
+
+// isConnectFlag reports whether a word is a flag of a session. manhole-cli accepts
+// flags after the PID, so people may type them there.
+func isConnectFlag(word string) bool {
+	switch word {
+	case "-1", "-2", "-USR1", "-USR2", "-n", "-s", "-t":
+		return true
+	}
+	return false
+}
+
+// isProcess reports whether a word can name a process or its socket.
+func isProcess(word string) bool {
+	_, err := parseTarget(word)
+	return err == nil
 }
 
 // commandLine quotes the words of a command and joins them to a line. A single word

@@ -112,7 +112,7 @@ func saveOutput(t target, o connectOptions, line, file string, stderr io.Writer)
 	if err != nil {
 		return err
 	}
-	err = command(t, o, line, f, stderr)
+	err = runCommand(t, o, line, f, stderr)
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
 	}

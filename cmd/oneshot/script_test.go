@@ -175,6 +175,10 @@ var commands = []oneshot.Command{
 		_, err := fmt.Fprintf(s, "%q\n", args)
 		return err
 	}},
+	{Name: "title", Run: func(_ context.Context, s *oneshot.Session, _ []string) error {
+		_, err := io.WriteString(s, "\x1b]0;TITLE\a gr\u00fc\u00df\n")
+		return err
+	}},
 	{Name: "bytes", Run: func(_ context.Context, s *oneshot.Session, _ []string) error {
 		for range 100 {
 			for b := range 256 {

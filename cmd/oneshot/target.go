@@ -74,16 +74,6 @@ func parseConnect(name string, args []string) (o connectOptions, rest []string, 
 	return o, rest, nil
 }
 
-// isConnectFlag reports whether a word is a flag of a session. manhole-cli accepts
-// flags after the PID, so people may type them there.
-func isConnectFlag(word string) bool {
-	switch word {
-	case "-1", "-2", "-USR1", "-USR2", "-n", "-s", "-t":
-		return true
-	}
-	return false
-}
-
 // target is the process or the socket that the person has named.
 type target struct {
 	pid  int    // 0 if not known; with a path it is a guess

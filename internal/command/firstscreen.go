@@ -15,7 +15,9 @@ import (
 // when the window was opened.
 func FirstScreen(ctx context.Context, s Session, opened vitals.Usage) error {
 	before := vitals.Read()
-	before.Usage = opened // a moment earlier
+	if before.At.Sub(opened.At) >= measured {
+		before.Usage = opened
+	} // else it was mostly the manhole itself that has run since then
 	now := settle(ctx, before.Usage.At)
 	writeVitals(s, before, now)
 	if err := s.Flush(); err != nil {
@@ -24,16 +26,17 @@ func FirstScreen(ctx context.Context, s Session, opened vitals.Usage) error {
 	return showStacks(ctx, s, stacksFlags{}, before)
 }
 
-// measured is the time over which the CPU use is measured. A client may connect
-// less than a millisecond after the signal. In such a short time it is mostly the
-// manhole itself that runs. Also, the kernel accounts for the time on other CPUs
-// only in ticks of 1 to 10 ms.
-const measured = 50 * time.Millisecond
+// The CPU use is measured over one of these times. The kernel accounts for the time
+// on other CPUs only in ticks of 1 to 10 ms. The manhole waits meanwhile, so that its
+// own work does not count.
+const (
+	measuredIdle = 11 * time.Millisecond // if no other goroutine runs
+	measured     = 50 * time.Millisecond
+)
 
-// settle takes the second sample; the first was taken at since. It waits until the
-// time measured has passed, or less if no other goroutine runs.
+// settle takes the second sample; the first was taken at since.
 func settle(ctx context.Context, since time.Time) vitals.Sample {
-	for _, enough := range []time.Duration{time.Millisecond, 3 * time.Millisecond, measured} {
+	for _, enough := range []time.Duration{measuredIdle, measured} {
 		if rest := enough - time.Since(since); rest > 0 {
 			select {
 			case <-time.After(rest):
@@ -62,7 +65,7 @@ func writeVitals(w io.Writer, before, now vitals.Sample) {
 	if now.Limit < vitals.NoLimit {
 		limit = "limit " + vitals.Bytes(now.Limit)
 	}
-	fmt.Fprintf(w, "\nmemory       heap %s, of which %s survived the last collection; %s from the system, %s\n",
+	fmt.Fprintf(w, "\nmemory       heap %s in use, %s left by the last collection; %s from the system, %s\n",
 		vitals.Bytes(now.HeapObjects), vitals.Bytes(now.LiveHeap), vitals.Bytes(now.InUse()), limit)
 	fmt.Fprintf(w, "goroutines   %d: %d running, %d runnable, %d waiting, %d in system calls; %d threads\n",
 		now.Goroutines, now.Running, now.Runnable, now.Waiting, now.InSyscall, now.Threads)

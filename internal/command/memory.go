@@ -27,7 +27,7 @@ var memoryCommands = []*Command{
 
 func runMem(_ context.Context, s Session) error {
 	m := vitals.Read()
-	fmt.Fprintf(s, "heap in use  %s, of which %s survived the last collection\n", vitals.Bytes(m.HeapObjects), vitals.Bytes(m.LiveHeap))
+	fmt.Fprintf(s, "heap in use  %s; the last collection left %s\n", vitals.Bytes(m.HeapObjects), vitals.Bytes(m.LiveHeap))
 	fmt.Fprintf(s, "stacks       %s\n", vitals.Bytes(m.Stacks))
 	fmt.Fprintf(s, "from system  %s, not counting %s given back\n", vitals.Bytes(m.InUse()), vitals.Bytes(m.Released))
 	if resident, err := procfs.ResidentBytes("/proc/self"); err == nil {
@@ -46,7 +46,7 @@ func runGC(_ context.Context, s Session) error {
 	before := vitals.Read()
 	runtime.GC()
 	after := vitals.Read()
-	fmt.Fprintf(s, "collected in %v; heap in use was %s, is %s\n",
-		after.At.Sub(before.At).Round(10*time.Microsecond), vitals.Bytes(before.HeapObjects), vitals.Bytes(after.HeapObjects))
+	fmt.Fprintf(s, "collected in %v; freed %s; heap in use %s\n",
+		after.At.Sub(before.At).Round(10*time.Microsecond), vitals.Bytes(after.Freed-before.Freed), vitals.Bytes(after.HeapObjects))
 	return nil
 }

@@ -20,7 +20,7 @@ import (
 var stackCommands = []*Command{
 	{
 		Name: "stacks", Args: "[FLAGS] [REGEXP]", Summary: "show what the goroutines are doing, grouped by identical stacks",
-		Help: "Shows what stands out, and the largest groups: of all goroutines, or of those with a function or\n" +
+		Help: "Shows what stands out and the largest groups, or the groups of those goroutines with a function or\n" +
 			"file:line that REGEXP matches. The program is not stopped for it: the goroutine profile needs pauses far\n" +
 			"below a millisecond. Up to 500 goroutines are looked at one by one, which stops it for a millisecond or two.\n" +
 			"  -n N       the N largest groups; 20 unless told, 0 for all\n" +

@@ -94,7 +94,8 @@ func (d *Dump) Write(w io.Writer) error {
 	return t.Err
 }
 
-// Take takes the snapshot and makes the findings. It sets Taken, Found and Stop.
+// Take takes the snapshot and makes the findings. It sets Taken, Found and Stop. A
+// dump of selected goroutines has no findings.
 func (d *Dump) Take() (err error) {
 	var full *stack.Snapshot
 	if d.Full {
@@ -108,6 +109,9 @@ func (d *Dump) Take() (err error) {
 		t.Release()
 	}
 	d.Taken, d.Found, err = lookAround(d.Ctx, d.Before)
+	if d.State != "" || d.Match != nil {
+		d.Found = nil // they are about the whole program, and the person asks for a part of it
+	}
 	if full != nil && err == nil {
 		full.AddLabels(d.Taken)
 		d.Taken = full

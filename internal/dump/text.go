@@ -60,9 +60,6 @@ func (t *Writer) Findings(found []findings.Finding) {
 	}
 }
 
-// maxIDs is how many ids a group shows, unless the user asks for all.
-const maxIDs = 8
-
 // Groups writes the first n groups of the snapshot, which are the largest. With
 // allIDs it writes all ids of a group, not just maxIDs.
 func (t *Writer) Groups(s *stack.Snapshot, n int, allIDs bool) {
@@ -114,9 +111,7 @@ func (t *Writer) unread(s *stack.Snapshot) {
 func (t *Writer) group(g *stack.Group, number string, allIDs bool) {
 	t.Printf("%s %s%s%s%s\n", number, g.State, leakedText(g), waitsText(g), labelsText(g))
 	t.members(g, allIDs)
-	for _, f := range g.Frames {
-		t.frame("", f)
-	}
+	t.frames(g.Frames)
 	if len(g.Frames) == 0 {
 		t.Printf("    (not begun yet)\n")
 	}
@@ -134,43 +129,6 @@ func (t *Writer) frame(before string, f stack.Frame) {
 		return
 	}
 	t.Printf("    %s%s  %s:%d\n", before, f.Function, f.File, f.Line)
-}
-
-// members writes the ids of the goroutines in a group.
-func (t *Writer) members(g *stack.Group, all bool) {
-	if len(g.Members) == 0 {
-		return
-	}
-	shown := g.Members
-	if !all {
-		shown = shown[:min(len(shown), maxIDs)]
-	}
-	word := "goroutines"
-	if len(g.Members) == 1 {
-		word = "goroutine"
-	}
-	t.Printf("    %s", word)
-	leaked := g.Leaked()
-	least, most := g.Waits()
-	for i, m := range shown {
-		if i%256 == 0 && t.Ended() {
-			return
-		}
-		t.Printf(" %d", m.ID)
-		if all && least != most && m.Minutes > 0 {
-			t.Printf(" (%d min)", m.Minutes)
-		}
-		if m.Locked {
-			t.Printf(" (locked to its thread)")
-		}
-		if m.Leaked && leaked < g.Count {
-			t.Printf(" (leaked)")
-		}
-	}
-	if n := len(g.Members) - len(shown); n > 0 {
-		t.Printf(" and %d more", n)
-	}
-	t.Printf("\n")
 }
 
 // leakedText returns the runtime's mark "(leaked)" if the garbage collector has

@@ -61,7 +61,7 @@ func Find(e *Evidence) []Finding {
 	e.queues = e.findQueues()
 	var all []Finding
 	for _, rule := range []func(*Evidence) []Finding{
-		locks, stuckWrites, descriptors, memoryLimit, spinning, leaks, networkWaits, heap, stuckWorkers,
+		locks, stuckWrites, descriptors, memoryLimit, spinning, leaks, exhaustedPools, networkWaits, heap, stuckWorkers,
 	} {
 		all = append(all, try(rule, e)...)
 	}

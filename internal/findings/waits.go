@@ -33,7 +33,7 @@ func leaks(e *Evidence) []Finding {
 			break
 		}
 		leaked := g.Leaked()
-		if !blocked(g) || leaked == 0 && (waitsForLock(g) || g.Count < minSenders) {
+		if !blocked(g) || leaked == 0 && (waitsForLock(g) || poolOf(g) != nil || g.Count < minSenders) {
 			continue
 		}
 		at := e.site(g.Frames)
@@ -133,7 +133,7 @@ func networkWaits(e *Evidence) []Finding {
 		if e.outOfTime() {
 			break
 		}
-		if g.Count < minNetworkWaits || e.lasting(g) < max(almostAll(g.Count), minNetworkWaits) {
+		if g.Count < minNetworkWaits || e.exhausted(g) != nil || e.lasting(g) < max(almostAll(g.Count), minNetworkWaits) {
 			continue
 		}
 		at := e.site(g.Frames)

@@ -8,6 +8,7 @@ const (
 	weightMemoryLimit = 850
 	weightStuckWrite  = 800 // plus the number of goroutines, up to weightOfCount
 	weightSpinning    = 750 // plus the number of goroutines, up to weightOfSpinners
+	weightPool        = 720 // plus the number of goroutines, up to weightOfCount
 	weightNetwork     = 700 // plus the number of goroutines, up to weightOfCount
 	weightLeak        = 600 // plus the group's share of all goroutines in percent
 	weightGrowth      = 100 // is added for a leak that grew between the looks

@@ -30,6 +30,10 @@ const MaxPayload = 1 << 20
 // before it connects).
 const SocketPrefix = "oneshot-exec."
 
+// TextSocketPrefix is the SocketPrefix of a client that wants frames with text only,
+// because its output is a terminal. A command with a binary answer refuses at once.
+const TextSocketPrefix = SocketPrefix + "text."
+
 // PutHeader writes the header of a frame into b, which has at least HeaderSize
 // bytes.
 func PutHeader(b []byte, kind byte, payload int) {

@@ -23,6 +23,7 @@ type Sample struct {
 	Threads                                           uint64
 
 	HeapObjects, LiveHeap, HeapGoal uint64  // bytes; LiveHeap is what survived the last collection
+	Freed                           uint64  // bytes of heap that collections have freed since the process began
 	Stacks                          uint64  // bytes
 	FromSystem, Released            uint64  // bytes; FromSystem includes Released
 	Limit                           uint64  // bytes; NoLimit if there is no limit
@@ -84,6 +85,7 @@ func Read() Sample {
 		{"/sched/threads/total:threads", &s.Threads},
 		{"/gc/heap/live:bytes", &s.LiveHeap},
 		{"/gc/heap/goal:bytes", &s.HeapGoal},
+		{"/gc/heap/frees:bytes", &s.Freed},
 		{"/gc/gomemlimit:bytes", &s.Limit},
 		{"/memory/classes/heap/objects:bytes", &s.HeapObjects},
 		{"/memory/classes/heap/stacks:bytes", &s.Stacks},
