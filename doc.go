@@ -30,7 +30,7 @@
 //
 // Then open the door from a shell of the same user or of root, and connect:
 //
-//	kill -USR2 PID; nc -U /tmp/manhole-PID
+//	kill -USR2 PID; for i in 1 2 3 4 5; do nc -U /tmp/manhole-PID && break; sleep .1; done
 //
 // The first screen names the program and shows its vital signs. It says what
 // stands out, if anything does, and groups the goroutines by identical stacks.
@@ -46,8 +46,8 @@
 //
 // Input may also come from a pipe: echo stacks | nc -N -U /tmp/manhole-PID. Any
 // client for unix sockets works, for example socat - UNIX-CONNECT:/tmp/manhole-PID.
-// If nc prints "No such file or directory", it was faster than the process: repeat
-// the nc command.
+// The first nc may print "No such file or directory" on a busy machine, where it can
+// be faster than the process.
 //
 // # Waiting for the signal
 //

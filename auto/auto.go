@@ -8,7 +8,7 @@
 // opens a window:
 //
 //	ONESHOT= ./server &
-//	kill -USR2 $!; nc -U /tmp/manhole-$!
+//	kill -USR2 $!; for i in 1 2 3 4 5; do nc -U /tmp/manhole-$! && break; sleep .1; done
 //
 // Otherwise the variable contains options, separated by commas:
 //

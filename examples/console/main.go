@@ -96,7 +96,7 @@ func run() error {
 		return err
 	}
 	defer m.Uninstall()
-	fmt.Printf("to look inside:\n\n    kill -USR2 %d; nc -U %s\n\n", os.Getpid(), m.Path())
+	fmt.Printf("to look inside:\n\n    kill -USR2 %d; for i in 1 2 3 4 5; do nc -U %s && break; sleep .1; done\n\n", os.Getpid(), m.Path())
 	_, err = m.Wait(context.Background(), os.Interrupt, syscall.SIGTERM)
 	return err
 }

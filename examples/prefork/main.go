@@ -5,7 +5,7 @@
 // use the same trigger file. This opens the manhole of the worker with that pid,
 // and of no other:
 //
-//	echo PID > FILE; nc -U /tmp/manhole-PID
+//	echo PID > FILE; for i in 1 2 3 4 5; do nc -U /tmp/manhole-PID && break; sleep .1; done
 package main
 
 import (
@@ -75,7 +75,7 @@ func parent(addr string, workers int, trigger string) error {
 			return fmt.Errorf("worker %d: %w", w.Process.Pid, err)
 		}
 		pid := w.Process.Pid
-		fmt.Printf("    echo %d > %s; sleep 0.1; nc -U /tmp/manhole-%d\n", pid, trigger, pid)
+		fmt.Printf("    echo %d > %s; for i in 1 2 3 4 5; do nc -U /tmp/manhole-%d && break; sleep .1; done\n", pid, trigger, pid)
 	}
 	fmt.Println()
 	<-end

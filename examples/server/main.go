@@ -52,7 +52,7 @@ func run(addr, socket string) error {
 		}
 	}()
 	fmt.Printf("serving http://%s\n", listener.Addr())
-	fmt.Printf("to look inside:\n\n    kill -USR2 %d; nc -U %s\n\n", os.Getpid(), m.Path())
+	fmt.Printf("to look inside:\n\n    kill -USR2 %d; for i in 1 2 3 4 5; do nc -U %s && break; sleep .1; done\n\n", os.Getpid(), m.Path())
 
 	sig, err := m.Wait(ctx, os.Interrupt, syscall.SIGTERM)
 	if err != nil {

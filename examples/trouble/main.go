@@ -48,7 +48,7 @@ func run() error {
 		quote(id)
 	}
 	pid := os.Getpid()
-	fmt.Printf("everything is stuck; to see why:\n\n    kill -USR2 %d; nc -U /tmp/manhole-%d\n\n", pid, pid)
+	fmt.Printf("everything is stuck; to see why:\n\n    kill -USR2 %d; for i in 1 2 3 4 5; do nc -U /tmp/manhole-%d && break; sleep .1; done\n\n", pid, pid)
 	for id := 0; ; id++ {
 		quote(id)
 		time.Sleep(50 * time.Millisecond)
