@@ -10,7 +10,6 @@ import (
 
 	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/pyvalue"
-	"github.com/gomanhole/oneshot/internal/sigset"
 	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
@@ -22,7 +21,7 @@ const (
 // InstallFromEnv calls Install with the options in the environment variable
 // ONESHOT, so that the person who starts the program decides. If the variable is
 // not set, it does nothing and returns nil and no error: check the manhole for nil
-// before you use it. An empty variable means Options{OneshotOn: syscall.SIGUSR2}.
+// before you use it. An empty variable means zero Options.
 // Otherwise the variable is a list of name=value separated by commas, at most 64
 // KiB long. The strings of manhole's PYTHONMANHOLE work as well:
 //
@@ -175,13 +174,6 @@ func parseEnv(text string) (Options, error) {
 		if err := o.setFromEnv(name, &s, seen); err != nil {
 			return Options{}, &envError{name, err}
 		}
-	}
-	if o.OneshotOn == nil && o.ActivateOn == nil && o.TriggerFile == "" {
-		sig, err := sigset.Parse("USR2") // Windows has no syscall.SIGUSR2
-		if err != nil {
-			return Options{}, err
-		}
-		o.OneshotOn = sig
 	}
 	return o, nil
 }

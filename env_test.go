@@ -63,6 +63,7 @@ func TestVariableSetsOptions(t *testing.T) {
 	} {
 		o, err := parseEnv(text)
 		require.NoError(t, err, text)
+		o.OneshotOn = o.withDefaults().OneshotOn
 		require.Equal(t, want, o, text)
 	}
 }
@@ -95,6 +96,7 @@ func TestStringsOfManholeCarryOver(t *testing.T) {
 	} {
 		o, err := parseEnv(text)
 		require.NoError(t, err, text)
+		o.OneshotOn = o.withDefaults().OneshotOn
 		require.Equal(t, want, o, text)
 	}
 }
@@ -313,7 +315,7 @@ func FuzzEnv(f *testing.F) {
 			}
 			return
 		}
-		if o.OneshotOn == nil && o.ActivateOn == nil && o.TriggerFile == "" {
+		if o = o.withDefaults(); o.OneshotOn == nil && o.ActivateOn == nil && o.TriggerFile == "" {
 			t.Fatalf("%q: nothing opens a window", text)
 		}
 		if o.ConnectTimeout < 0 || o.IdleTimeout < 0 || o.ReinstallDelay < -1 || o.NoReceiver {

@@ -84,7 +84,11 @@ func Install(o Options) (*Manhole, error) {
 		log:  asynclog.Log{Logger: o.Logger},
 		quit: make(chan struct{}),
 	}
+	o = m.opts
 	if err := checkSignals(o); err != nil {
+		return nil, err
+	}
+	if err := checkTimes(o); err != nil {
 		return nil, err
 	}
 	if err := checkLocals(o.Locals); err != nil {

@@ -53,7 +53,7 @@ func TestIdleManholeCostsNothing(t *testing.T) {
 	}{
 		{"receiver", Options{OneshotOn: syscall.SIGUSR2}, 1},
 		{"no receiver", Options{OneshotOn: syscall.SIGUSR2, NoReceiver: true}, 0},
-		{"no signal", Options{}, 0},
+		{"no signal", Options{NoReceiver: true}, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			signals := make(chan os.Signal, 1) // as a program that uses os/signal has
@@ -182,6 +182,13 @@ func TestBadOptionsInstallNothing(t *testing.T) {
 	}{
 		{"SIGKILL", Options{OneshotOn: syscall.SIGKILL}, []string{"SIGKILL", "cannot be caught", "SIGUSR2"}},
 		{"SIGSTOP", Options{OneshotOn: syscall.SIGSTOP}, []string{"SIGSTOP", "cannot be caught"}},
+		{"SIGTERM", Options{OneshotOn: syscall.SIGTERM}, []string{"SIGTERM", "nothing could end the program", "SIGUSR2"}},
+		{"SIGPIPE", Options{ActivateOn: syscall.SIGPIPE}, []string{"SIGPIPE", "every write to a connection", "SIGUSR2"}},
+		{"SIGCHLD", Options{OneshotOn: syscall.SIGCHLD}, []string{"SIGCHLD", "the end of every child", "SIGUSR2"}},
+		{"SIGQUIT", Options{ActivateOn: syscall.SIGQUIT}, []string{"SIGQUIT", "with all stacks", "SIGUSR2"}},
+		{"negative connect timeout", Options{ConnectTimeout: -1}, []string{"ConnectTimeout is -1ns", "above 0, or 0 for the default"}},
+		{"negative idle timeout", Options{IdleTimeout: -time.Minute}, []string{"IdleTimeout is -1m0s", "above 0, or 0 for the default"}},
+		{"percent", Options{SocketPath: "/tmp/manhole-%x"}, []string{`"/tmp/manhole-%x"`, "only %p is replaced"}},
 		{"SIGSEGV", Options{OneshotOn: syscall.SIGSEGV}, []string{"SIGSEGV", "crashed"}},
 		{"SIGURG", Options{OneshotOn: syscall.SIGURG}, []string{"SIGURG", "runtime"}},
 		{"signal 99", Options{OneshotOn: syscall.Signal(99)}, []string{"no such signal"}},

@@ -27,11 +27,12 @@ const (
 	DefaultReinstallDelay = 500 * time.Millisecond
 )
 
-// Options configure how a manhole is opened and who may enter. A manhole with zero
-// Options is opened only by the method Oneshot or Activate.
+// Options configure how a manhole is opened and who may enter. With zero Options,
+// SIGUSR2 opens a window.
 type Options struct {
 	// OneshotOn is the signal that opens a window for one session, usually SIGUSR2.
-	// Nil: no signal opens one.
+	// Nil: SIGUSR2, if neither ActivateOn nor TriggerFile nor NoReceiver is set;
+	// otherwise no signal opens one.
 	OneshotOn os.Signal
 
 	// ActivateOn is the signal that opens the manhole for one client after another,
@@ -48,11 +49,12 @@ type Options struct {
 	TriggerFile string
 
 	// NoReceiver means that the program waits for the signal itself, with Wait or
-	// Handle. The package then starts no goroutine that waits for it.
+	// Handle. The package then starts no goroutine that waits for it. With NoReceiver
+	// and without a signal, only the methods Oneshot and Activate open the manhole.
 	NoReceiver bool
 
 	// SocketPath is the path of the socket while a window is open. %p is replaced
-	// by the pid. A leading @ means the abstract namespace, which has no files
+	// by the pid; no other % is accepted. A leading @ means the abstract namespace, which has no files
 	// (Linux only). A relative path is relative to the directory in which Install
 	// is called. The default is DefaultSocketPath.
 	SocketPath string
@@ -132,14 +134,19 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
+	if o.OneshotOn == nil && o.ActivateOn == nil && o.TriggerFile == "" && !o.NoReceiver {
+		if usr2, err := sigset.Parse("USR2"); err == nil { // package syscall has no SIGUSR2 on Windows
+			o.OneshotOn = usr2
+		}
+	}
 	o.Locals = maps.Clone(o.Locals) // the program may keep using its map
 	if o.SocketPath == "" {
 		o.SocketPath = DefaultSocketPath
 	}
-	if o.ConnectTimeout <= 0 {
+	if o.ConnectTimeout == 0 {
 		o.ConnectTimeout = DefaultConnectTimeout
 	}
-	if o.IdleTimeout <= 0 {
+	if o.IdleTimeout == 0 {
 		o.IdleTimeout = DefaultIdleTimeout
 	}
 	if o.Handler == nil {
@@ -153,6 +160,19 @@ func (o Options) withDefaults() Options {
 		o.ReinstallDelay = DefaultReinstallDelay
 	}
 	return o
+}
+
+// checkTimes returns an error for negative times.
+func checkTimes(o Options) error {
+	for _, option := range []struct {
+		name  string
+		value time.Duration
+	}{{"ConnectTimeout", o.ConnectTimeout}, {"IdleTimeout", o.IdleTimeout}} {
+		if option.value < 0 {
+			return fmt.Errorf("oneshot: %s is %v; give a time above 0, or 0 for the default", option.name, option.value)
+		}
+	}
+	return nil
 }
 
 // checkSignals returns an error for signals that cannot open a manhole.
@@ -225,6 +245,9 @@ func checkAbstract(name string) error {
 // socketPath replaces %p by the pid and checks that a socket can be created at the
 // path.
 func socketPath(pattern string, pid int) (string, error) {
+	if rest := strings.ReplaceAll(pattern, "%p", ""); strings.Contains(rest, "%") {
+		return "", fmt.Errorf("oneshot: SocketPath %q: only %%p is replaced, by the pid; use a path without another %%", pattern)
+	}
 	path := strings.ReplaceAll(pattern, "%p", strconv.Itoa(pid))
 	if unixsock.IsAbstract(path) {
 		return path, checkAbstract(path)

@@ -51,9 +51,9 @@ func runProgram(name string) {
 		mustInstall(oneshot.Options{OneshotOn: syscall.SIGUSR2, SocketPath: path, Commands: commands})
 	case "activated": // has a manhole that one signal opens and another keeps open
 		mustInstall(oneshot.Options{OneshotOn: syscall.SIGUSR2, ActivateOn: syscall.SIGUSR1, SocketPath: path})
-	case "asksforterm": // asks for a signal that ends it, because it does not listen to it any more
-		mustInstall(oneshot.Options{OneshotOn: syscall.SIGTERM, SocketPath: path})
-		signal.Reset(syscall.SIGTERM)
+	case "asksforint": // asks for a signal that ends it, because it does not listen to it any more
+		mustInstall(oneshot.Options{OneshotOn: syscall.SIGINT, SocketPath: path})
+		signal.Reset(syscall.SIGINT)
 	case "uninstalls": // uninstalls its manhole at the first signal, and counts the signals
 		m, err := oneshot.Install(oneshot.Options{OneshotOn: syscall.SIGUSR2, NoReceiver: true})
 		if err != nil {
@@ -73,7 +73,7 @@ func runProgram(name string) {
 		fmt.Println(1+len(c), "signals")
 		os.Exit(0)
 	case "triggered": // has a manhole that no signal opens
-		mustInstall(oneshot.Options{SocketPath: path})
+		mustInstall(oneshot.Options{SocketPath: path, NoReceiver: true})
 	case "plain": // has no manhole
 	case "ps": // runs oneshot ps
 		if err := runPS(nil, os.Stdout, os.Stderr); err != nil {

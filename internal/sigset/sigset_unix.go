@@ -26,6 +26,14 @@ func Unusable(sig syscall.Signal) string {
 		return "it means that the program has crashed"
 	case unix.SIGURG, unix.SIGPROF:
 		return "the Go runtime sends it to itself all the time"
+	case unix.SIGPIPE:
+		return "it comes with every write to a connection that the other side has closed"
+	case unix.SIGCHLD:
+		return "it comes with the end of every child"
+	case unix.SIGTERM:
+		return "nothing could end the program any more but SIGKILL"
+	case unix.SIGQUIT:
+		return "it is the last resort: the runtime ends the program with all stacks"
 	}
 	if sig < 1 || sig > 64 {
 		return "there is no such signal"
