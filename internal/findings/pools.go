@@ -8,9 +8,11 @@ import (
 	"github.com/gomanhole/oneshot/internal/stack"
 )
 
-// pool is a pool of connections in a package of the standard library.
+// pool is a pool of connections. The names of functions are without the major version of
+// the module.
 type pool struct {
 	acquire string   // the function in which goroutines wait for a free connection
+	above   string   // the only function that it may call for that; "" for none
 	limit   string   // what limits the number of connections
 	dials   string   // the function of a goroutine that opens a connection for one that waits; "" if it does so itself
 	uses    []string // how the names of functions begin that use a connection
@@ -31,17 +33,32 @@ var pools = []pool{
 		uses:    []string{"net/http.(*persistConn).roundTrip", "net/http.(*bodyEOFSignal)."},
 		held:    "responses whose Body was not closed",
 	},
+	{
+		acquire: "github.com/redis/go-redis/internal/pool.(*ConnPool).waitTurn",
+		above:   "github.com/redis/go-redis/internal.(*FastSemaphore).Acquire",
+		limit:   "PoolSize",
+		uses:    []string{"github.com/redis/go-redis.(*baseClient)."},
+		held:    "Conn or PubSub values that were not closed",
+	},
+	{
+		acquire: "github.com/jackc/puddle.(*Pool[...]).acquire",
+		above:   "golang.org/x/sync/semaphore.(*Weighted).Acquire",
+		limit:   "MaxConns",
+		uses:    []string{"github.com/jackc/pgx.", "github.com/jackc/pgx/pgxpool."},
+		held:    "Rows, Tx or Conn values that were not closed or released",
+	},
 }
 
 // poolOf returns the pool for a connection of which the goroutines wait, or nil. A
 // goroutine that opens a connection itself has more frames above.
 func poolOf(g *stack.Group) *pool {
-	if g.State != "select" || len(g.Frames) == 0 {
+	if g.State != "select" || len(g.Frames) < 2 {
 		return nil
 	}
+	first, second := unversioned(g.Frames[0].Function), unversioned(g.Frames[1].Function)
 	for i := range pools {
-		if g.Frames[0].Function == pools[i].acquire {
-			return &pools[i]
+		if p := &pools[i]; first == p.acquire || p.above != "" && first == p.above && second == p.acquire {
+			return p
 		}
 	}
 	return nil
@@ -106,7 +123,7 @@ func (e *Evidence) poolUsers(p *pool, function string) []string {
 			continue
 		}
 		uses := slices.ContainsFunc(g.Frames, func(f stack.Frame) bool {
-			return f.Function == function || slices.ContainsFunc(p.uses, func(prefix string) bool { return strings.HasPrefix(f.Function, prefix) })
+			return f.Function == function || slices.ContainsFunc(p.uses, func(prefix string) bool { return strings.HasPrefix(unversioned(f.Function), prefix) })
 		})
 		if at := e.site(g.Frames); uses && at >= 0 && e.rank(g.Frames[at]) >= rankProgram {
 			users = append(users, g)

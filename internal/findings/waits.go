@@ -157,16 +157,6 @@ func networkWaits(e *Evidence) []Finding {
 	return found
 }
 
-// isClientCall reports whether a frame is a call to a server.
-func isClientCall(f stack.Frame) bool {
-	switch f.Function {
-	case "net/http.(*Client).do", "net/http.(*Client).Do", "net/http.(*Transport).roundTrip", "net/http.(*Transport).RoundTrip",
-		"net.(*Dialer).DialContext", "net/rpc.(*Client).Call", "database/sql.(*DB).conn":
-		return true
-	}
-	return false
-}
-
 func readsOrDials(frames []stack.Frame) bool {
 	return contains(frames, "net.(*conn).Read", "net.(*conn).Write", "crypto/tls.(*Conn).Read", "net.(*netFD).Read", "net.(*netFD).connect")
 }
