@@ -76,7 +76,7 @@ func TestLocalsAndPrint(t *testing.T) {
 }
 
 func TestASessionKeepsSoManyNames(t *testing.T) {
-	s := install(t, Options{}).newSession()
+	s := newSession(testHost(t, Options{}))
 	for n := range maxKept {
 		require.NoError(t, s.SetLocal(fmt.Sprint(n), n))
 	}

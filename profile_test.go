@@ -309,7 +309,6 @@ func TestADisconnectEndsTheRecording(t *testing.T) {
 		require.NoError(t, trace.Start(&bytes.Buffer{}))
 		trace.Stop()
 		requireEmpty(t, filepath.Dir(file))
-		require.NoError(t, s.m.Uninstall())
 	}
 }
 

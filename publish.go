@@ -126,7 +126,7 @@ func (w *window) unlink() {
 	}
 	err := w.removeOwn(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		w.m.log.Warn("the socket was not removed", "path", path, "err", err)
+		w.host.log.Warn("the socket was not removed", "path", path, "err", err)
 	}
 }
 

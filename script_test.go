@@ -11,7 +11,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -138,9 +137,9 @@ func TestAScriptCanInterrupt(t *testing.T) {
 // TestAnInterruptBeforeTheSessionLooksForALine: both may have been read before
 // the goroutine that runs the line gets a CPU.
 func TestAnInterruptBeforeTheSessionLooksForALine(t *testing.T) {
-	m := install(t, Options{})
+	h := testHost(t, Options{})
 	for _, text := range []string{"profile cpu\n\x03", "\x03", "\x03profile cpu\n\x03"} {
-		s := m.newSession()
+		s := newSession(h)
 		s.script = true
 		s.in.Take([]byte(text))
 		require.ErrorIs(t, s.runScript(), errInterrupted, "%q", text)
@@ -345,9 +344,7 @@ func TestSessionsShowsWhoIsInside(t *testing.T) {
 	two := m.enter(t)
 	two.send("slow\n")
 	testwait.Receive(t, started, "the command to begin")
-	m.mu.Lock()
-	inside := slices.Clone(m.inside)
-	m.mu.Unlock()
+	inside, _ := m.inside.now()
 	text := one.do("sessions")
 	me := fmt.Sprintf("pid %d, uid %d", inside[0].cred.PID, os.Geteuid())
 	require.Regexp(t, `^\* `+me+`.*, since \S+ \S+ \(\d+s\), runs for \S+: sessions\n`, text)

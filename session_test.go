@@ -21,19 +21,16 @@ import (
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"github.com/gomanhole/oneshot/internal/clientio"
 	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/testwait"
-	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
 func TestHalfCloseIsNotDisconnect(t *testing.T) {
-	m := install(t, Options{OneshotOn: syscall.SIGUSR2})
+	h := testHost(t, Options{})
 	for _, sent := range []string{"gc\nhelp\n", "gc\r\nhelp\r\n", "gc\nhelp"} {
-		kill(t, syscall.SIGUSR2)
-		c := connect(t, m.Path())
+		_, c := h.start(t)
 		c.send(sent)
 		require.NoError(t, c.CloseWrite())
 		answer := c.rest()
@@ -43,16 +40,13 @@ func TestHalfCloseIsNotDisconnect(t *testing.T) {
 }
 
 func TestEndOfInputWithoutALine(t *testing.T) {
-	m := install(t, Options{OneshotOn: syscall.SIGUSR2})
-	kill(t, syscall.SIGUSR2)
-	c := connect(t, m.Path())
+	_, c := testHost(t, Options{}).start(t)
 	require.NoError(t, c.CloseWrite())
 	require.True(t, strings.HasSuffix(c.rest(), protocol.Prompt))
 }
 
 func TestLinesOfEveryKind(t *testing.T) {
-	m := install(t, Options{})
-	c := m.enter(t)
+	c := testHost(t, Options{}).enter(t)
 	require.Empty(t, c.do(""))
 	require.Empty(t, c.do("   \t "))
 	require.Empty(t, c.do("\r"))
@@ -71,13 +65,12 @@ func TestLinesOfEveryKind(t *testing.T) {
 }
 
 func TestGarbageOfEverySize(t *testing.T) {
-	m := install(t, Options{OneshotOn: syscall.SIGUSR2})
+	h := testHost(t, Options{})
 	random := rand.NewChaCha8([32]byte{1})
 	for _, size := range []int{1, 100, 70_000, 1 << 20} {
 		garbage := make([]byte, size)
 		_, _ = random.Read(garbage)
-		kill(t, syscall.SIGUSR2)
-		c := connect(t, m.Path())
+		_, c := h.start(t)
 		go func() {
 			_, _ = c.Write(garbage)
 			_ = c.CloseWrite()
@@ -87,8 +80,7 @@ func TestGarbageOfEverySize(t *testing.T) {
 }
 
 func TestManyLinesAtOnceAreAllAnswered(t *testing.T) {
-	m := install(t, Options{})
-	c := m.enter(t)
+	c := testHost(t, Options{}).enter(t)
 	const lines = 20_000
 	go func() {
 		_, _ = io.WriteString(c, strings.Repeat("x\n", lines))
@@ -98,18 +90,46 @@ func TestManyLinesAtOnceAreAllAnswered(t *testing.T) {
 }
 
 func TestTheFirstScreenReachesAClientThatSendsNothing(t *testing.T) {
-	m := install(t, Options{IdleTimeout: 20 * time.Millisecond})
-	done := make(chan error, 1)
-	go func() { done <- m.Oneshot(context.Background()) }()
-	c := connect(t, m.Path())
+	s, c := testHost(t, Options{IdleTimeout: 20 * time.Millisecond}).start(t)
 	require.Contains(t, c.rest(), "nothing was typed for 20ms")
-	require.NoError(t, testwait.Receive(t, done, "Oneshot to return"))
+	testwait.Receive(t, s.done, "the session to end")
 }
 
 // startSession runs a session with further commands, over a pair of sockets.
 func startSession(t *testing.T, extra ...*Command) (*Session, client) {
 	t.Helper()
-	m := install(t, Options{})
+	h := testHost(t, Options{})
+	h.commands = append(h.commands, extra...)
+	return h.start(t)
+}
+
+// testHost is what sessions have instead of a manhole. At the end of the test its
+// sessions must have ended.
+func testHost(t testing.TB, o Options) *host {
+	t.Helper()
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	h := &host{
+		greeting:    func() []byte { return []byte("a program of the test\n") },
+		uptime:      func() time.Duration { return 0 },
+		disposition: func(syscall.Signal) string { return "not known" },
+		deactivate:  func() bool { return false },
+	}
+	require.NoError(t, h.set(o))
+	t.Cleanup(func() {
+		inside, left := h.inside.now()
+		if len(inside) > 0 {
+			testwait.Receive(t, left, "the end of the last session")
+		}
+		h.log.Flush(testwait.Patience)
+	})
+	return h
+}
+
+// start runs a session over a pair of sockets.
+func (h *host) start(t testing.TB) (*Session, client) {
+	t.Helper()
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	require.NoError(t, err)
 	require.NoError(t, syscall.SetNonblock(fds[0], true))
@@ -122,12 +142,19 @@ func startSession(t *testing.T, extra ...*Command) (*Session, client) {
 	t.Cleanup(func() { conn.Close() })
 	require.NoError(t, conn.SetDeadline(time.Now().Add(2*testwait.Patience)))
 
-	s := m.newSession()
-	s.commands = append(append([]*Command{}, s.commands...), extra...)
-	require.NoError(t, m.Manhole.enter(s, Cred{}))
+	s := newSession(h)
+	require.NoError(t, s.enter(Cred{PID: os.Getpid()}))
 	s.begin(fds[0])
 	go s.run()
 	return s, client{t, conn.(*net.UnixConn)}
+}
+
+// enter runs a session and reads up to the first prompt.
+func (h *host) enter(t testing.TB) client {
+	t.Helper()
+	_, c := h.start(t)
+	c.expect(protocol.Prompt)
+	return c
 }
 
 // slow is a command that runs until it is stopped.
@@ -246,18 +273,16 @@ func TestAClientThatStopsReadingIsDropped(t *testing.T) {
 }
 
 func TestAClientThatLeavesInTheMiddleOfTheOutput(t *testing.T) {
-	m := install(t, Options{OneshotOn: syscall.SIGUSR2})
-	kill(t, syscall.SIGUSR2)
-	c := connect(t, m.Path())
+	h := testHost(t, Options{})
+	_, c := h.start(t)
 	whole := len(c.expect(protocol.Prompt))
 	c.Close()
 	for n := 1; n <= whole/2; n += 97 {
-		kill(t, syscall.SIGUSR2)
-		c := connect(t, m.Path())
+		s, c := h.start(t)
 		_, err := io.ReadFull(c, make([]byte, n))
 		require.NoError(t, err)
 		c.Close()
-		eventually(t, func() bool { return m.sessions() == 0 }, "the session stays")
+		testwait.Receive(t, s.done, "the session to end")
 	}
 }
 
@@ -294,8 +319,7 @@ func TestAnInterruptRightBehindALineIsNotLost(t *testing.T) {
 }
 
 func TestWhatIsShownAgainIsPrintable(t *testing.T) {
-	m := install(t, Options{})
-	c := m.enter(t)
+	c := testHost(t, Options{}).enter(t)
 	c.do("\xff\xfe\x1b[31mboo " + strings.Repeat("\xff", 3*maxHistoryLine))
 	c.do("caf\u00e9 \t x")
 	out := c.do("history")
@@ -314,14 +338,15 @@ func (badly) Serve(context.Context, *Session) error {
 }
 
 func TestAHandlerThatEndsItsGoroutine(t *testing.T) {
-	m := install(t, Options{Handler: badly{}})
+	log := &testwait.Buffer{}
+	h := testHost(t, Options{Handler: badly{}, Logger: slog.New(slog.NewTextHandler(log, nil))})
 	for range maxSessions + 1 { // no place is lost
-		done := make(chan error, 1)
-		go func() { done <- m.Oneshot(context.Background()) }()
-		connect(t, m.Path()).rest()
-		require.NoError(t, testwait.Receive(t, done, "Oneshot to return"))
+		s, c := h.start(t)
+		c.rest()
+		testwait.Receive(t, s.done, "the session to end")
 	}
-	eventually(t, func() bool { return strings.Contains(m.log.String(), "ended its goroutine") }, "it is not logged")
+	h.log.Flush(testwait.Patience)
+	require.Contains(t, log.String(), "ended its goroutine")
 }
 
 func TestACommandThatRunsAnotherCanBeInterrupted(t *testing.T) {
@@ -372,14 +397,14 @@ func TestErrorsDoNoHarmToATerminal(t *testing.T) {
 func TestSoManyCommandsAreLeftBehind(t *testing.T) {
 	release, letGo := testwait.Gate(t)
 	begun := make(chan struct{}, maxLeftBehind)
-	m := install(t, Options{Commands: []Command{{Name: "stuck", Run: func(context.Context, *Session, []string) error {
+	h := testHost(t, Options{Commands: []Command{{Name: "stuck", Run: func(context.Context, *Session, []string) error {
 		begun <- struct{}{}
 		<-release
 		return nil
 	}}}})
 	var clients []client
 	for range maxSessions {
-		clients = append(clients, m.enter(t))
+		clients = append(clients, h.enter(t))
 	}
 	for range maxLeftBehind / maxSessions {
 		for _, c := range clients {
@@ -397,7 +422,7 @@ func TestSoManyCommandsAreLeftBehind(t *testing.T) {
 	require.Contains(t, clients[0].do("build"), "16 commands that did not stop are running still")
 	require.Contains(t, clients[0].do("help"), "exit")
 	letGo()
-	eventually(t, func() bool { return m.leftBehind.Load() == 0 }, "they are counted still")
+	eventually(t, func() bool { return h.leftBehind.Load() == 0 }, "they are counted still")
 	require.Contains(t, clients[0].do("build"), "go1")
 }
 
@@ -413,59 +438,36 @@ func FuzzSession(f *testing.F) {
 	} {
 		f.Add([]byte(input))
 	}
-	dir, err := os.MkdirTemp("", "oneshot")
-	require.NoError(f, err)
-	f.Cleanup(func() { os.RemoveAll(dir) })
-	m, err := Install(Options{
-		OneshotOn: syscall.SIGUSR2, NoReceiver: true, SocketPath: dir + "/s", Logger: slog.New(slog.DiscardHandler),
-		Locals: map[string]any{"a": []string{"\x1b[31m"}, "b": func() any { panic("b") }},
-	})
-	require.NoError(f, err)
-	f.Cleanup(func() { _ = m.Uninstall() })
+	h := testHost(f, Options{Locals: map[string]any{"a": []string{"\x1b[31m"}, "b": func() any { panic("b") }}})
 	left := []string{
 		"gc", "freeosmem", "setgc", "memlimit", "maxprocs", "blockrate", "mutexfraction", "profile", "trace", "stderr", "deactivate",
 	}
-	m.commands = slices.DeleteFunc(m.commands, func(cmd *Command) bool { return slices.Contains(left, cmd.Name) })
+	h.commands = slices.DeleteFunc(h.commands, func(cmd *Command) bool { return slices.Contains(left, cmd.Name) })
 
 	f.Fuzz(func(t *testing.T, input []byte) {
 		const most = 4 << 10 // longer ones have tests of their own
-		out := sessionOf(t, m, input[:min(len(input), most)])
+		out := sessionOf(t, h, input[:min(len(input), most)])
 		require.True(t, utf8.Valid(out), "%q", out)
 		for _, r := range string(out) {
 			require.True(t, r == '\n' || r == '\t' || unicode.IsPrint(r), "%q in %q", r, out)
 		}
 		require.NotContains(t, string(out), "goroutine stack exceeds")
-		require.Zero(t, m.leftBehind.Load())
+		require.Zero(t, h.leftBehind.Load())
 	})
 }
 
 // sessionOf is a session of a client that sends input, and what it has read.
-func sessionOf(t *testing.T, m *Manhole, input []byte) []byte {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
-	require.NoError(t, err)
-	for _, fd := range pair {
-		require.NoError(t, unix.SetNonblock(fd, true))
-	}
-	client := os.NewFile(uintptr(pair[1]), "client")
-	defer client.Close()
-	require.NoError(t, client.SetDeadline(time.Now().Add(testwait.Patience)))
-	s := m.newSession()
-	require.NoError(t, m.enter(s, Cred{PID: os.Getpid()}))
-	s.begin(pair[0])
-	go s.run()
-	raw, err := client.SyscallConn()
-	require.NoError(t, err)
+func sessionOf(t *testing.T, h *host, input []byte) []byte {
+	s, c := h.start(t)
+	defer c.Close()
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		_, _ = client.Write(input) // exit may have ended the session
-		_ = raw.Control(func(fd uintptr) { _ = unixsock.CloseWrite(int(fd)) })
+		_, _ = c.Write(input) // exit may have ended the session
+		_ = c.CloseWrite()
 	}()
-	out, err := io.ReadAll(client)
+	out := c.rest()
 	testwait.Receive(t, written, "the input to be sent")
-	if err != nil { // unread input of ours at its end
-		require.ErrorIs(t, err, syscall.ECONNRESET)
-	}
 	testwait.Receive(t, s.done, "the session to end")
-	return out
+	return []byte(out)
 }
