@@ -9,12 +9,10 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"os"
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 	"unicode"
@@ -28,7 +26,7 @@ import (
 )
 
 func TestHalfCloseIsNotDisconnect(t *testing.T) {
-	h := testHost(t, Options{})
+	h := hostFor(t, Options{})
 	for _, sent := range []string{"gc\nhelp\n", "gc\r\nhelp\r\n", "gc\nhelp"} {
 		_, c := h.start(t)
 		c.send(sent)
@@ -40,13 +38,13 @@ func TestHalfCloseIsNotDisconnect(t *testing.T) {
 }
 
 func TestEndOfInputWithoutALine(t *testing.T) {
-	_, c := testHost(t, Options{}).start(t)
+	_, c := hostFor(t, Options{}).start(t)
 	require.NoError(t, c.CloseWrite())
 	require.True(t, strings.HasSuffix(c.rest(), protocol.Prompt))
 }
 
 func TestLinesOfEveryKind(t *testing.T) {
-	c := testHost(t, Options{}).enter(t)
+	c := hostFor(t, Options{}).enter(t)
 	require.Empty(t, c.do(""))
 	require.Empty(t, c.do("   \t "))
 	require.Empty(t, c.do("\r"))
@@ -65,7 +63,7 @@ func TestLinesOfEveryKind(t *testing.T) {
 }
 
 func TestGarbageOfEverySize(t *testing.T) {
-	h := testHost(t, Options{})
+	h := hostFor(t, Options{})
 	random := rand.NewChaCha8([32]byte{1})
 	for _, size := range []int{1, 100, 70_000, 1 << 20} {
 		garbage := make([]byte, size)
@@ -80,7 +78,7 @@ func TestGarbageOfEverySize(t *testing.T) {
 }
 
 func TestManyLinesAtOnceAreAllAnswered(t *testing.T) {
-	c := testHost(t, Options{}).enter(t)
+	c := hostFor(t, Options{}).enter(t)
 	const lines = 20_000
 	go func() {
 		_, _ = io.WriteString(c, strings.Repeat("x\n", lines))
@@ -90,71 +88,17 @@ func TestManyLinesAtOnceAreAllAnswered(t *testing.T) {
 }
 
 func TestTheFirstScreenReachesAClientThatSendsNothing(t *testing.T) {
-	s, c := testHost(t, Options{IdleTimeout: 20 * time.Millisecond}).start(t)
+	s, c := hostFor(t, Options{IdleTimeout: 20 * time.Millisecond}).start(t)
 	require.Contains(t, c.rest(), "nothing was typed for 20ms")
 	testwait.Receive(t, s.done, "the session to end")
 }
 
-// startSession runs a session with further commands, over a pair of sockets.
+// startSession runs a session with further commands.
 func startSession(t *testing.T, extra ...*Command) (*Session, client) {
 	t.Helper()
-	h := testHost(t, Options{})
+	h := hostFor(t, Options{})
 	h.commands = append(h.commands, extra...)
 	return h.start(t)
-}
-
-// testHost is what sessions have instead of a manhole. At the end of the test its
-// sessions must have ended.
-func testHost(t testing.TB, o Options) *host {
-	t.Helper()
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	h := &host{
-		greeting:    func() []byte { return []byte("a program of the test\n") },
-		uptime:      func() time.Duration { return 0 },
-		disposition: func(syscall.Signal) string { return "not known" },
-		deactivate:  func() bool { return false },
-	}
-	require.NoError(t, h.set(o))
-	t.Cleanup(func() {
-		inside, left := h.inside.now()
-		if len(inside) > 0 {
-			testwait.Receive(t, left, "the end of the last session")
-		}
-		h.log.Flush(testwait.Patience)
-	})
-	return h
-}
-
-// start runs a session over a pair of sockets.
-func (h *host) start(t testing.TB) (*Session, client) {
-	t.Helper()
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
-	require.NoError(t, err)
-	require.NoError(t, syscall.SetNonblock(fds[0], true))
-	syscall.CloseOnExec(fds[0])
-	syscall.CloseOnExec(fds[1])
-	theirs := os.NewFile(uintptr(fds[1]), "theirs")
-	conn, err := net.FileConn(theirs)
-	require.NoError(t, err)
-	theirs.Close()
-	t.Cleanup(func() { conn.Close() })
-	require.NoError(t, conn.SetDeadline(time.Now().Add(2*testwait.Patience)))
-
-	s := newSession(h)
-	require.NoError(t, s.enter(Cred{PID: os.Getpid()}))
-	s.begin(fds[0])
-	go s.run()
-	return s, client{t, conn.(*net.UnixConn)}
-}
-
-// enter runs a session and reads up to the first prompt.
-func (h *host) enter(t testing.TB) client {
-	t.Helper()
-	_, c := h.start(t)
-	c.expect(protocol.Prompt)
-	return c
 }
 
 // slow is a command that runs until it is stopped.
@@ -273,7 +217,7 @@ func TestAClientThatStopsReadingIsDropped(t *testing.T) {
 }
 
 func TestAClientThatLeavesInTheMiddleOfTheOutput(t *testing.T) {
-	h := testHost(t, Options{})
+	h := hostFor(t, Options{})
 	_, c := h.start(t)
 	whole := len(c.expect(protocol.Prompt))
 	c.Close()
@@ -319,7 +263,7 @@ func TestAnInterruptRightBehindALineIsNotLost(t *testing.T) {
 }
 
 func TestWhatIsShownAgainIsPrintable(t *testing.T) {
-	c := testHost(t, Options{}).enter(t)
+	c := hostFor(t, Options{}).enter(t)
 	c.do("\xff\xfe\x1b[31mboo " + strings.Repeat("\xff", 3*maxHistoryLine))
 	c.do("caf\u00e9 \t x")
 	out := c.do("history")
@@ -338,15 +282,14 @@ func (badly) Serve(context.Context, *Session) error {
 }
 
 func TestAHandlerThatEndsItsGoroutine(t *testing.T) {
-	log := &testwait.Buffer{}
-	h := testHost(t, Options{Handler: badly{}, Logger: slog.New(slog.NewTextHandler(log, nil))})
+	h := hostFor(t, Options{Handler: badly{}})
 	for range maxSessions + 1 { // no place is lost
 		s, c := h.start(t)
 		c.rest()
 		testwait.Receive(t, s.done, "the session to end")
 	}
-	h.log.Flush(testwait.Patience)
-	require.Contains(t, log.String(), "ended its goroutine")
+	h.host.log.Flush(testwait.Patience)
+	require.Contains(t, h.log.String(), "ended its goroutine")
 }
 
 func TestACommandThatRunsAnotherCanBeInterrupted(t *testing.T) {
@@ -393,11 +336,74 @@ func TestErrorsDoNoHarmToATerminal(t *testing.T) {
 	require.Contains(t, c.do("panics"), `panicked: \x1b[2J`)
 }
 
+// TestASessionHasOneContext: a handler of the program that calls Console.Serve or
+// Exec.Serve with a context of its own decides with it for how long, and its commands
+// run below that context.
+func TestASessionHasOneContext(t *testing.T) {
+	type key struct{}
+	for name, inner := range map[string]Handler{"Console": Console{}, "Exec": Exec{}} {
+		t.Run(name, func(t *testing.T) {
+			ended, stop := make(chan error, 1), make(chan context.CancelCauseFunc, 1)
+			ran := make(chan error, 1)
+			same := func(ctx context.Context, s *Session) {
+				if ctx != s.Context() {
+					t.Error("Context returns another context than the one that was passed")
+				}
+			}
+			h := hostFor(t, Options{
+				Handler: handlerFunc(func(ctx context.Context, s *Session) error {
+					same(ctx, s)
+					ctx, cancel := context.WithCancelCause(context.WithValue(ctx, key{}, "ours"))
+					defer cancel(nil)
+					stop <- cancel
+					err := inner.Serve(ctx, s)
+					ended <- err
+					return err
+				}),
+				Commands: []Command{{Name: "wait", Run: func(ctx context.Context, s *Session, _ []string) error {
+					same(ctx, s)
+					if ctx.Value(key{}) != "ours" {
+						t.Error("the context of the command is not derived from the handler's")
+					}
+					stop := testwait.Receive(t, stop, "the handler's cancel")
+					stop(errors.New("closing time"))
+					<-ctx.Done()
+					ran <- context.Cause(ctx)
+					return nil
+				}}},
+			})
+			s, c := h.start(t)
+			c.send("wait\n")
+			require.EqualError(t, testwait.Receive(t, ran, "the command to end"), "closing time")
+			require.EqualError(t, testwait.Receive(t, ended, "Serve to return"), "closing time")
+			c.rest()
+			testwait.Receive(t, s.done, "the session to end")
+		})
+	}
+}
+
+// TestASessionEndsWithItsClientUnderAnyContext: a handler may even call Serve with a
+// context that is not derived from its own.
+func TestASessionEndsWithItsClientUnderAnyContext(t *testing.T) {
+	started, stopped := make(chan struct{}), make(chan struct{})
+	h := hostFor(t, Options{
+		Handler:  handlerFunc(func(_ context.Context, s *Session) error { return Console{}.Serve(context.Background(), s) }),
+		Commands: []Command{*slow(started, stopped)},
+	})
+	s, c := h.start(t)
+	c.send("slow\n")
+	testwait.Receive(t, started, "the command to begin")
+	c.Close()
+	testwait.Receive(t, stopped, "the command to stop")
+	testwait.Receive(t, s.done, "the session to end")
+	require.ErrorIs(t, context.Cause(s.ctx), errGone)
+}
+
 // Commands that do not stop are counted, for all sessions together.
 func TestSoManyCommandsAreLeftBehind(t *testing.T) {
 	release, letGo := testwait.Gate(t)
 	begun := make(chan struct{}, maxLeftBehind)
-	h := testHost(t, Options{Commands: []Command{{Name: "stuck", Run: func(context.Context, *Session, []string) error {
+	h := hostFor(t, Options{Commands: []Command{{Name: "stuck", Run: func(context.Context, *Session, []string) error {
 		begun <- struct{}{}
 		<-release
 		return nil
@@ -438,7 +444,7 @@ func FuzzSession(f *testing.F) {
 	} {
 		f.Add([]byte(input))
 	}
-	h := testHost(f, Options{Locals: map[string]any{"a": []string{"\x1b[31m"}, "b": func() any { panic("b") }}})
+	h := hostFor(f, Options{Logger: slog.New(slog.DiscardHandler), Locals: map[string]any{"a": []string{"\x1b[31m"}, "b": func() any { panic("b") }}})
 	left := []string{
 		"gc", "freeosmem", "setgc", "memlimit", "maxprocs", "blockrate", "mutexfraction", "profile", "trace", "stderr", "deactivate",
 	}
@@ -457,7 +463,7 @@ func FuzzSession(f *testing.F) {
 }
 
 // sessionOf is a session of a client that sends input, and what it has read.
-func sessionOf(t *testing.T, h *host, input []byte) []byte {
+func sessionOf(t *testing.T, h testHost, input []byte) []byte {
 	s, c := h.start(t)
 	defer c.Close()
 	written := make(chan struct{})
