@@ -51,7 +51,6 @@ type window struct {
 	stays    time.Duration // how long the window waits for a client
 	deadline time.Time
 	ln       *unixsock.Listener // nil: not yet published
-	own      unixsock.ID        // identifies the socket's file
 	reason   error              // why the window was shut; nil: it is still open
 }
 
