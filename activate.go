@@ -11,7 +11,7 @@ import (
 
 // activate opens a window, or restarts the timeout of the open one. The signal
 // calls this too. It does not wait. If mine is true, the caller must make sure that
-// the window's live method is called.
+// live is called with the window.
 func (m *Manhole) activate() (w *window, mine bool, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -26,7 +26,7 @@ func (m *Manhole) activateLocked() (w *window, mine bool, err error) {
 		return nil, false, err
 	}
 	if m.win == nil {
-		m.win = m.newWindow()
+		m.win = newWindow(&m.host, m.home.Load(), m.stays(), m.newGuard)
 		return m.win, true, nil
 	}
 	if m.win.extend(m.stays()) {
@@ -35,15 +35,23 @@ func (m *Manhole) activateLocked() (w *window, mine bool, err error) {
 	// The window is being shut, which takes microseconds. Its path must be free
 	// before another window can be published there.
 	if m.win.next == nil {
-		m.win.next = m.newWindow()
+		m.win.next = newWindow(&m.host, m.home.Load(), m.stays(), m.newGuard)
 	}
 	return m.win.next, false, nil
 }
 
+// open is activate for callers that cannot run the window themselves. It runs the
+// window on a new goroutine.
+func (m *Manhole) open() (w *window, mine bool, err error) {
+	if w, mine, err = m.activate(); mine {
+		ours.Go(func() { m.live(w) })
+	}
+	return w, mine, err
+}
+
 // live runs the window and then its session, on the caller's goroutine.
-func (w *window) live() {
+func (m *Manhole) live(w *window) {
 	w.run()
-	m := w.m
 	m.mu.Lock()
 	next := w.next
 	if m.win == w { // false in a forked child, which has dropped the window
@@ -53,7 +61,7 @@ func (w *window) live() {
 		if m.undone {
 			next.shut(errUninstalled)
 		}
-		ours.Go(next.live)
+		ours.Go(func() { m.live(next) })
 	}
 	m.mu.Unlock()
 	close(w.done)
@@ -82,12 +90,9 @@ func (w *window) stepAside() {
 // the session; or another reason why the window was closed. Oneshot returns no
 // error for what happens during the session.
 func (m *Manhole) Oneshot(ctx context.Context) error {
-	w, mine, err := m.activate()
+	w, mine, err := m.open()
 	if err != nil {
 		return err
-	}
-	if mine {
-		ours.Go(w.live)
 	}
 	select {
 	case <-w.done:
@@ -152,22 +157,23 @@ func (m *Manhole) Activate() error {
 // Deactivate ends what Activate began. It closes an open window. When Deactivate
 // returns, the socket is removed. A running session may finish. Deactivate does
 // nothing if the manhole is not active.
-func (m *Manhole) Deactivate() {
-	if a := m.endActivation(); a != nil {
-		<-a.ended
-	}
-}
+func (m *Manhole) Deactivate() { m.stopActive() }
 
-// endActivation asks the activation to end and returns it, or nil if there is none.
-func (m *Manhole) endActivation() *activation {
+// stopActive does the work of Deactivate. It returns false if the manhole is not
+// active.
+func (m *Manhole) stopActive() bool {
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	a := m.active
 	if a != nil {
 		m.active = nil
 		close(a.over)
 	}
-	return a
+	m.mu.Unlock()
+	if a == nil {
+		return false
+	}
+	<-a.ended
+	return true
 }
 
 // stays returns how long a window stays open for a client. The caller holds m.mu.
@@ -205,7 +211,7 @@ func (m *Manhole) windows(a *activation) error {
 			return err
 		}
 		if mine {
-			ours.Go(w.live)
+			ours.Go(func() { m.live(w) })
 		}
 		select {
 		case <-w.done:
@@ -231,11 +237,8 @@ func (m *Manhole) windows(a *activation) error {
 // first. The only error is ctx's.
 func (m *Manhole) Drain(ctx context.Context) error {
 	for {
-		m.mu.Lock()
-		left := m.left
-		inside := len(m.inside)
-		m.mu.Unlock()
-		if inside == 0 {
+		inside, left := m.inside.now()
+		if len(inside) == 0 {
 			return nil
 		}
 		select {

@@ -151,10 +151,10 @@ func TestDrainWaitsForSessions(t *testing.T) {
 
 // TestUninstallFromASessionsOwnCommand must not wait for itself.
 func TestUninstallFromASessionsOwnCommand(t *testing.T) {
-	_, c := startSession(t, &Command{Name: "leave", Run: func(context.Context, *Session, []string) error {
+	m := install(t, Options{Commands: []Command{{Name: "leave", Run: func(context.Context, *Session, []string) error {
 		return Installed().Uninstall()
-	}})
-	c.expect(protocol.Prompt)
+	}}}})
+	c := m.enter(t)
 	require.Empty(t, c.do("leave"))
 	require.Contains(t, c.do("history"), "leave")
 	require.Nil(t, Installed())

@@ -173,14 +173,14 @@ func (v view) SwapSnapshot(s *stack.Snapshot) (previous *stack.Snapshot) {
 }
 
 // Listens returns the signals that the program is subscribed to.
-func (v view) Listens() (sigset.Set, error) { return v.m.oracle.Listens() }
+func (v view) Listens() (sigset.Set, error) { return v.host.oracle.Listens() }
 
 // Disposition describes what a terminating signal does to the program.
-func (v view) Disposition(sig syscall.Signal) string { return v.m.whoHas(sig) }
+func (v view) Disposition(sig syscall.Signal) string { return v.host.disposition(sig) }
 
 // IsSignalThread reports whether dir, a directory in /proc/self/task, belongs to
 // the thread on which the runtime receives signals.
-func (v view) IsSignalThread(dir string) bool { return v.m.oracle.IsThread(dir) }
+func (v view) IsSignalThread(dir string) bool { return v.host.oracle.IsThread(dir) }
 
 // LevelCommand returns the command loglevel [LEVEL] for Options.Commands. It shows
 // and sets the level of the program's log. A level is typed as slog prints it, in

@@ -24,6 +24,8 @@ func (Console) forPeople() bool { return true }
 
 // Serve implements Handler.
 func (Console) Serve(ctx context.Context, s *Session) error {
+	s, release := s.until(ctx)
+	defer release()
 	// Send the rest of the banner before anything that may have to wait for the
 	// program, such as reading its goroutines.
 	writeBanner(s)
@@ -46,7 +48,7 @@ func (Console) Serve(ctx context.Context, s *Session) error {
 			fmt.Fprintf(s, "%v\n", err)
 			continue
 		case errors.Is(err, clientio.ErrIdle):
-			fmt.Fprintf(s, "\nnothing was typed for %v; the session ends\n", s.m.opts.IdleTimeout)
+			fmt.Fprintf(s, "\nnothing was typed for %v; the session ends\n", s.host.opts.IdleTimeout)
 			_ = s.Flush() // the client may have disconnected too
 			return err
 		case err != nil:
@@ -63,7 +65,7 @@ func (Console) Serve(ctx context.Context, s *Session) error {
 
 // writeBanner writes how long the program has been running and who the client is.
 func writeBanner(s *Session) {
-	if up := s.m.home.Load().proc.uptime(); up > 0 {
+	if up := s.host.uptime(); up > 0 {
 		fmt.Fprintf(s.out, "up %v; ", up.Round(time.Second))
 	}
 	fmt.Fprintf(s.out, "you are pid %d, uid %d; help lists the commands\n", s.cred.PID, s.cred.UID)

@@ -31,8 +31,8 @@ func TestTheBannerSaysWhoAndWhat(t *testing.T) {
 }
 
 func TestHelpNamesEveryCommandAndEachHasHelp(t *testing.T) {
-	m := install(t, Options{})
-	c := m.enter(t)
+	h := hostFor(t, Options{})
+	c := h.enter(t)
 	out := c.do("help")
 	for _, cmd := range builtins() {
 		require.Regexp(t, `(?m)^  `+regexp.QuoteMeta(cmd.usage())+`(\n +| +)`+regexp.QuoteMeta(cmd.Summary)+`$`, out)
@@ -41,8 +41,8 @@ func TestHelpNamesEveryCommandAndEachHasHelp(t *testing.T) {
 }
 
 func TestCommandsSayWhatTheyShould(t *testing.T) {
-	m := install(t, Options{})
-	c := m.enter(t)
+	h := hostFor(t, Options{})
+	c := h.enter(t)
 	for _, test := range []struct{ line, says string }{
 		{"mem", `(?s)heap in use +[\d.]+ [KMG]iB; the last .*\nstacks .*\nfrom system .*\ncollector +\d+ cycles.*\nsettings +GOGC 100, memory limit none\n`},
 		{"gc", `^collected in [\d.]+[µm]?s; freed [\d.]+ \w*B; heap in use [\d.]+ \wiB\n$`},
@@ -91,8 +91,8 @@ func TestEqualStacksAreOneGroup(t *testing.T) {
 	for range 200 {
 		wg.Go(func() { parkInReceive(release) })
 	}
-	m := install(t, Options{})
-	c := m.enter(t)
+	h := hostFor(t, Options{})
+	c := h.enter(t)
 	eventually(t, func() bool {
 		out := c.do("stacks")
 		first := strings.Split(out, "\n\n")[1]
@@ -153,24 +153,22 @@ func (g greeter) Serve(ctx context.Context, s *Session) error {
 func TestAConsoleBehindAPointerIsAConsole(t *testing.T) {
 	for name, h := range map[string]Handler{"pointer": &Console{}, "embedded": greeter{}, "pointer to embedded": &greeter{}} {
 		t.Run(name, func(t *testing.T) {
-			m := install(t, Options{Handler: h})
-			c := m.enter(t)
+			h := hostFor(t, Options{Handler: h})
+			c := h.enter(t)
 			require.Contains(t, c.do("mem"), "heap in use")
 			c.Close()
-			eventually(t, func() bool { return m.sessions() == 0 }, "the session does not end")
+			h.ended(t)
 
-			answer := answerFrom(t, m, "gc")
+			answer := h.answer(t, "gc")
 			require.Contains(t, answer[protocol.Output], "collected in")
 			require.Empty(t, answer[protocol.Error])
 		})
 	}
-	m := install(t, Options{Handler: &greeter{}})
-	done := make(chan error, 1)
-	go func() { done <- m.Oneshot(context.Background()) }()
-	c := connect(t, m.Path())
+	h := hostFor(t, Options{Handler: &greeter{}})
+	s, c := h.start(t)
 	require.Regexp(t, `^\S+, pid \d+, .*\nhello\nup `, c.expect("you are"), "the first line says which program it is")
 	c.Close()
-	require.NoError(t, testwait.Receive(t, done, "Oneshot to return"))
+	testwait.Receive(t, s.done, "the session to end")
 }
 
 // handlerFunc is a handler that is a function.
@@ -180,7 +178,7 @@ func (f handlerFunc) Serve(ctx context.Context, s *Session) error { return f(ctx
 
 func TestALineThatIsTooLongCanBeToldApart(t *testing.T) {
 	got := make(chan error, 2)
-	m := install(t, Options{Handler: handlerFunc(func(_ context.Context, s *Session) error {
+	h := hostFor(t, Options{Handler: handlerFunc(func(_ context.Context, s *Session) error {
 		_, err := s.ReadLine()
 		got <- err
 		line, err := s.ReadLine()
@@ -188,14 +186,12 @@ func TestALineThatIsTooLongCanBeToldApart(t *testing.T) {
 		fmt.Fprint(s, line)
 		return nil
 	})})
-	done := make(chan error, 1)
-	go func() { done <- m.Oneshot(context.Background()) }()
-	c := connect(t, m.Path())
+	s, c := h.start(t)
 	c.send(strings.Repeat("x", 65<<10) + "\nnext\n")
 	require.ErrorIs(t, testwait.Receive(t, got, "the first line"), ErrLineTooLong)
 	require.NoError(t, testwait.Receive(t, got, "the second line"))
 	require.Equal(t, "next", c.rest())
-	require.NoError(t, testwait.Receive(t, done, "Oneshot to return"))
+	testwait.Receive(t, s.done, "the session to end")
 }
 
 func TestOneCommandHasTheOtherLines(t *testing.T) {
@@ -207,8 +203,8 @@ func TestOneCommandHasTheOtherLines(t *testing.T) {
 		_, err := Install(Options{SocketPath: testwait.TempDir(t) + "/s", Commands: commands})
 		require.ErrorContains(t, err, "oneshot: Commands: ")
 	}
-	m := install(t, Options{Commands: []Command{{Name: "calc", Fallback: true, Run: run}}})
-	c := m.enter(t)
+	h := hostFor(t, Options{Commands: []Command{{Name: "calc", Fallback: true, Run: run}}})
+	c := h.enter(t)
 	require.Equal(t, "[1 +  2]\n", c.do("1 +  2"))
 	require.Equal(t, "[1 2]\n", c.do("calc 1 2"), "it can be called by its name too")
 }

@@ -43,7 +43,7 @@ func (w *window) authorize(client int) (Cred, error) {
 	if cred.PID, cred.UID, cred.GID, err = unixsock.Peer(client); err != nil {
 		return cred, fmt.Errorf("the kernel does not say who the client is: %w", err)
 	}
-	if w.m.opts.Authorize == nil {
+	if w.host.opts.Authorize == nil {
 		return cred, SameUserOrRoot(cred)
 	}
 	// Authorize is a function of the program. If it panics, blocks or ends its
@@ -58,7 +58,7 @@ func (w *window) authorize(client int) (Cred, error) {
 			}
 			answer <- err
 		}()
-		err = w.m.opts.Authorize(cred)
+		err = w.host.opts.Authorize(cred)
 	}()
 	select {
 	case err = <-answer:

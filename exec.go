@@ -24,6 +24,8 @@ func (Exec) forPeople() bool { return false }
 
 // Serve implements Handler.
 func (Exec) Serve(ctx context.Context, s *Session) error {
+	s, release := s.until(ctx)
+	defer release()
 	for {
 		line, err := s.ReadLine()
 		switch {
@@ -103,7 +105,7 @@ func (s *Session) runScript() error {
 	if err != nil {
 		return err
 	}
-	if _, ok := s.m.opts.Handler.(commandHandler); !ok {
+	if _, ok := s.host.opts.Handler.(commandHandler); !ok {
 		return errors.New("the program serves its clients itself (Options.Handler); there are no commands for scripts")
 	}
 	return s.Run(line)

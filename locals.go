@@ -8,7 +8,7 @@ import (
 // Locals returns the program's Locals and the values of SetLocal. If both have a
 // name, the value of SetLocal is returned.
 func (s *Session) Locals() map[string]any {
-	all := maps.Clone(s.m.opts.Locals)
+	all := maps.Clone(s.host.opts.Locals)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if all == nil {
@@ -27,7 +27,7 @@ func (s *Session) Local(name string) (value any, ok bool) {
 	if ok {
 		return value, true
 	}
-	value, ok = s.m.opts.Locals[name]
+	value, ok = s.host.opts.Locals[name]
 	if f, isFunc := value.(func() any); isFunc && f != nil {
 		value = f()
 	}

@@ -27,7 +27,7 @@ func TestLocalsAndPrint(t *testing.T) {
 	a.self = a
 	var mu sync.Mutex
 	calls := 0
-	m := install(t, Options{Locals: map[string]any{
+	h := hostFor(t, Options{Locals: map[string]any{
 		"account": a,
 		"calls": func() any {
 			mu.Lock()
@@ -46,7 +46,7 @@ func TestLocalsAndPrint(t *testing.T) {
 		}
 		return s.SetLocal(args[1], v)
 	}}}})
-	c := m.enter(t)
+	c := h.enter(t)
 	text := c.do("locals")
 	require.Regexp(t, `(?m)^account +\*oneshot\.account +\{Name: "ada"`, text)
 	require.Regexp(t, `(?m)^broken +!panic: not today$`, text)
@@ -70,13 +70,13 @@ func TestLocalsAndPrint(t *testing.T) {
 	require.Contains(t, c.do("print mine"), "balance: 7")
 	require.Empty(t, c.do("keep calls account"), "it hides the program's")
 	require.Equal(t, "3\n", c.do("print account"))
-	other := m.enter(t)
+	other := h.enter(t)
 	require.Contains(t, other.do("print mine"), "no local")
 	require.Contains(t, other.do("print account"), "balance: 7")
 }
 
 func TestASessionKeepsSoManyNames(t *testing.T) {
-	s := install(t, Options{}).newSession()
+	s := newSession(hostFor(t, Options{}).host)
 	for n := range maxKept {
 		require.NoError(t, s.SetLocal(fmt.Sprint(n), n))
 	}
@@ -88,21 +88,21 @@ func TestASessionKeepsSoManyNames(t *testing.T) {
 func TestALocalThatBlocks(t *testing.T) {
 	block, letGo := testwait.Gate(t)
 	entered := make(chan struct{}, 1)
-	m := install(t, Options{Locals: map[string]any{
+	h := hostFor(t, Options{Locals: map[string]any{
 		"a": 1,
 		"b": func() any { entered <- struct{}{}; <-block; return 2 },
 	}})
-	c := m.enter(t)
+	c := h.enter(t)
 	c.send("locals\n")
 	testwait.Receive(t, entered, "the func to be called")
 	c.send("\x03")
 	text := c.expect(protocol.Prompt)
-	require.EqualValues(t, 1, m.leftBehind.Load())
+	require.EqualValues(t, 1, h.leftBehind.Load())
 	letGo()
 	require.Regexp(t, `^a +int +1\n`, text)
 	require.Contains(t, text, "interrupted, but it does not stop")
 	require.Contains(t, c.do("print a"), "1")
-	eventually(t, func() bool { return m.leftBehind.Load() == 0 }, "the command does not end")
+	eventually(t, func() bool { return h.leftBehind.Load() == 0 }, "the command does not end")
 	// What it has written in the end is lost.
 	require.Equal(t, "1\n", c.do("print a"))
 }
@@ -129,11 +129,11 @@ func TestLocalsWhileTheProgramWrites(t *testing.T) {
 			mu.Unlock()
 		}
 	})
-	m := install(t, Options{Locals: map[string]any{"cache": struct {
+	h := hostFor(t, Options{Locals: map[string]any{"cache": struct {
 		mu      *sync.Mutex
 		entries map[int]string
 	}{&mu, entries}}})
-	c := m.enter(t)
+	c := h.enter(t)
 	if !testwait.RaceDetector { // which takes the length of the map for a fault
 		for range 200 {
 			require.Contains(t, c.do("locals"), "not read}")

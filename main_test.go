@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/gomanhole/oneshot/internal/ours"
 	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
@@ -77,14 +78,86 @@ func install(t *testing.T, o Options) testManhole {
 }
 
 func (m *Manhole) sessions() int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return len(m.inside)
+	inside, _ := m.inside.now()
+	return len(inside)
+}
+
+// testHost is what the sessions of a test have instead of a manhole, and its log.
+type testHost struct {
+	*host
+	log *testwait.Buffer
+}
+
+// hostFor returns a host. Its sessions must have ended soon after the end of the test.
+func hostFor(t testing.TB, o Options) testHost {
+	t.Helper()
+	h := testHost{log: &testwait.Buffer{}, host: &host{
+		greeting:    func() []byte { return greeting(os.Getpid()) },
+		uptime:      func() time.Duration { return time.Hour },
+		disposition: func(syscall.Signal) string { return "not known" },
+		deactivate:  func() bool { return false },
+	}}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.NewTextHandler(h.log, nil))
+	}
+	require.NoError(t, h.set(o))
+	t.Cleanup(func() {
+		h.ended(t)
+		h.host.log.Flush(testwait.Patience)
+	})
+	return h
+}
+
+// ended waits for the end of all sessions.
+func (h testHost) ended(t testing.TB) {
+	t.Helper()
+	if inside, left := h.inside.now(); len(inside) > 0 {
+		testwait.Receive(t, left, "the end of the last session")
+	}
+}
+
+// start runs a session over a pair of sockets.
+func (h testHost) start(t testing.TB) (*Session, client) {
+	t.Helper()
+	return h.startAs(t, "")
+}
+
+// startAs runs a session of a client whose socket has that name.
+func (h testHost) startAs(t testing.TB, name string) (*Session, client) {
+	t.Helper()
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	require.NoError(t, err)
+	require.NoError(t, syscall.SetNonblock(fds[0], true))
+	syscall.CloseOnExec(fds[0])
+	syscall.CloseOnExec(fds[1])
+	if name != "" {
+		require.NoError(t, syscall.Bind(fds[1], &syscall.SockaddrUnix{Name: name}))
+	}
+	theirs := os.NewFile(uintptr(fds[1]), "theirs")
+	conn, err := net.FileConn(theirs)
+	require.NoError(t, err)
+	theirs.Close()
+	t.Cleanup(func() { conn.Close() })
+	require.NoError(t, conn.SetDeadline(time.Now().Add(2*testwait.Patience)))
+
+	s := newSession(h.host)
+	require.NoError(t, s.enter(Cred{PID: os.Getpid(), UID: os.Geteuid()}))
+	s.begin(fds[0])
+	ours.Go(s.run)
+	return s, client{t, conn.(*net.UnixConn)}
+}
+
+// enter runs a session and reads up to the first prompt.
+func (h testHost) enter(t testing.TB) client {
+	t.Helper()
+	_, c := h.start(t)
+	c.expect(protocol.Prompt)
+	return c
 }
 
 // client is a connected test client.
 type client struct {
-	t *testing.T
+	t testing.TB
 	*net.UnixConn
 }
 

@@ -6,14 +6,12 @@ import (
 	"os/signal"
 	"sync"
 	"sync/atomic"
+	"time"
 
-	"github.com/gomanhole/oneshot/internal/asynclog"
 	"github.com/gomanhole/oneshot/internal/clientio"
 	"github.com/gomanhole/oneshot/internal/notice"
-	"github.com/gomanhole/oneshot/internal/sigthread"
-	"github.com/gomanhole/oneshot/internal/trigger"
-
 	"github.com/gomanhole/oneshot/internal/trap"
+	"github.com/gomanhole/oneshot/internal/trigger"
 	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
@@ -41,11 +39,8 @@ var (
 // Manhole is an installed manhole; Install returns it. Its methods may be called
 // from any goroutine.
 type Manhole struct {
-	opts      Options // with the defaults filled in
-	commands  []*Command
+	host
 	home      atomic.Pointer[home]
-	log       asynclog.Log
-	oracle    *sigthread.Oracle
 	notice    notice.Page
 	trap      *trap.Trap     // nil: windows are guarded by signal.Notify
 	quit      chan struct{}  // closed by Uninstall
@@ -54,15 +49,10 @@ type Manhole struct {
 	trigger   *trigger.File  // nil: no TriggerFile
 	receiver  sync.WaitGroup // the one goroutine that is the receiver
 
-	leftBehind atomic.Int32 // number of commands that did not stop and are still running
-	dismissing atomic.Int32 // number of refused clients that are still reading the reason
-
 	mu     sync.Mutex // guards what follows
 	undone bool
-	win    *window       // the open window, or the one that is being shut
-	inside []*core       // running sessions
-	left   chan struct{} // closed when the last session has ended
-	active *activation   // nil: not active
+	win    *window     // the open window, or the one that is being shut
+	active *activation // nil: not active
 }
 
 // installed holds the one manhole of the process.
@@ -79,12 +69,11 @@ func Install(o Options) (*Manhole, error) {
 	if !unixsock.Supported {
 		return nil, ErrUnsupported
 	}
-	m := &Manhole{
-		opts: o.withDefaults(),
-		log:  asynclog.Log{Logger: o.Logger},
-		quit: make(chan struct{}),
-	}
-	o = m.opts
+	m := &Manhole{quit: make(chan struct{})}
+	m.greeting = func() []byte { return m.home.Load().greeting }
+	m.uptime = func() time.Duration { return m.home.Load().proc.uptime() }
+	m.disposition, m.deactivate = m.whoHas, m.stopActive
+	o = o.withDefaults()
 	if err := checkSignals(o); err != nil {
 		return nil, err
 	}
@@ -94,8 +83,7 @@ func Install(o Options) (*Manhole, error) {
 	if err := checkLocals(o.Locals); err != nil {
 		return nil, err
 	}
-	var err error
-	if m.commands, err = allCommands(o.Commands); err != nil {
+	if err := m.set(o); err != nil {
 		return nil, err
 	}
 	home, err := newHome(m.opts.SocketPath, m.opts.ReinstallDelay)
@@ -113,13 +101,12 @@ func Install(o Options) (*Manhole, error) {
 	if o.TriggerFile != "" {
 		if m.trigger, err = trigger.New(o.TriggerFile, trigger.Config{
 			Process: func() (int, bool) { p := m.home.Load().proc; return p.pid, p.isThis() },
-			Open:    func() { m.open() },
+			Open:    func() { _, _, _ = m.open() },
 			Log:     &m.log,
 		}); err != nil {
 			return nil, err
 		}
 	}
-	m.oracle = sigthread.New()
 	// Subscribe before the old manhole unsubscribes. A signal in between is then
 	// not lost, and does not kill the process if its default action is to kill.
 	m.signals, m.activates = make(chan os.Signal, 1), make(chan os.Signal, 1)
@@ -169,6 +156,7 @@ func (m *Manhole) Uninstall() error {
 	}
 	installed.m = nil
 	m.undo()
+	m.dismissals.wait()
 	m.log.Flush(flushTime)
 	return nil
 }
@@ -178,11 +166,10 @@ func (m *Manhole) Uninstall() error {
 func (m *Manhole) undo() {
 	m.mu.Lock()
 	m.undone = true
-	w := m.win
 	m.mu.Unlock()
 	close(m.quit)
 	m.Deactivate()
-	if w != nil {
+	for w := m.window(); w != nil; w = m.window() { // another one may have been requested
 		w.shut(errUninstalled)
 		<-w.done
 	}

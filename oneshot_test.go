@@ -159,12 +159,6 @@ func TestUninstallDuringTheDelay(t *testing.T) {
 	require.NoError(t, m.Uninstall())
 }
 
-func (m *Manhole) window() *window {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.win
-}
-
 type notASignal struct{}
 
 func (notASignal) Signal()        {}

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -70,29 +69,16 @@ func startProfiles(t *testing.T) (*Session, client) {
 // returns what came in frames of each kind.
 func answerOf(t *testing.T, line string, interruptedIn ...string) map[byte]string {
 	t.Helper()
-	m := install(t, Options{})
-	answer := answerFrom(t, m, line, interruptedIn...)
-	require.NoError(t, m.Uninstall()) // there may be further ones in the test
-	return answer
+	return hostFor(t, Options{}).answer(t, line, interruptedIn...)
 }
 
-// answerFrom is answerOf with a manhole that is installed.
-func answerFrom(t *testing.T, m testManhole, line string, interruptedIn ...string) map[byte]string {
+func (h testHost) answer(t *testing.T, line string, interruptedIn ...string) map[byte]string {
 	t.Helper()
-	done := make(chan error, 1)
-	go func() { done <- m.Oneshot(context.Background()) }()
-	eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no socket")
-	local := &net.UnixAddr{Name: filepath.Join(testwait.TempDir(t), protocol.SocketPrefix+"1"), Net: "unix"}
-	conn, err := net.DialUnix("unix", local, &net.UnixAddr{Name: m.Path(), Net: "unix"})
-	require.NoError(t, err)
-	defer conn.Close()
-	require.NoError(t, conn.SetDeadline(time.Now().Add(2*testwait.Patience)))
-	_, err = conn.Write([]byte(line + "\n"))
-	require.NoError(t, err)
+	conn := h.dialScript(t)
+	conn.send(line + "\n")
 	for _, in := range interruptedIn {
 		awaitIn(t, in)
-		_, err = conn.Write([]byte{protocol.Interrupt})
-		require.NoError(t, err)
+		conn.send(string([]byte{protocol.Interrupt}))
 	}
 	require.NoError(t, conn.CloseWrite())
 	answer, frames := make(map[byte]string), protocol.NewReader(conn)
@@ -101,7 +87,7 @@ func answerFrom(t *testing.T, m testManhole, line string, interruptedIn ...strin
 		require.NoError(t, err)
 		answer[kind] += string(payload)
 	}
-	require.NoError(t, testwait.Receive(t, done, "Oneshot to return"))
+	require.Empty(t, conn.rest())
 	return answer
 }
 
@@ -309,7 +295,6 @@ func TestADisconnectEndsTheRecording(t *testing.T) {
 		require.NoError(t, trace.Start(&bytes.Buffer{}))
 		trace.Stop()
 		requireEmpty(t, filepath.Dir(file))
-		require.NoError(t, s.m.Uninstall())
 	}
 }
 

@@ -45,7 +45,7 @@ func (w *window) publish() (err error) {
 	w.guard.unhold()
 	if err != nil {
 		if ln != nil && tmp != "" {
-			_ = w.removeOwn(tmp) // Move may have exchanged another file for it; removeOwn does not remove that file
+			_ = unixsock.Remove(tmp, ln.ID) // not another file, which Move may have exchanged for it
 		}
 		if idle := w.guard.disarm(); idle && ln != nil {
 			ln.Close()
@@ -98,22 +98,14 @@ func (w *window) listenAbstract() (*unixsock.Listener, error) {
 		return nil, fmt.Errorf("%w: %s; end its owner or set SocketPath", ErrPathInUse, w.home.path)
 	}
 	if err == nil {
-		w.guard.own(unixsock.ID{}, ln)
+		w.guard.own(ln.ID, ln)
 	}
 	return ln, err
 }
 
 // move moves the listening socket from tmp to its path.
 func (w *window) move(ln *unixsock.Listener, tmp string) error {
-	own, mode, err := unixsock.IDAt(tmp)
-	w.own = own
-	if err == nil && mode != 0o600 { // an unusual umask removes permissions of the owner too
-		err = os.Chmod(tmp, 0o600)
-	}
-	if err != nil {
-		return err
-	}
-	w.guard.own(own, ln)
+	w.guard.own(ln.ID, ln)
 	return unixsock.Move(tmp, w.home.path)
 }
 
@@ -124,20 +116,8 @@ func (w *window) unlink() {
 	if !w.home.proc.isThis() || unixsock.IsAbstract(path) {
 		return
 	}
-	err := w.removeOwn(path)
+	err := unixsock.Remove(path, w.ln.ID)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		w.m.log.Warn("the socket was not removed", "path", path, "err", err)
+		w.host.log.Warn("the socket was not removed", "path", path, "err", err)
 	}
-}
-
-// removeOwn removes the file at path if it is our socket.
-func (w *window) removeOwn(path string) error {
-	now, _, err := unixsock.IDAt(path)
-	if err != nil {
-		return err
-	}
-	if now != w.own {
-		return errors.New("something else stands there now; it is left alone")
-	}
-	return syscall.Unlink(path)
 }

@@ -4,9 +4,11 @@ package oneshot
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -14,87 +16,236 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gomanhole/oneshot/internal/ours"
+	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/testwait"
 	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
-// Where the file system cannot move without replacing, or exchange.
+// This file: one window on its own, without a manhole, a receiver or a signal.
 
-func TestAMoveInTwoSteps(t *testing.T) {
-	path := filepath.Join(testwait.TempDir(t), "s")
-	for _, before := range []string{"nothing", "dead socket"} {
-		t.Run(before, func(t *testing.T) {
-			if before == "dead socket" {
-				leaveDeadSocket(t, path)
-			}
-			ln, err := unixsock.Listen(path + ".tmp")
-			require.NoError(t, err)
-			defer ln.Close()
-			ours, _, err := unixsock.IDAt(path + ".tmp")
-			require.NoError(t, err)
-			require.NoError(t, unixsock.MoveAfterLook(path+".tmp", path))
-			now, mode, err := unixsock.IDAt(path)
-			require.NoError(t, err)
-			require.Equal(t, ours, now)
-			require.EqualValues(t, 0o600, mode)
-			requireGone(t, path+".tmp")
-			require.NoError(t, os.Remove(path))
-		})
-	}
-	live, err := unixsock.Listen(path)
-	require.NoError(t, err)
-	defer live.Close()
-	require.ErrorIs(t, unixsock.MoveAfterLook(path+".tmp", path), ErrPathInUse)
+// windowFor returns a window with a path of its own, which no signal closes.
+func windowFor(t *testing.T, h testHost, stays time.Duration) *window {
+	t.Helper()
+	at := &home{proc: thisProcess(), path: filepath.Join(testwait.TempDir(t), "s")}
+	return newWindow(h.host, at, stays, func(func(syscall.Signal)) *guard { return &guard{host: h.host, proc: at.proc} })
 }
 
-// TestAMoveInTwoStepsOverwritesNothing that somebody puts there between them.
-func TestAMoveInTwoStepsOverwritesNothing(t *testing.T) {
-	path := filepath.Join(testwait.TempDir(t), "s")
-	var over atomic.Bool
-	lost, planted := make(chan error, 1), atomic.Int64{}
-	defer func() { // also when the test has failed
-		over.Store(true)
-		for range lost {
+// open runs the window, and the session of the client that enters.
+func (w *window) open(t *testing.T) {
+	t.Helper()
+	ended := make(chan struct{})
+	ours.Go(func() {
+		defer close(ended)
+		w.run()
+		close(w.done)
+		if w.session != nil {
+			w.session.run()
 		}
-	}()
-	go func() {
-		defer close(lost)
-		for !over.Load() {
-			f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL, 0o600)
-			if err != nil {
-				continue
-			}
-			planted.Add(1)
-			mine, _ := f.Stat()
-			f.Close()
-			runtime.Gosched()
-			now, err := os.Lstat(path)
-			if err != nil || !os.SameFile(now, mine) {
-				lost <- errors.Join(errors.New("the file is not there any more"), err)
-				return
-			}
-			_ = os.Remove(path)
+	})
+	t.Cleanup(func() {
+		w.shut(errUninstalled) // the test may have done so
+		testwait.Receive(t, w.done, "the end of the window")
+		testwait.Receive(t, ended, "the end of its session")
+	})
+}
+
+// ended waits for the end of the window and returns the reason.
+func (w *window) ended(t *testing.T) error {
+	t.Helper()
+	testwait.Receive(t, w.done, "the end of the window")
+	requireGone(t, w.home.path)
+	left, err := os.ReadDir(filepath.Dir(w.home.path))
+	require.NoError(t, err)
+	require.Empty(t, left)
+	return w.why()
+}
+
+func TestAWindowLetsOneClientIn(t *testing.T) {
+	h := hostFor(t, Options{})
+	w := windowFor(t, h, time.Hour)
+	w.open(t)
+	c := connect(t, w.home.path)
+	c.expect(protocol.Prompt)
+	require.ErrorIs(t, w.ended(t), errTaken)
+	require.Equal(t, os.Geteuid(), w.session.Cred().UID)
+	require.False(t, w.extend(time.Hour), "it is shut for good")
+	require.False(t, w.shut(errUninstalled), "only the first reason counts")
+	c.send("exit\n")
+	require.Empty(t, c.rest())
+	h.ended(t)
+	h.host.log.Flush(testwait.Patience)
+	require.Regexp(t, `(?s)window open.* path=`+w.home.path+`.*session open.*session closed`, h.log.String())
+}
+
+func TestAWindowOutlivesARefusedClient(t *testing.T) {
+	var asked atomic.Int32
+	h := hostFor(t, Options{Authorize: func(c Cred) error {
+		if n := asked.Add(1); n < 3 {
+			return fmt.Errorf("number %d is not let in", n)
 		}
-	}()
-	deadline := time.Now().Add(4 * testwait.Patience) // it has taken 20 s on a busy machine
-	for moved := 0; moved < 2000 || planted.Load() < 500; {
-		if time.Now().After(deadline) {
-			require.FailNowf(t, "timeout", "waited for 2000 moves and 500 files, saw %d and %d", moved, planted.Load())
-		}
-		ln, err := unixsock.Listen(path + ".tmp")
-		require.NoError(t, err)
-		if err := unixsock.MoveAfterLook(path+".tmp", path); err == nil {
-			moved++
-			_ = syscall.Unlink(path) // the socket, which nobody has replaced
-		} else {
-			require.Regexp(t, "not a socket but a regular file|somebody else is putting things there", err.Error())
-			require.NoError(t, os.Remove(path+".tmp"))
-		}
-		ln.Close()
-		if len(lost) > 0 {
-			break
-		}
+		return nil
+	}})
+	w := windowFor(t, h, time.Hour)
+	w.open(t)
+	require.Equal(t, protocol.Refused+"number 1 is not let in\n", connect(t, w.home.path).rest())
+	require.Equal(t, protocol.Refused+"number 2 is not let in\n", connect(t, w.home.path).rest())
+	connect(t, w.home.path).expect(protocol.Prompt)
+	require.ErrorIs(t, w.ended(t), errTaken)
+	h.host.log.Flush(testwait.Patience)
+	require.Equal(t, 2, strings.Count(h.log.String(), "client refused"))
+}
+
+func TestAWindowOutlivesAFullHouse(t *testing.T) {
+	h := hostFor(t, Options{})
+	var inside []client
+	for range maxSessions {
+		inside = append(inside, h.enter(t))
 	}
-	over.Store(true)
-	require.NoError(t, testwait.Receive(t, lost, "the end of who puts files there"))
+	w := windowFor(t, h, time.Hour)
+	w.open(t)
+	require.Contains(t, connect(t, w.home.path).rest(), "8 sessions are open already")
+	inside[0].Close()
+	eventually(t, func() bool { now, _ := h.inside.now(); return len(now) < maxSessions }, "no place became free")
+	connect(t, w.home.path).expect(protocol.Prompt)
+	require.ErrorIs(t, w.ended(t), errTaken)
+}
+
+func TestAWindowTimesOutAndCanBeExtended(t *testing.T) {
+	h := hostFor(t, Options{})
+	w := windowFor(t, h, 10*time.Millisecond)
+	w.open(t)
+	require.ErrorIs(t, w.ended(t), os.ErrDeadlineExceeded)
+	require.Nil(t, w.session)
+
+	w = windowFor(t, h, time.Hour)
+	require.True(t, w.extend(2*time.Hour), "before it is there")
+	w.open(t)
+	eventually(t, func() bool { _, err := os.Lstat(w.home.path); return err == nil }, "no socket")
+	require.True(t, w.extend(10*time.Millisecond), "an earlier end")
+	require.ErrorIs(t, w.ended(t), errNobodyCame)
+}
+
+func TestAWindowThatIsShut(t *testing.T) {
+	why := errors.New("shut by the test")
+	enter, letIn := testwait.Gate(t)
+	h := hostFor(t, Options{Authorize: func(Cred) error { <-enter; return nil }})
+	w := windowFor(t, h, time.Hour)
+	w.open(t)
+	first, second := connect(t, w.home.path), connect(t, w.home.path)
+	eventually(t, func() bool { w.mu.Lock(); defer w.mu.Unlock(); return w.ln != nil }, "no socket")
+	require.True(t, w.shut(why))
+	requireGone(t, w.home.path)
+	letIn()
+	require.ErrorIs(t, w.ended(t), why)
+	for _, c := range []client{first, second} { // one was being asked about, one waited
+		require.Regexp(t, "^oneshot: .*: shut by the test\n$", c.rest())
+	}
+
+	w = windowFor(t, h, time.Hour)
+	require.True(t, w.shut(why))
+	w.open(t)
+	require.ErrorIs(t, w.ended(t), why, "it was shut before it was opened")
+}
+
+func TestAWindowIsDelayed(t *testing.T) {
+	h := hostFor(t, Options{})
+	w := windowFor(t, h, time.Hour)
+	w.home.wait(50 * time.Millisecond)
+	began := time.Now()
+	w.open(t)
+	connect(t, w.home.path).expect(protocol.Prompt)
+	require.GreaterOrEqual(t, time.Since(began), 50*time.Millisecond)
+
+	w = windowFor(t, h, time.Hour)
+	w.home.wait(time.Hour)
+	w.open(t)
+	require.True(t, w.shut(errUninstalled))
+	require.ErrorIs(t, w.ended(t), ErrNotInstalled)
+}
+
+// TestAWindowThatCannotBeOpened has the errors of the system. The log says what failed and
+// what to do, and nothing is left at the path.
+func TestAWindowThatCannotBeOpened(t *testing.T) {
+	socket := func(errno error) func(*unixsock.Calls) {
+		return func(c *unixsock.Calls) { c.Socket = func(int) (int, error) { return -1, errno } }
+	}
+	bind := func(errno error) func(*unixsock.Calls) {
+		return func(c *unixsock.Calls) { c.Bind = func(int, string) error { return errno } }
+	}
+	for _, test := range []struct {
+		name   string
+		change func(*unixsock.Calls)
+		errno  error
+		says   string // DIR is the directory
+	}{
+		{"EMFILE", socket(syscall.EMFILE), syscall.EMFILE, "raise the limit (prlimit --pid PID --nofile=N) or have the program close some, and try again"},
+		{"ENFILE", socket(syscall.ENFILE), syscall.ENFILE, "raise the limit of the system (sysctl fs.file-max), and try again"},
+		{"ENOBUFS", socket(syscall.ENOBUFS), syscall.ENOBUFS, "socket: no buffer space available"},
+		{"ENOSPC", bind(syscall.ENOSPC), syscall.ENOSPC, "make room in DIR (df -i DIR), and try again"},
+		{"EDQUOT", bind(syscall.EDQUOT), syscall.EDQUOT, "make room in DIR (df -i DIR), and try again"},
+		{"EROFS", bind(syscall.EROFS), syscall.EROFS, "make DIR writable, and try again"},
+		{"ENOENT", bind(syscall.ENOENT), fs.ErrNotExist, "create DIR, and try again"},
+		{"EACCES", bind(syscall.EACCES), fs.ErrPermission, "let uid UID write to DIR, and try again"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h := hostFor(t, Options{})
+			w := windowFor(t, h, time.Hour)
+			restore := unixsock.Replace(test.change)
+			defer restore()
+			w.open(t)
+			err := w.ended(t)
+			require.ErrorIs(t, err, test.errno)
+			says := strings.NewReplacer("DIR", filepath.Dir(w.home.path), "PID", fmt.Sprint(os.Getpid()), "UID", fmt.Sprint(os.Geteuid())).Replace(test.says)
+			require.ErrorContains(t, err, says)
+			h.host.log.Flush(testwait.Patience)
+			require.Contains(t, h.log.String(), "no window")
+			require.Contains(t, h.log.String(), says)
+		})
+	}
+}
+
+func TestAWindowTriesOnWhereAcceptFails(t *testing.T) {
+	h := hostFor(t, Options{})
+	w := windowFor(t, h, time.Hour)
+	var failed atomic.Int32
+	restore := unixsock.Replace(func(c *unixsock.Calls) {
+		accept := c.Accept
+		c.Accept = func(fd int) (int, error) {
+			client, err := accept(fd)
+			if err == nil && failed.Add(1) < 4 {
+				syscall.Close(client)
+				return -1, syscall.EMFILE
+			}
+			return client, err
+		}
+	})
+	defer restore()
+	w.open(t)
+	for range 3 {
+		require.Empty(t, connect(t, w.home.path).rest())
+	}
+	connect(t, w.home.path).expect(protocol.Prompt)
+	require.ErrorIs(t, w.ended(t), errTaken)
+	h.host.log.Flush(testwait.Patience)
+	require.Equal(t, 1, strings.Count(h.log.String(), "cannot accept a client, trying on"), "it is logged once")
+	require.Contains(t, h.log.String(), "accept: too many open files; raise the limit (prlimit --pid")
+}
+
+func TestASocketThatCannotBeRemoved(t *testing.T) {
+	h := hostFor(t, Options{})
+	w := windowFor(t, h, time.Hour)
+	restore := unixsock.Replace(func(c *unixsock.Calls) { c.Unlink = func(string) error { return syscall.EROFS } })
+	defer restore()
+	w.open(t)
+	c := connect(t, w.home.path)
+	c.expect(protocol.Prompt)
+	c.Close()
+	h.ended(t)
+	h.host.log.Flush(testwait.Patience)
+	require.Contains(t, h.log.String(), "the socket was not removed")
+	require.Contains(t, h.log.String(), "read-only file system")
+	restore()
+	require.NoError(t, os.Remove(w.home.path))
+	require.ErrorIs(t, w.why(), errTaken)
 }

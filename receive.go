@@ -30,7 +30,7 @@ func (m *Manhole) receive() {
 					m.startReceiver()
 					m.receiver.Done()
 				}
-				w.live()
+				m.live(w)
 				return
 			}
 		case <-m.activates:
@@ -100,16 +100,7 @@ func (m *Manhole) Handle(sig os.Signal) bool {
 	case <-m.signals: // the same signal was queued for Wait too; drop it
 	default:
 	}
-	return m.open()
-}
-
-// open is activate for callers that cannot run the window themselves. It runs the
-// window on a new goroutine.
-func (m *Manhole) open() bool {
-	w, mine, err := m.activate()
-	if mine {
-		ours.Go(w.live)
-	}
+	_, _, err := m.open()
 	return err == nil
 }
 
@@ -136,7 +127,7 @@ func (m *Manhole) Wait(ctx context.Context, sigs ...os.Signal) (os.Signal, error
 	for {
 		select {
 		case <-own:
-			m.open()
+			_, _, _ = m.open() // an error is logged
 		case <-activates:
 			_ = m.Activate() // the only error is ErrNotInstalled
 		case <-triggered:
@@ -157,10 +148,14 @@ func (m *Manhole) Wait(ctx context.Context, sigs ...os.Signal) (os.Signal, error
 
 // shutWindow closes the window if one is open.
 func (m *Manhole) shutWindow(why error) {
-	m.mu.Lock()
-	w := m.win
-	m.mu.Unlock()
-	if w != nil {
+	if w := m.window(); w != nil {
 		w.shut(why)
 	}
+}
+
+// window returns the open window, or nil if there is none.
+func (m *Manhole) window() *window {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.win
 }

@@ -29,7 +29,7 @@ const maxLeftBehind = 16
 // call runtime.Goexit. do returns the command's error, or an error if the command
 // does not stop.
 func (s *Session) do(cmd *Command, args []string) error {
-	if s.m.leftBehind.Load() >= maxLeftBehind && consoleRuns[cmd.Name] == nil {
+	if s.host.leftBehind.Load() >= maxLeftBehind && consoleRuns[cmd.Name] == nil {
 		return fmt.Errorf("%s: %d commands that did not stop are running still; none but help, exit and their like is begun", cmd.label(), maxLeftBehind)
 	}
 	ctx, cancel := context.WithCancelCause(s.ctx)
@@ -42,29 +42,29 @@ func (s *Session) do(cmd *Command, args []string) error {
 
 	view := &Session{core: s.core, ctx: ctx, out: s.out.View()}
 	ended := make(chan error, 1)
-	ours.Go(func() { view.perform(ctx, cmd, args, ended) })
+	ours.Go(func() { view.perform(cmd, args, ended) })
 
-	if err, over := view.await(ctx, cmd, ended); over {
+	if err, over := view.await(cmd, ended); over {
 		return whyStopped(ctx, err)
 	}
-	return view.giveTime(ctx, cmd, ended)
+	return view.giveTime(cmd, ended)
 }
 
 // giveTime waits stopGrace for a command whose context was canceled. If the command
 // does not return, giveTime leaves it running.
-func (s *Session) giveTime(ctx context.Context, cmd *Command, ended <-chan error) error {
+func (s *Session) giveTime(cmd *Command, ended <-chan error) error {
 	t := time.NewTimer(stopGrace)
 	defer t.Stop()
 	select {
 	case err := <-ended:
-		return whyStopped(ctx, err)
+		return whyStopped(s.ctx, err)
 	case <-t.C:
 		s.out.CutOff()
 		if s.fate.CompareAndSwap(0, fateLeft) {
-			s.m.leftBehind.Add(1)
+			s.host.leftBehind.Add(1)
 		}
-		s.m.log.Warn("a command does not stop and was left behind", "command", cmd.label(), "pid", s.cred.PID)
-		return fmt.Errorf("%s: %w, but it does not stop; it was left running", cmd.label(), context.Cause(ctx))
+		s.host.log.Warn("a command does not stop and was left behind", "command", cmd.label(), "pid", s.cred.PID)
+		return fmt.Errorf("%s: %w, but it does not stop; it was left running", cmd.label(), context.Cause(s.ctx))
 	}
 }
 
@@ -79,7 +79,7 @@ func whyStopped(ctx context.Context, err error) error {
 
 // await waits until a command or its context ends. It shows a person from time to
 // time that the command is still running.
-func (s *Session) await(ctx context.Context, cmd *Command, ended <-chan error) (err error, over bool) {
+func (s *Session) await(cmd *Command, ended <-chan error) (err error, over bool) {
 	began := time.Now()
 	tick := time.NewTimer(time.Second)
 	defer tick.Stop()
@@ -88,7 +88,7 @@ func (s *Session) await(ctx context.Context, cmd *Command, ended <-chan error) (
 		select {
 		case err := <-ended:
 			return err, true
-		case <-ctx.Done():
+		case <-s.ctx.Done():
 			return nil, false
 		case <-tick.C:
 		}
@@ -127,18 +127,18 @@ func (c *core) setProgress(progress func(so time.Duration) string) (before func(
 }
 
 // perform runs one command. It is the goroutine of the command.
-func (s *Session) perform(ctx context.Context, cmd *Command, args []string, ended chan<- error) {
+func (s *Session) perform(cmd *Command, args []string, ended chan<- error) {
 	err := fmt.Errorf("%s ended its goroutine (runtime.Goexit)", cmd.label())
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("%s panicked: %v\n%s", cmd.label(), v, debug.Stack())
 		}
 		if !s.fate.CompareAndSwap(0, fateReturned) {
-			s.m.leftBehind.Add(-1)
+			s.host.leftBehind.Add(-1)
 		}
 		ended <- err
 	}()
-	err = cmd.Run(ctx, s, args)
+	err = cmd.Run(s.ctx, s, args)
 }
 
 // setStop sets the function that stops the running command and returns the previous

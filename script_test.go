@@ -8,10 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,22 +20,11 @@ import (
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
-// dialScript opens a window and connects as a script does, by a socket whose
-// name says so.
-func (m testManhole) dialScript(t *testing.T) *net.UnixConn {
+// dialScript begins a session of a script, whose socket has a name that says so.
+func (h testHost) dialScript(t *testing.T) client {
 	t.Helper()
-	done := make(chan error, 1)
-	go func() { done <- m.Oneshot(context.Background()) }()
-	local := &net.UnixAddr{Name: filepath.Join(testwait.TempDir(t), protocol.SocketPrefix+"1"), Net: "unix"}
-	eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no window")
-	conn, err := net.DialUnix("unix", local, &net.UnixAddr{Name: m.Path(), Net: "unix"})
-	require.NoError(t, err)
-	require.NoError(t, conn.SetDeadline(time.Now().Add(2*testwait.Patience)))
-	t.Cleanup(func() {
-		conn.Close()
-		require.NoError(t, testwait.Receive(t, done, "Oneshot to return"))
-	})
-	return conn
+	_, c := h.startAs(t, filepath.Join(testwait.TempDir(t), protocol.SocketPrefix+"1"))
+	return c
 }
 
 // answer reads the frames of an answer.
@@ -61,9 +48,9 @@ func answer(t *testing.T, r io.Reader) (output, errors, status string) {
 	}
 }
 
-func (m testManhole) script(t *testing.T, line string) (output, errors, status string) {
+func (h testHost) script(t *testing.T, line string) (output, errors, status string) {
 	t.Helper()
-	conn := m.dialScript(t)
+	conn := h.dialScript(t)
 	_, err := io.WriteString(conn, line)
 	require.NoError(t, err)
 	require.NoError(t, conn.CloseWrite())
@@ -77,7 +64,7 @@ func TestAScriptHasItsAnswerInFrames(t *testing.T) {
 			every = append(every, byte(b))
 		}
 	}
-	m := install(t, Options{Commands: []Command{
+	h := hostFor(t, Options{Commands: []Command{
 		{Name: "bytes", Run: func(_ context.Context, s *Session, _ []string) error {
 			if !s.Binary() {
 				return errors.New("the answer is for a terminal")
@@ -108,7 +95,7 @@ func TestAScriptHasItsAnswerInFrames(t *testing.T) {
 		{"stderr on\n", "", "stderr: a script's output is that of its command", "1"},
 	} {
 		t.Run(test.line, func(t *testing.T) {
-			output, errors, status := m.script(t, test.line)
+			output, errors, status := h.script(t, test.line)
 			require.Equal(t, test.status, status)
 			require.True(t, bytes.HasPrefix([]byte(output), []byte(test.output)), "%.100q", output)
 			require.Contains(t, errors, test.errors)
@@ -118,13 +105,13 @@ func TestAScriptHasItsAnswerInFrames(t *testing.T) {
 			require.NotContains(t, output, protocol.Prompt)
 		})
 	}
-	eventually(t, func() bool { return strings.Contains(m.log.String(), `"fails 'a b' c"`) }, "it is not logged")
+	eventually(t, func() bool { return strings.Contains(h.log.String(), `"fails 'a b' c"`) }, "it is not logged")
 }
 
 func TestAScriptCanInterrupt(t *testing.T) {
 	started, stopped := make(chan struct{}), make(chan struct{})
-	m := install(t, Options{Commands: []Command{*slow(started, stopped)}})
-	conn := m.dialScript(t)
+	h := hostFor(t, Options{Commands: []Command{*slow(started, stopped)}})
+	conn := h.dialScript(t)
 	_, err := io.WriteString(conn, "slow\n")
 	require.NoError(t, err)
 	testwait.Receive(t, started, "the command to begin")
@@ -138,9 +125,9 @@ func TestAScriptCanInterrupt(t *testing.T) {
 // TestAnInterruptBeforeTheSessionLooksForALine: both may have been read before
 // the goroutine that runs the line gets a CPU.
 func TestAnInterruptBeforeTheSessionLooksForALine(t *testing.T) {
-	m := install(t, Options{})
+	h := hostFor(t, Options{})
 	for _, text := range []string{"profile cpu\n\x03", "\x03", "\x03profile cpu\n\x03"} {
-		s := m.newSession()
+		s := newSession(h.host)
 		s.script = true
 		s.in.Take([]byte(text))
 		require.ErrorIs(t, s.runScript(), errInterrupted, "%q", text)
@@ -149,34 +136,31 @@ func TestAnInterruptBeforeTheSessionLooksForALine(t *testing.T) {
 
 func TestAScriptCanInterruptBeforeItsLineIsRun(t *testing.T) {
 	for _, text := range []string{"profile cpu\n\x03", "\x03", "\x03profile cpu\n\x03"} {
-		m := install(t, Options{})
-		conn := m.dialScript(t)
+		h := hostFor(t, Options{})
+		conn := h.dialScript(t)
 		_, err := io.WriteString(conn, text)
 		require.NoError(t, err)
 		output, errors, status := answer(t, conn)
 		require.Equal(t, "interrupted\n130", output+errors+status, "%q", text)
-		require.NoError(t, m.Uninstall())
 	}
 }
 
 func TestExecHasNoPrompt(t *testing.T) {
-	m := install(t, Options{Handler: Exec{}, Commands: []Command{
+	h := hostFor(t, Options{Handler: Exec{}, Commands: []Command{
 		{Name: "echo", Run: func(_ context.Context, s *Session, args []string) error {
 			_, err := fmt.Fprintln(s, args)
 			return err
 		}},
 		{Name: "fails", Run: func(context.Context, *Session, []string) error { return errors.New("two\nlines") }},
 	}})
-	done := make(chan error, 1)
-	go func() { done <- m.Oneshot(context.Background()) }()
-	c := connect(t, m.Path())
+	s, c := h.start(t)
 	c.send("echo 1 '2 3'\nfails\nnosuch\n\necho 4\n")
 	c.expect("[1 2 3]\ntwo; lines\nno command \"nosuch\"; help lists them\n[4]\n")
 	c.send("exit\n")
 	require.Empty(t, c.rest())
-	require.NoError(t, testwait.Receive(t, done, "Oneshot to return"))
+	testwait.Receive(t, s.done, "the session to end")
 
-	output, _, status := m.script(t, "echo x")
+	output, _, status := h.script(t, "echo x")
 	require.Equal(t, "[x]\n0", output+status)
 }
 
@@ -203,28 +187,25 @@ func (h echoes) Serve(ctx context.Context, s *Session) error {
 }
 
 func TestAProgramsOwnHandler(t *testing.T) {
-	h := echoes{make(chan error, 1)}
-	m := install(t, Options{Handler: h})
-	done := make(chan error, 2)
-	go func() { done <- m.Oneshot(context.Background()) }()
-	c := connect(t, m.Path())
+	own := echoes{make(chan error, 1)}
+	h := hostFor(t, Options{Handler: own})
+	s, c := h.start(t)
 	c.expect("uid ")
 	c.send("help\n")
 	c.expect("you said \"help\"\n")
 	c.Close()
-	require.Error(t, testwait.Receive(t, h.ended, "the handler to see the end"))
-	require.NoError(t, testwait.Receive(t, done, "Oneshot to return"))
+	require.Error(t, testwait.Receive(t, own.ended, "the handler to see the end"))
+	testwait.Receive(t, s.done, "the session to end")
 
-	go func() { done <- m.Oneshot(context.Background()) }()
-	c = connect(t, m.Path())
+	s, c = h.start(t)
 	c.send("panic\n")
 	c.expect("\n")
 	c.rest()
-	require.NoError(t, testwait.Receive(t, done, "Oneshot to return"))
-	eventually(t, func() bool { return m.sessions() == 0 }, "the session does not end")
-	eventually(t, func() bool { return strings.Contains(m.log.String(), "panicked: oops") }, "it is not logged")
+	testwait.Receive(t, s.done, "the session to end")
+	h.ended(t)
+	eventually(t, func() bool { return strings.Contains(h.log.String(), "panicked: oops") }, "it is not logged")
 
-	_, errors, status := m.script(t, "help")
+	_, errors, status := h.script(t, "help")
 	require.Contains(t, errors, "serves its clients itself")
 	require.Equal(t, "1", status)
 }
@@ -240,32 +221,30 @@ func (h stubborn) Serve(context.Context, *Session) error {
 
 func TestAHandlerThatDoesNotReturnIsLeftBehind(t *testing.T) {
 	until, letGo := testwait.Gate(t)
-	h := stubborn{make(chan struct{}, maxLeftBehind+1), until}
-	m := install(t, Options{Handler: h})
-	done := make(chan error, maxLeftBehind)
-	for range maxLeftBehind {
-		eventually(t, func() bool { return m.sessions() < maxSessions }, "a session keeps its place")
-		go func() { done <- m.Oneshot(context.Background()) }()
-		c := connect(t, m.Path())
-		testwait.Receive(t, h.entered, "the handler to be called")
-		c.Close()
+	own := stubborn{make(chan struct{}, maxLeftBehind+1), until}
+	h := hostFor(t, Options{Handler: own})
+	for range maxLeftBehind / maxSessions {
+		for range maxSessions {
+			_, c := h.start(t)
+			testwait.Receive(t, own.entered, "the handler to be called")
+			c.Close()
+		}
+		h.ended(t)
 	}
-	for range maxLeftBehind {
-		require.NoError(t, testwait.Receive(t, done, "Oneshot to return"))
-	}
-	eventually(t, func() bool { return m.sessions() == 0 }, "a session keeps its place")
-	require.Contains(t, m.log.String(), "left behind")
+	h.host.log.Flush(testwait.Patience)
+	h.ended(t)
+	require.Contains(t, h.log.String(), "left behind")
 
-	go func() { done <- m.Oneshot(context.Background()) }()
-	connect(t, m.Path()).rest()
-	require.NoError(t, testwait.Receive(t, done, "Oneshot to return"))
-	eventually(t, func() bool { return strings.Contains(m.log.String(), "no other is begun") }, "one more is begun")
+	s, c := h.start(t)
+	c.rest()
+	testwait.Receive(t, s.done, "the session to end")
+	eventually(t, func() bool { return strings.Contains(h.log.String(), "no other is begun") }, "one more is begun")
 
 	letGo()
-	eventually(t, func() bool { return m.leftBehind.Load() == 0 }, "they are not counted down")
-	go func() { done <- m.Oneshot(context.Background()) }()
-	connect(t, m.Path()).Close()
-	require.NoError(t, testwait.Receive(t, done, "Oneshot to return"))
+	eventually(t, func() bool { return h.leftBehind.Load() == 0 }, "they are not counted down")
+	s, c = h.start(t)
+	c.Close()
+	testwait.Receive(t, s.done, "the session to end")
 }
 
 func TestCommandsOfTheProgram(t *testing.T) {
@@ -284,7 +263,7 @@ func TestCommandsOfTheProgram(t *testing.T) {
 		require.Nil(t, Installed())
 	}
 
-	m := install(t, Options{Commands: []Command{
+	h := hostFor(t, Options{Commands: []Command{
 		{Name: "flush", Args: "[NAME...]", Summary: "empty caches", Help: "All of them, or those named.",
 			Run: func(_ context.Context, s *Session, args []string) error {
 				_, err := fmt.Fprintf(s, "flushed %q\n", args)
@@ -295,7 +274,7 @@ func TestCommandsOfTheProgram(t *testing.T) {
 			return err
 		}},
 	}})
-	c := m.enter(t)
+	c := h.enter(t)
 	require.Contains(t, c.do("help"), "  flush [NAME...]          empty caches\n  WORDS ")
 	require.Equal(t, "flush [NAME...]\nempty caches\nAll of them, or those named.\n", c.do("help flush"))
 	require.Equal(t, "flushed [\"a b\" \"c\"]\n", c.do(`flush "a b" c`))
@@ -313,15 +292,15 @@ func TestProgressIsToldToPeople(t *testing.T) {
 		<-ctx.Done()
 		return context.Cause(ctx)
 	}}
-	m := install(t, Options{Commands: []Command{wait}})
-	c := m.enter(t)
+	h := hostFor(t, Options{Commands: []Command{wait}})
+	c := h.enter(t)
 	c.send("wait\n")
 	c.expect("wait: running for 1s\n")
 	testwait.Receive(t, begun, "the command to begin")
 	c.send(string(rune(protocol.Interrupt)))
 	c.expect("interrupted\n" + protocol.Prompt)
 
-	script := m.dialScript(t) // its command runs for longer than the next one
+	script := h.dialScript(t) // its command runs for longer than the next one
 	_, err := io.WriteString(script, "wait\n")
 	require.NoError(t, err)
 	testwait.Receive(t, begun, "the script's command to begin")
@@ -339,21 +318,19 @@ func TestProgressIsToldToPeople(t *testing.T) {
 
 func TestSessionsShowsWhoIsInside(t *testing.T) {
 	started, stopped := make(chan struct{}), make(chan struct{})
-	m := install(t, Options{Commands: []Command{*slow(started, stopped)}})
-	one := m.enter(t)
+	h := hostFor(t, Options{Commands: []Command{*slow(started, stopped)}})
+	one := h.enter(t)
 	require.Regexp(t, `, runs for \d[^h]*: sessions\n$`, one.do("sessions"))
-	two := m.enter(t)
+	two := h.enter(t)
 	two.send("slow\n")
 	testwait.Receive(t, started, "the command to begin")
-	m.mu.Lock()
-	inside := slices.Clone(m.inside)
-	m.mu.Unlock()
+	inside, _ := h.inside.now()
 	text := one.do("sessions")
 	me := fmt.Sprintf("pid %d, uid %d", inside[0].cred.PID, os.Geteuid())
 	require.Regexp(t, `^\* `+me+`.*, since \S+ \S+ \(\d+s\), runs for \S+: sessions\n`, text)
 	require.Regexp(t, `\n  `+me+`.*, runs for \S+: slow\n$`, text)
 	two.Close()
 	testwait.Receive(t, stopped, "the command to stop")
-	eventually(t, func() bool { return m.sessions() == 1 }, "the session does not end")
+	eventually(t, func() bool { inside, _ := h.inside.now(); return len(inside) == 1 }, "the session does not end")
 	require.NotContains(t, one.do("sessions"), "slow")
 }

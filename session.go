@@ -11,8 +11,10 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/asynclog"
 	"github.com/gomanhole/oneshot/internal/clientio"
 	"github.com/gomanhole/oneshot/internal/ours"
 	"github.com/gomanhole/oneshot/internal/stderrpipe"
@@ -21,6 +23,7 @@ import (
 	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/shellwords"
 	"github.com/gomanhole/oneshot/internal/sigset"
+	"github.com/gomanhole/oneshot/internal/sigthread"
 	"github.com/gomanhole/oneshot/internal/stack"
 	"github.com/gomanhole/oneshot/internal/threadroom"
 	"github.com/gomanhole/oneshot/internal/unixsock"
@@ -54,15 +57,46 @@ type Handler interface {
 // goroutine at a time.
 type Session struct {
 	*core
-	ctx context.Context // the context of the session or of the command
+	ctx context.Context // see Context
 	out *clientio.Output
 
 	fate atomic.Int32 // what became of the command (fateLeft, fateReturned)
 }
 
+// host is what a session needs of its manhole. Tests make one without a manhole.
+type host struct {
+	opts     Options // with the defaults filled in
+	commands []*Command
+	log      asynclog.Log
+	oracle   *sigthread.Oracle
+
+	greeting    func() []byte               // returns the first line of the banner
+	uptime      func() time.Duration        // returns 0 if that is not known
+	disposition func(syscall.Signal) string // describes what receives a terminating signal
+	deactivate  func() bool                 // returns false if the manhole is not active
+
+	inside     sessionList
+	leftBehind atomic.Int32 // number of commands that did not stop and are still running
+	dismissals dismissals
+}
+
+// set sets the options, and what follows from them.
+func (h *host) set(o Options) (err error) {
+	h.opts, h.log, h.oracle = o.withDefaults(), asynclog.Log{Logger: o.Logger}, sigthread.New()
+	h.commands, err = allCommands(o.Commands)
+	return err
+}
+
+// sessionList has the running sessions of a manhole.
+type sessionList struct {
+	mu   sync.Mutex // guards what follows
+	all  []*core
+	left chan struct{} // closed when the last session has ended
+}
+
 // core is the part of a session that all its Session values share.
 type core struct {
-	m      *Manhole
+	host   *host
 	cred   Cred
 	start  time.Time
 	conn   *os.File
@@ -72,11 +106,8 @@ type core struct {
 	done   chan struct{} // closed when the session has ended completely
 	usage  vitals.Usage  // resource usage when the window was opened
 
-	commands []*Command
-	stderr   stderrpipe.Holder
-
-	ctx    context.Context // ends with the session
-	cancel context.CancelCauseFunc
+	stderr stderrpipe.Holder
+	cancel context.CancelCauseFunc // ends the context of the session
 
 	mu       sync.Mutex // guards what follows
 	busy     bool       // a line is being run
@@ -91,27 +122,48 @@ type core struct {
 }
 
 // newSession creates a session for a client that has not connected yet.
-func (m *Manhole) newSession() *Session {
-	c := &core{m: m, done: make(chan struct{}), commands: m.commands}
-	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+func newSession(h *host) *Session {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	c := &core{host: h, done: make(chan struct{}), cancel: cancel}
 	c.in = clientio.NewInput(c.interrupt, c.begun, func() { c.abort(errGone) })
-	return &Session{core: c, ctx: c.ctx, out: clientio.NewOutput(clientio.WriteTimeout, c.abort)}
+	return &Session{core: c, ctx: ctx, out: clientio.NewOutput(clientio.WriteTimeout, c.abort)}
 }
 
 // enter adds an authorized client to the running sessions. It returns an error if
 // there are too many.
-func (m *Manhole) enter(s *Session, cred Cred) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if len(m.inside) >= maxSessions {
-		return fmt.Errorf("%d sessions are open already, the most there can be; leave one and try again", len(m.inside))
+func (s *Session) enter(cred Cred) error {
+	l := &s.host.inside
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.all) >= maxSessions {
+		return fmt.Errorf("%d sessions are open already, the most there can be; leave one and try again", len(l.all))
 	}
-	if len(m.inside) == 0 {
-		m.left = make(chan struct{})
+	if len(l.all) == 0 {
+		l.left = make(chan struct{})
 	}
 	s.cred, s.start, s.since = cred, time.Now(), time.Now()
-	m.inside = append(m.inside, s.core)
+	l.all = append(l.all, s.core)
 	return nil
+}
+
+// forget removes the session from the running sessions.
+func (s *Session) forget() {
+	s.cancel(nil)
+	l := &s.host.inside
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = slices.DeleteFunc(l.all, func(c *core) bool { return c == s.core })
+	if len(l.all) == 0 {
+		close(l.left)
+	}
+}
+
+// now returns the running sessions, and a channel that is closed when the last of
+// them has ended.
+func (l *sessionList) now() ([]*core, <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.all), l.left
 }
 
 // begin starts the session of a connected client. It greets a client that is used
@@ -119,7 +171,7 @@ func (m *Manhole) enter(s *Session, cred Cred) error {
 func (s *Session) begin(client int) {
 	s.script, s.binary = framesFor(client)
 	if isConsole(s.handler()) {
-		_, _ = unixsock.Write(uintptr(client), s.m.home.Load().greeting) // a new socket has room for the greeting
+		_, _ = unixsock.Write(uintptr(client), s.host.greeting()) // a new socket has room for the greeting
 	}
 	s.conn = os.NewFile(uintptr(client), "manhole client")
 	s.in.Connect(s.conn)
@@ -145,7 +197,27 @@ func (c *core) handler() Handler {
 	if c.script {
 		return script{}
 	}
-	return c.m.opts.Handler
+	return c.host.opts.Handler
+}
+
+// Context returns the context of the session. In a command it is the command's own
+// context, which is derived from that of the session, and which Run has as its
+// first parameter.
+func (s *Session) Context() context.Context { return s.ctx }
+
+// until returns the same session with the context ctx, which also ends with the
+// session's. A handler of the program may call Serve of Console or Exec with a
+// context of its own. The function release must be called in the end.
+func (s *Session) until(ctx context.Context) (_ *Session, release func()) {
+	if ctx == s.ctx {
+		return s, func() {}
+	}
+	both, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(s.ctx, func() { cancel(context.Cause(s.ctx)) })
+	return &Session{core: s.core, ctx: both, out: s.out}, func() {
+		stop()
+		cancel(nil)
+	}
 }
 
 // Cred returns the process, user and group of the client.
@@ -171,7 +243,7 @@ func (s *Session) ReadLine() (string, error) {
 	if err := s.Flush(); err != nil {
 		return "", err
 	}
-	l, err := s.in.Next(s.m.opts.IdleTimeout, s.ctx.Done())
+	l, err := s.in.Next(s.host.opts.IdleTimeout, s.ctx.Done())
 	switch {
 	case s.ctx.Err() != nil:
 		return "", context.Cause(s.ctx)
@@ -195,38 +267,27 @@ func (s *Session) Run(line string) error {
 		return nil
 	}
 	defer s.setRunning(s.setRunning(plaintext.Line(line)))
-	if cmd := lookup(s.commands, name); cmd != nil {
+	if cmd := lookup(s.host.commands, name); cmd != nil {
 		words, err := shellwords.Split(line)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		return s.do(cmd, words[1:])
 	}
-	if other := fallback(s.commands); other != nil {
+	if other := fallback(s.host.commands); other != nil {
 		return s.do(other, []string{line})
 	}
 	return errNoCommand{name}
 }
 
-// forget removes the session from the running sessions.
-func (m *Manhole) forget(s *Session) {
-	s.cancel(nil)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.inside = slices.DeleteFunc(m.inside, func(c *core) bool { return c == s.core })
-	if len(m.inside) == 0 {
-		close(m.left)
-	}
-}
-
 // run serves the client. When it returns, everything of the session has ended,
 // except a command that does not stop.
 func (s *Session) run() {
-	m := s.m
-	m.log.Info("session open", "pid", s.cred.PID, "uid", s.cred.UID, "gid", s.cred.GID)
+	log := &s.host.log
+	log.Info("session open", "pid", s.cred.PID, "uid", s.cred.UID, "gid", s.cred.GID)
 	err := threadroom.Check()
 	if err == nil {
-		defer blockSignals(sigset.Set(*m.opts.Sigmask))()
+		defer blockSignals(sigset.Set(*s.host.opts.Sigmask))()
 	}
 	read := make(chan struct{})
 	ours.Go(func() { s.read(read) })
@@ -249,8 +310,8 @@ func (s *Session) run() {
 	if err != nil {
 		args = append(args, "reason", err)
 	}
-	m.log.Info("session closed", args...)
-	m.forget(s)
+	log.Info("session closed", args...)
+	s.forget()
 	close(s.done)
 }
 
@@ -290,10 +351,10 @@ func (s *Session) serve() (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("panic: %v", v)
-			s.m.log.Error("the session failed", "err", err, "stack", string(debug.Stack()))
+			s.host.log.Error("the session failed", "err", err, "stack", string(debug.Stack()))
 		}
 	}()
-	if s.m.opts.RedirectStderr && !s.script {
+	if s.host.opts.RedirectStderr && !s.script {
 		if err := stderrpipe.Take(&s.stderr); err != nil {
 			fmt.Fprintf(s, "the standard error is not shown here: %v\n", err)
 		}
@@ -305,26 +366,26 @@ func (s *Session) serve() (err error) {
 	// A handler of the program may do anything. It may start a child, which would
 	// inherit the signal mask of this thread. It may also fail to return when it
 	// should. So it runs on its own goroutine.
-	if s.m.leftBehind.Load() >= maxLeftBehind {
+	if s.host.leftBehind.Load() >= maxLeftBehind {
 		return fmt.Errorf("%d sessions that did not end are running still; no other is begun", maxLeftBehind)
 	}
 	ended := make(chan error, 1)
 	own := &Command{Name: "the handler", Run: func(ctx context.Context, s *Session, _ []string) error {
 		return s.handler().Serve(ctx, s)
 	}}
-	ours.Go(func() { s.perform(s.ctx, own, nil, ended) })
+	ours.Go(func() { s.perform(own, nil, ended) })
 	select {
 	case err := <-ended:
 		return err
 	case <-s.ctx.Done():
-		return s.giveTime(s.ctx, own, ended)
+		return s.giveTime(own, ended)
 	}
 }
 
 // note adds a command line to the history and the log.
 func (c *core) note(text string) {
 	text = plaintext.Line(text)
-	c.m.log.Info("command", "line", plaintext.Clip(text, 200), "pid", c.cred.PID, "uid", c.cred.UID)
+	c.host.log.Info("command", "line", plaintext.Clip(text, 200), "pid", c.cred.PID, "uid", c.cred.UID)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.history) == maxHistory {

@@ -9,31 +9,26 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"os"
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"github.com/gomanhole/oneshot/internal/clientio"
 	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/testwait"
-	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
 func TestHalfCloseIsNotDisconnect(t *testing.T) {
-	m := install(t, Options{OneshotOn: syscall.SIGUSR2})
+	h := hostFor(t, Options{})
 	for _, sent := range []string{"gc\nhelp\n", "gc\r\nhelp\r\n", "gc\nhelp"} {
-		kill(t, syscall.SIGUSR2)
-		c := connect(t, m.Path())
+		_, c := h.start(t)
 		c.send(sent)
 		require.NoError(t, c.CloseWrite())
 		answer := c.rest()
@@ -43,16 +38,13 @@ func TestHalfCloseIsNotDisconnect(t *testing.T) {
 }
 
 func TestEndOfInputWithoutALine(t *testing.T) {
-	m := install(t, Options{OneshotOn: syscall.SIGUSR2})
-	kill(t, syscall.SIGUSR2)
-	c := connect(t, m.Path())
+	_, c := hostFor(t, Options{}).start(t)
 	require.NoError(t, c.CloseWrite())
 	require.True(t, strings.HasSuffix(c.rest(), protocol.Prompt))
 }
 
 func TestLinesOfEveryKind(t *testing.T) {
-	m := install(t, Options{})
-	c := m.enter(t)
+	c := hostFor(t, Options{}).enter(t)
 	require.Empty(t, c.do(""))
 	require.Empty(t, c.do("   \t "))
 	require.Empty(t, c.do("\r"))
@@ -71,13 +63,12 @@ func TestLinesOfEveryKind(t *testing.T) {
 }
 
 func TestGarbageOfEverySize(t *testing.T) {
-	m := install(t, Options{OneshotOn: syscall.SIGUSR2})
+	h := hostFor(t, Options{})
 	random := rand.NewChaCha8([32]byte{1})
 	for _, size := range []int{1, 100, 70_000, 1 << 20} {
 		garbage := make([]byte, size)
 		_, _ = random.Read(garbage)
-		kill(t, syscall.SIGUSR2)
-		c := connect(t, m.Path())
+		_, c := h.start(t)
 		go func() {
 			_, _ = c.Write(garbage)
 			_ = c.CloseWrite()
@@ -87,8 +78,7 @@ func TestGarbageOfEverySize(t *testing.T) {
 }
 
 func TestManyLinesAtOnceAreAllAnswered(t *testing.T) {
-	m := install(t, Options{})
-	c := m.enter(t)
+	c := hostFor(t, Options{}).enter(t)
 	const lines = 20_000
 	go func() {
 		_, _ = io.WriteString(c, strings.Repeat("x\n", lines))
@@ -98,36 +88,17 @@ func TestManyLinesAtOnceAreAllAnswered(t *testing.T) {
 }
 
 func TestTheFirstScreenReachesAClientThatSendsNothing(t *testing.T) {
-	m := install(t, Options{IdleTimeout: 20 * time.Millisecond})
-	done := make(chan error, 1)
-	go func() { done <- m.Oneshot(context.Background()) }()
-	c := connect(t, m.Path())
+	s, c := hostFor(t, Options{IdleTimeout: 20 * time.Millisecond}).start(t)
 	require.Contains(t, c.rest(), "nothing was typed for 20ms")
-	require.NoError(t, testwait.Receive(t, done, "Oneshot to return"))
+	testwait.Receive(t, s.done, "the session to end")
 }
 
-// startSession runs a session with further commands, over a pair of sockets.
+// startSession runs a session with further commands.
 func startSession(t *testing.T, extra ...*Command) (*Session, client) {
 	t.Helper()
-	m := install(t, Options{})
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
-	require.NoError(t, err)
-	require.NoError(t, syscall.SetNonblock(fds[0], true))
-	syscall.CloseOnExec(fds[0])
-	syscall.CloseOnExec(fds[1])
-	theirs := os.NewFile(uintptr(fds[1]), "theirs")
-	conn, err := net.FileConn(theirs)
-	require.NoError(t, err)
-	theirs.Close()
-	t.Cleanup(func() { conn.Close() })
-	require.NoError(t, conn.SetDeadline(time.Now().Add(2*testwait.Patience)))
-
-	s := m.newSession()
-	s.commands = append(append([]*Command{}, s.commands...), extra...)
-	require.NoError(t, m.Manhole.enter(s, Cred{}))
-	s.begin(fds[0])
-	go s.run()
-	return s, client{t, conn.(*net.UnixConn)}
+	h := hostFor(t, Options{})
+	h.commands = append(h.commands, extra...)
+	return h.start(t)
 }
 
 // slow is a command that runs until it is stopped.
@@ -246,18 +217,16 @@ func TestAClientThatStopsReadingIsDropped(t *testing.T) {
 }
 
 func TestAClientThatLeavesInTheMiddleOfTheOutput(t *testing.T) {
-	m := install(t, Options{OneshotOn: syscall.SIGUSR2})
-	kill(t, syscall.SIGUSR2)
-	c := connect(t, m.Path())
+	h := hostFor(t, Options{})
+	_, c := h.start(t)
 	whole := len(c.expect(protocol.Prompt))
 	c.Close()
 	for n := 1; n <= whole/2; n += 97 {
-		kill(t, syscall.SIGUSR2)
-		c := connect(t, m.Path())
+		s, c := h.start(t)
 		_, err := io.ReadFull(c, make([]byte, n))
 		require.NoError(t, err)
 		c.Close()
-		eventually(t, func() bool { return m.sessions() == 0 }, "the session stays")
+		testwait.Receive(t, s.done, "the session to end")
 	}
 }
 
@@ -294,8 +263,7 @@ func TestAnInterruptRightBehindALineIsNotLost(t *testing.T) {
 }
 
 func TestWhatIsShownAgainIsPrintable(t *testing.T) {
-	m := install(t, Options{})
-	c := m.enter(t)
+	c := hostFor(t, Options{}).enter(t)
 	c.do("\xff\xfe\x1b[31mboo " + strings.Repeat("\xff", 3*maxHistoryLine))
 	c.do("caf\u00e9 \t x")
 	out := c.do("history")
@@ -314,14 +282,14 @@ func (badly) Serve(context.Context, *Session) error {
 }
 
 func TestAHandlerThatEndsItsGoroutine(t *testing.T) {
-	m := install(t, Options{Handler: badly{}})
+	h := hostFor(t, Options{Handler: badly{}})
 	for range maxSessions + 1 { // no place is lost
-		done := make(chan error, 1)
-		go func() { done <- m.Oneshot(context.Background()) }()
-		connect(t, m.Path()).rest()
-		require.NoError(t, testwait.Receive(t, done, "Oneshot to return"))
+		s, c := h.start(t)
+		c.rest()
+		testwait.Receive(t, s.done, "the session to end")
 	}
-	eventually(t, func() bool { return strings.Contains(m.log.String(), "ended its goroutine") }, "it is not logged")
+	h.host.log.Flush(testwait.Patience)
+	require.Contains(t, h.log.String(), "ended its goroutine")
 }
 
 func TestACommandThatRunsAnotherCanBeInterrupted(t *testing.T) {
@@ -368,18 +336,81 @@ func TestErrorsDoNoHarmToATerminal(t *testing.T) {
 	require.Contains(t, c.do("panics"), `panicked: \x1b[2J`)
 }
 
+// TestASessionHasOneContext: a handler of the program that calls Console.Serve or
+// Exec.Serve with a context of its own decides with it for how long, and its commands
+// run below that context.
+func TestASessionHasOneContext(t *testing.T) {
+	type key struct{}
+	for name, inner := range map[string]Handler{"Console": Console{}, "Exec": Exec{}} {
+		t.Run(name, func(t *testing.T) {
+			ended, stop := make(chan error, 1), make(chan context.CancelCauseFunc, 1)
+			ran := make(chan error, 1)
+			same := func(ctx context.Context, s *Session) {
+				if ctx != s.Context() {
+					t.Error("Context returns another context than the one that was passed")
+				}
+			}
+			h := hostFor(t, Options{
+				Handler: handlerFunc(func(ctx context.Context, s *Session) error {
+					same(ctx, s)
+					ctx, cancel := context.WithCancelCause(context.WithValue(ctx, key{}, "ours"))
+					defer cancel(nil)
+					stop <- cancel
+					err := inner.Serve(ctx, s)
+					ended <- err
+					return err
+				}),
+				Commands: []Command{{Name: "wait", Run: func(ctx context.Context, s *Session, _ []string) error {
+					same(ctx, s)
+					if ctx.Value(key{}) != "ours" {
+						t.Error("the context of the command is not derived from the handler's")
+					}
+					stop := testwait.Receive(t, stop, "the handler's cancel")
+					stop(errors.New("closing time"))
+					<-ctx.Done()
+					ran <- context.Cause(ctx)
+					return nil
+				}}},
+			})
+			s, c := h.start(t)
+			c.send("wait\n")
+			require.EqualError(t, testwait.Receive(t, ran, "the command to end"), "closing time")
+			require.EqualError(t, testwait.Receive(t, ended, "Serve to return"), "closing time")
+			c.rest()
+			testwait.Receive(t, s.done, "the session to end")
+		})
+	}
+}
+
+// TestASessionEndsWithItsClientUnderAnyContext: a handler may even call Serve with a
+// context that is not derived from its own.
+func TestASessionEndsWithItsClientUnderAnyContext(t *testing.T) {
+	started, stopped := make(chan struct{}), make(chan struct{})
+	h := hostFor(t, Options{
+		Handler:  handlerFunc(func(_ context.Context, s *Session) error { return Console{}.Serve(context.Background(), s) }),
+		Commands: []Command{*slow(started, stopped)},
+	})
+	s, c := h.start(t)
+	c.send("slow\n")
+	testwait.Receive(t, started, "the command to begin")
+	c.Close()
+	testwait.Receive(t, stopped, "the command to stop")
+	testwait.Receive(t, s.done, "the session to end")
+	require.ErrorIs(t, context.Cause(s.ctx), errGone)
+}
+
 // Commands that do not stop are counted, for all sessions together.
 func TestSoManyCommandsAreLeftBehind(t *testing.T) {
 	release, letGo := testwait.Gate(t)
 	begun := make(chan struct{}, maxLeftBehind)
-	m := install(t, Options{Commands: []Command{{Name: "stuck", Run: func(context.Context, *Session, []string) error {
+	h := hostFor(t, Options{Commands: []Command{{Name: "stuck", Run: func(context.Context, *Session, []string) error {
 		begun <- struct{}{}
 		<-release
 		return nil
 	}}}})
 	var clients []client
 	for range maxSessions {
-		clients = append(clients, m.enter(t))
+		clients = append(clients, h.enter(t))
 	}
 	for range maxLeftBehind / maxSessions {
 		for _, c := range clients {
@@ -397,7 +428,7 @@ func TestSoManyCommandsAreLeftBehind(t *testing.T) {
 	require.Contains(t, clients[0].do("build"), "16 commands that did not stop are running still")
 	require.Contains(t, clients[0].do("help"), "exit")
 	letGo()
-	eventually(t, func() bool { return m.leftBehind.Load() == 0 }, "they are counted still")
+	eventually(t, func() bool { return h.leftBehind.Load() == 0 }, "they are counted still")
 	require.Contains(t, clients[0].do("build"), "go1")
 }
 
@@ -413,59 +444,36 @@ func FuzzSession(f *testing.F) {
 	} {
 		f.Add([]byte(input))
 	}
-	dir, err := os.MkdirTemp("", "oneshot")
-	require.NoError(f, err)
-	f.Cleanup(func() { os.RemoveAll(dir) })
-	m, err := Install(Options{
-		OneshotOn: syscall.SIGUSR2, NoReceiver: true, SocketPath: dir + "/s", Logger: slog.New(slog.DiscardHandler),
-		Locals: map[string]any{"a": []string{"\x1b[31m"}, "b": func() any { panic("b") }},
-	})
-	require.NoError(f, err)
-	f.Cleanup(func() { _ = m.Uninstall() })
+	h := hostFor(f, Options{Logger: slog.New(slog.DiscardHandler), Locals: map[string]any{"a": []string{"\x1b[31m"}, "b": func() any { panic("b") }}})
 	left := []string{
 		"gc", "freeosmem", "setgc", "memlimit", "maxprocs", "blockrate", "mutexfraction", "profile", "trace", "stderr", "deactivate",
 	}
-	m.commands = slices.DeleteFunc(m.commands, func(cmd *Command) bool { return slices.Contains(left, cmd.Name) })
+	h.commands = slices.DeleteFunc(h.commands, func(cmd *Command) bool { return slices.Contains(left, cmd.Name) })
 
 	f.Fuzz(func(t *testing.T, input []byte) {
 		const most = 4 << 10 // longer ones have tests of their own
-		out := sessionOf(t, m, input[:min(len(input), most)])
+		out := sessionOf(t, h, input[:min(len(input), most)])
 		require.True(t, utf8.Valid(out), "%q", out)
 		for _, r := range string(out) {
 			require.True(t, r == '\n' || r == '\t' || unicode.IsPrint(r), "%q in %q", r, out)
 		}
 		require.NotContains(t, string(out), "goroutine stack exceeds")
-		require.Zero(t, m.leftBehind.Load())
+		require.Zero(t, h.leftBehind.Load())
 	})
 }
 
 // sessionOf is a session of a client that sends input, and what it has read.
-func sessionOf(t *testing.T, m *Manhole, input []byte) []byte {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
-	require.NoError(t, err)
-	for _, fd := range pair {
-		require.NoError(t, unix.SetNonblock(fd, true))
-	}
-	client := os.NewFile(uintptr(pair[1]), "client")
-	defer client.Close()
-	require.NoError(t, client.SetDeadline(time.Now().Add(testwait.Patience)))
-	s := m.newSession()
-	require.NoError(t, m.enter(s, Cred{PID: os.Getpid()}))
-	s.begin(pair[0])
-	go s.run()
-	raw, err := client.SyscallConn()
-	require.NoError(t, err)
+func sessionOf(t *testing.T, h testHost, input []byte) []byte {
+	s, c := h.start(t)
+	defer c.Close()
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		_, _ = client.Write(input) // exit may have ended the session
-		_ = raw.Control(func(fd uintptr) { _ = unixsock.CloseWrite(int(fd)) })
+		_, _ = c.Write(input) // exit may have ended the session
+		_ = c.CloseWrite()
 	}()
-	out, err := io.ReadAll(client)
+	out := c.rest()
 	testwait.Receive(t, written, "the input to be sent")
-	if err != nil { // unread input of ours at its end
-		require.ErrorIs(t, err, syscall.ECONNRESET)
-	}
 	testwait.Receive(t, s.done, "the session to end")
-	return out
+	return []byte(out)
 }

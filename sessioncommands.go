@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/gomanhole/oneshot/internal/command"
@@ -30,13 +29,13 @@ func runExit(context.Context, *Session, []string) error { return errExit }
 func runHelp(_ context.Context, s *Session, args []string) error {
 	switch len(args) {
 	case 0:
-		for _, cmd := range s.commands {
+		for _, cmd := range s.host.commands {
 			fmt.Fprintf(s, "  %s\n", plaintext.Columns(cmd.usage(), cmd.Summary))
 		}
 		_, _ = s.out.WriteString("Ctrl-C (byte 0x03) stops a running command, where the client sends it as it is.\n")
 		return nil
 	case 1:
-		cmd := lookup(s.commands, args[0])
+		cmd := lookup(s.host.commands, args[0])
 		if cmd == nil {
 			return fmt.Errorf("no command %q; help without a name lists them", plaintext.Clip(args[0], 40))
 		}
@@ -50,11 +49,9 @@ func runHelp(_ context.Context, s *Session, args []string) error {
 }
 
 func runDeactivate(_ context.Context, s *Session) error {
-	a := s.m.endActivation()
-	if a == nil {
+	if !s.host.deactivate() {
 		return errors.New("deactivate: the manhole is not active")
 	}
-	<-a.ended
 	_, err := s.out.WriteString("deactivated; this session may go on\n")
 	return err
 }
@@ -70,9 +67,7 @@ func runHistory(_ context.Context, s *Session) error {
 }
 
 func runSessions(_ context.Context, s *Session) error {
-	s.m.mu.Lock()
-	inside := slices.Clone(s.m.inside)
-	s.m.mu.Unlock()
+	inside, _ := s.host.inside.now()
 	for _, c := range inside {
 		c.mu.Lock()
 		running, since := c.running, c.since

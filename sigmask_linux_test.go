@@ -50,20 +50,20 @@ func threadsWith(t *testing.T, mask sigset.Set) (n int) {
 func TestASessionsThreadBlocksTheSigmask(t *testing.T) {
 	asked := sigset.Of(syscall.SIGUSR1, syscall.SIGWINCH, syscall.SIGTERM, syscall.SIGPROF)
 	got := sigset.Of(syscall.SIGUSR1, syscall.SIGWINCH)
-	m := install(t, Options{Sigmask: (*SignalSet)(&asked)})
+	h := hostFor(t, Options{Sigmask: (*SignalSet)(&asked)})
 	require.NotContains(t, blockedOnThreads(t), got)
-	c := m.enter(t)
+	c := h.enter(t)
 	require.Contains(t, blockedOnThreads(t), got)
 	c.send("exit\n")
 	require.Empty(t, c.rest())
-	eventually(t, func() bool { return m.sessions() == 0 }, "the session does not end")
+	h.ended(t)
 	eventually(t, func() bool { return threadsWith(t, got) == 0 }, "the thread keeps its mask")
 }
 
 func TestAllThatMayBeBlockedIsBlockedUnlessTold(t *testing.T) {
-	m := install(t, Options{})
+	h := hostFor(t, Options{})
 	before := threadsWith(t, ^sigset.NeverBlocked) // the runtime's signal thread, if nothing is notified
-	m.enter(t)
+	h.enter(t)
 	require.Equal(t, before+1, threadsWith(t, ^sigset.NeverBlocked))
 }
 
@@ -94,9 +94,9 @@ func TestChildrenDoNotInheritTheMask(t *testing.T) {
 
 // TestThreadsDoNotInheritTheMask: those that the runtime starts meanwhile.
 func TestThreadsDoNotInheritTheMask(t *testing.T) {
-	m := install(t, Options{})
+	h := hostFor(t, Options{})
 	before := threadsWith(t, ^sigset.NeverBlocked)
-	m.enter(t)
+	h.enter(t)
 	stop, end := testwait.Gate(t)
 	blocked := make(chan struct{}, 20)
 	for range 20 { // each keeps a thread for itself
@@ -160,9 +160,8 @@ type starts struct{}
 func (starts) Serve(ctx context.Context, s *Session) error { return writeChildsMask(ctx, s) }
 
 func TestChildrenOfAHandlerDoNotInheritTheMask(t *testing.T) {
-	m := install(t, Options{Handler: starts{}})
-	done := make(chan error, 1)
-	go func() { done <- m.Oneshot(context.Background()) }()
-	require.Regexp(t, `^SigBlk:\s+0{16}\n$`, connect(t, m.Path()).rest())
-	require.NoError(t, testwait.Receive(t, done, "Oneshot to return"))
+	h := hostFor(t, Options{Handler: starts{}})
+	s, c := h.start(t)
+	require.Regexp(t, `^SigBlk:\s+0{16}\n$`, c.rest())
+	testwait.Receive(t, s.done, "the session to end")
 }

@@ -54,7 +54,8 @@ func isTerminating(sig os.Signal) bool {
 // Where possible it sets a trap, which does not interfere with the signal.
 // Otherwise it subscribes to the signal and passes it on to the program.
 type guard struct {
-	m     *Manhole
+	host  *host
+	proc  identity   // the process that opened the window
 	trap  *trap.Trap // nil: use posts
 	posts []post
 
@@ -80,9 +81,9 @@ type post struct {
 // onSignal for the first signal that arrives from now on. The call is made on a
 // goroutine of the guard.
 func (m *Manhole) newGuard(onSignal func(syscall.Signal)) *guard {
-	g := &guard{m: m, trap: m.trap}
-	if g.trap == nil {
-		g.post(m.endSignals(), onSignal)
+	g := &guard{host: &m.host, proc: m.home.Load().proc, trap: m.trap}
+	if sigs := m.endSignals(); g.trap == nil && len(sigs) > 0 {
+		g.post(sigs, onSignal)
 	}
 	return g
 }
@@ -115,7 +116,7 @@ func (m *Manhole) endSignals() []syscall.Signal {
 
 // post subscribes to the signals.
 func (g *guard) post(sigs []syscall.Signal, onSignal func(syscall.Signal)) {
-	p := g.m.oracle.NewProbe()
+	p := g.host.oracle.NewProbe()
 	defer p.Close()
 	cases := [len(sigset.Terminating)]chan os.Signal{}
 	for i, sig := range sigs {
@@ -195,7 +196,7 @@ func (g *guard) note(sig os.Signal) {
 // leave ends the guard after the window was shut, and handles every signal that a
 // post received.
 func (g *guard) leave() {
-	if g.trap != nil {
+	if len(g.posts) == 0 {
 		return
 	}
 	for _, p := range g.posts {
@@ -217,27 +218,27 @@ func (g *guard) leave() {
 
 // pass gives the program a signal as if the guard did not exist.
 func (g *guard) pass(p post) {
-	m := g.m
-	raise := m.opts.Terminate == TerminateReraise
-	if m.opts.Terminate == TerminateAuto {
+	h := g.host
+	raise := h.opts.Terminate == TerminateReraise
+	if h.opts.Terminate == TerminateAuto {
 		now := p.atOpen
 		if now == sigthread.None {
-			now, _ = m.oracle.Subscribers(p.sig)
+			now, _ = h.oracle.Subscribers(p.sig)
 		}
 		raise = now == sigthread.None
 		if now == sigthread.Unknown {
-			m.log.Warn("cannot tell whether the program handles the signal; if it does not, send the signal again",
+			h.log.Warn("cannot tell whether the program handles the signal; if it does not, send the signal again",
 				"signal", sigset.Name(p.sig))
 		}
 	}
-	if !raise || !m.home.Load().proc.isThis() {
+	if !raise || !g.proc.isThis() {
 		return
 	}
-	m.log.Flush(flushTime)
+	h.log.Flush(flushTime)
 	// If nobody handles the signal, the runtime ends the process with it
 	// (dieFromSignal).
 	if err := sigset.Raise(p.sig); err != nil {
-		m.log.Error("could not raise the signal again", "signal", sigset.Name(p.sig), "err", err)
+		h.log.Error("could not raise the signal again", "signal", sigset.Name(p.sig), "err", err)
 	}
 }
 
@@ -248,10 +249,7 @@ const flushTime = 100 * time.Millisecond
 // whoHas describes what receives a terminating signal. The signal masks in /proc do
 // not show that.
 func (m *Manhole) whoHas(sig syscall.Signal) string {
-	m.mu.Lock()
-	open := m.win != nil
-	m.mu.Unlock()
-	if open && !signal.Ignored(sig) {
+	if m.window() != nil && !signal.Ignored(sig) {
 		return "the manhole has it while its window is open"
 	}
 	return m.oracle.Disposition(sig)

@@ -35,28 +35,29 @@ func (c closedBy) Error() string { return "closed by " + sigset.NameOf(c.sig) }
 // goroutine (run) publishes the socket and accepts clients. Any goroutine may
 // extend or shut the window.
 type window struct {
-	m    *Manhole
+	host *host
 	home *home
 	done chan struct{} // closed when the window has ended; its session may still run
 	over chan struct{} // closed by shut
-	next *window       // guarded by m.mu: requested while this one was being shut
+	next *window       // guarded by Manhole.mu: requested while this one was being shut
 
-	replace func() // starts a new receiver; set if the window runs on a receiver's goroutine
-	guard   *guard
-	opened  time.Time // when the socket appeared at its path; zero after that was logged
-	session *Session  // of the client that entered; other goroutines may read it after done is closed
+	replace  func() // starts a new receiver; set if the window runs on a receiver's goroutine
+	newGuard func(onSignal func(syscall.Signal)) *guard
+	guard    *guard
+	opened   time.Time // when the socket appeared at its path; zero after that was logged
+	session  *Session  // of the client that entered; other goroutines may read it after done is closed
 
 	mu       sync.Mutex    // guards what follows
 	stays    time.Duration // how long the window waits for a client
 	deadline time.Time
 	ln       *unixsock.Listener // nil: not yet published
-	own      unixsock.ID        // identifies the socket's file
 	reason   error              // why the window was shut; nil: it is still open
 }
 
-// newWindow creates the next window. The caller holds m.mu.
-func (m *Manhole) newWindow() *window {
-	return &window{m: m, home: m.home.Load(), stays: m.stays(), done: make(chan struct{}), over: make(chan struct{})}
+// newWindow creates a window that waits for a client as long as stays. Its method
+// run opens it.
+func newWindow(h *host, at *home, stays time.Duration, newGuard func(func(syscall.Signal)) *guard) *window {
+	return &window{host: h, home: at, stays: stays, newGuard: newGuard, done: make(chan struct{}), over: make(chan struct{})}
 }
 
 // extend restarts the timeout. It returns false if the window is shut.
@@ -77,7 +78,7 @@ func (w *window) extend(stays time.Duration) bool {
 	if w.ln != nil {
 		w.ln.SetDeadline(w.deadline)
 	}
-	w.m.log.Start()
+	w.host.log.Start()
 	return true
 }
 
@@ -104,12 +105,12 @@ func (w *window) shutLocked(reason error) bool {
 			return true
 		}
 		w.ln.TurnAway(func(client int) {
-			w.m.dismiss(client, protocol.TooLate+reason.Error()+"\n")
+			w.host.dismiss(client, protocol.TooLate+reason.Error()+"\n")
 		})
 		if idle {
 			w.ln.Close()
 		} else {
-			w.m.log.Warn("a signal handler has not returned, since the file system of the path hangs; a descriptor stays open", "path", w.home.path)
+			w.host.log.Warn("a signal handler has not returned, since the file system of the path hangs; a descriptor stays open", "path", w.home.path)
 		}
 	}
 	return true
@@ -127,14 +128,14 @@ func (w *window) run() {
 	if !w.delay() {
 		return
 	}
-	w.guard = w.m.newGuard(func(sig syscall.Signal) { w.shut(closedBy{sig}) })
+	w.guard = w.newGuard(func(sig syscall.Signal) { w.shut(closedBy{sig}) })
 	switch err := w.publish(); {
 	case err == nil:
 		w.admit()
 	case isA[closedBy](err), errors.Is(err, ErrNotInstalled):
-		w.m.log.Info("window closed", "path", w.home.path, "reason", err)
+		w.host.log.Info("window closed", "path", w.home.path, "reason", err)
 	default:
-		w.m.log.Error("no window", "path", w.home.path, "err", err)
+		w.host.log.Error("no window", "path", w.home.path, "err", err)
 	}
 	w.guard.leave()
 }
@@ -162,8 +163,8 @@ func (w *window) delay() bool {
 // admit logs the window and accepts clients until it finds the first authorized
 // one, or until the window is shut. It begins the session of the authorized client.
 func (w *window) admit() {
-	m := w.m
-	s := m.newSession() // in advance, while the client connects
+	log := &w.host.log
+	s := newSession(w.host) // in advance, while the client connects
 	s.usage = vitals.ReadUsage()
 	told := false
 	for {
@@ -172,7 +173,7 @@ func (w *window) admit() {
 			w.shut(closedBy{sig})
 		}
 		if why := w.why(); why != nil && err != nil {
-			m.log.Info("window closed", "path", m.Path(), "reason", why)
+			log.Info("window closed", "path", w.home.path, "reason", why)
 			return
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -186,7 +187,7 @@ func (w *window) admit() {
 				if step := nextStep(err, w.home); step != "" {
 					err = fmt.Errorf("%w; %s", err, step)
 				}
-				m.log.Error("cannot accept a client, trying on", "path", m.Path(), "err", err)
+				log.Error("cannot accept a client, trying on", "path", w.home.path, "err", err)
 			}
 			w.pause(100 * time.Millisecond)
 			w.timeout()
@@ -194,15 +195,15 @@ func (w *window) admit() {
 		}
 		cred, err := w.authorize(client)
 		if err == nil {
-			err = m.enter(s, cred)
+			err = s.enter(cred)
 		}
 		if err != nil {
-			m.refuse(client, cred, err)
+			w.refuse(client, cred, err)
 			continue
 		}
 		if !w.shut(errTaken) {
-			m.forget(s)
-			m.refuse(client, cred, w.why())
+			s.forget()
+			w.refuse(client, cred, w.why())
 			return
 		}
 		s.begin(client)
@@ -241,7 +242,7 @@ func (w *window) accept() (int, error) {
 // window opened.
 func (w *window) logOpen() {
 	if !w.opened.IsZero() {
-		w.m.log.Later(w.opened, slog.LevelInfo, "window open", "path", w.home.path, "timeout", w.stays)
+		w.host.log.Later(w.opened, slog.LevelInfo, "window open", "path", w.home.path, "timeout", w.stays)
 		w.opened = time.Time{}
 	}
 }
@@ -254,7 +255,7 @@ const promptly = 5 * time.Millisecond
 // if a signal has just extended it, or if only the first, short one (promptly) has
 // expired.
 func (w *window) timeout() {
-	w.m.log.Start()
+	w.host.log.Start()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
@@ -276,15 +277,16 @@ func (w *window) pause(d time.Duration) {
 }
 
 // refuse sends a client the reason why it may not enter, and closes its connection.
-func (m *Manhole) refuse(client int, cred Cred, why error) {
-	m.log.Warn("client refused", "path", m.Path(), "pid", cred.PID, "uid", cred.UID, "gid", cred.GID, "err", why)
-	m.dismiss(client, fmt.Sprintf("%s%v\n", protocol.Refused, why))
+func (w *window) refuse(client int, cred Cred, why error) {
+	w.host.log.Warn("client refused", "path", w.home.path, "pid", cred.PID, "uid", cred.UID, "gid", cred.GID, "err", why)
+	w.host.dismiss(client, fmt.Sprintf("%s%v\n", protocol.Refused, why))
 }
 
 // dismiss sends a client one line and closes its connection. A client that sends
 // something first (echo stacks | nc) would not read the line if its own write
-// failed. So it gets a moment to do both, on a goroutine of its own.
-func (m *Manhole) dismiss(client int, line string) {
+// failed. So it gets a moment to do both, on a goroutine of its own. Uninstall waits
+// for that goroutine.
+func (h *host) dismiss(client int, line string) {
 	_, err := unixsock.Write(uintptr(client), []byte(line))
 	f := os.NewFile(uintptr(client), "manhole client")
 	if err == nil {
@@ -293,13 +295,12 @@ func (m *Manhole) dismiss(client int, line string) {
 	if err == nil {
 		err = f.SetReadDeadline(time.Now().Add(dismissTime))
 	}
-	if err != nil || m.dismissing.Load() >= maxDismissing {
+	if err != nil || !h.dismissals.begin() {
 		_ = f.Close()
 		return
 	}
-	m.dismissing.Add(1)
 	ours.Go(func() {
-		defer m.dismissing.Add(-1)
+		defer h.dismissals.end()
 		defer f.Close()
 		_, _ = io.CopyN(io.Discard, f, clientio.MaxLine) // ends when the client closes, or at the deadline
 	})
@@ -307,5 +308,45 @@ func (m *Manhole) dismiss(client int, line string) {
 
 const (
 	dismissTime   = 250 * time.Millisecond
-	maxDismissing = 16 // at a time; further clients are disconnected at once
+	maxDismissals = 16 // at a time; further clients are disconnected at once
 )
+
+// dismissals counts the refused clients that are still reading the reason.
+type dismissals struct {
+	mu   sync.Mutex // guards what follows
+	now  int
+	none chan struct{} // closed when now becomes 0
+}
+
+// begin counts one more client. It returns false if there are too many.
+func (d *dismissals) begin() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.now >= maxDismissals {
+		return false
+	}
+	if d.now == 0 {
+		d.none = make(chan struct{})
+	}
+	d.now++
+	return true
+}
+
+func (d *dismissals) end() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.now--; d.now == 0 {
+		close(d.none)
+	}
+}
+
+// wait waits until every client that was refused by now has gone, dismissTime at the
+// longest.
+func (d *dismissals) wait() {
+	d.mu.Lock()
+	now, none := d.now, d.none
+	d.mu.Unlock()
+	if now > 0 {
+		<-none
+	}
+}

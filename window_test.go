@@ -296,7 +296,7 @@ func TestASignalWhileTheWindowIsShutIsNotLost(t *testing.T) {
 		w, mine, err := m.activate()
 		require.NoError(t, err)
 		require.True(t, mine)
-		go w.live()
+		go m.live(w)
 		eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no window")
 		w.shut(errors.New("shut by the test"))
 		require.True(t, m.Handle(syscall.SIGUSR2))

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"os/signal"
@@ -30,6 +29,7 @@ import (
 // and no polling.
 type File struct {
 	Config
+	sys     calls
 	path    string
 	Signals chan os.Signal // receives SIGIO, which other sources may cause too
 	fd      int            // of inotify
@@ -55,23 +55,24 @@ const (
 )
 
 // New watches the file at path. It creates the file if it does not exist.
-func New(path string, c Config) (*File, error) {
+func New(path string, c Config) (*File, error) { return newFile(path, c, kernel) }
+
+func newFile(path string, c Config, sys calls) (*File, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("oneshot: TriggerFile %s: %w", path, err)
 	}
-	f, err := openTrigger(path, os.O_CREATE)
+	t := &File{Config: c, sys: sys, path: path, file: -1, dir: -1, Signals: make(chan os.Signal, 1)}
+	f, err := t.openFile(os.O_CREATE)
 	if err != nil {
 		return nil, fmt.Errorf("oneshot: TriggerFile: %w", err)
 	}
 	defer f.Close()
-	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
-	if err != nil {
+	if t.fd, err = sys.inotify(unix.IN_CLOEXEC | unix.IN_NONBLOCK); err != nil {
 		return nil, noWatch(path, os.NewSyscallError("inotify_init1", err))
 	}
-	t := &File{Config: c, path: path, fd: fd, file: -1, dir: -1, Signals: make(chan os.Signal, 1)}
 	if err := t.arm(); err != nil {
-		unix.Close(fd)
+		unix.Close(t.fd)
 		return nil, noWatch(path, err)
 	}
 	return t, nil
@@ -99,21 +100,22 @@ func (t *File) arm() error {
 	}
 	signal.Notify(t.Signals, syscall.SIGIO)
 	pid, _ := t.Process()
-	if _, err := unix.FcntlInt(uintptr(t.fd), unix.F_SETOWN, pid); err != nil {
+	if _, err := t.sys.fcntl(uintptr(t.fd), unix.F_SETOWN, pid); err != nil {
 		signal.Stop(t.Signals)
 		return os.NewSyscallError("fcntl F_SETOWN", err)
 	}
-	if _, err := unix.FcntlInt(uintptr(t.fd), unix.F_SETFL, unix.O_ASYNC|unix.O_NONBLOCK); err != nil {
+	if _, err := t.sys.fcntl(uintptr(t.fd), unix.F_SETFL, unix.O_ASYNC|unix.O_NONBLOCK); err != nil {
 		signal.Stop(t.Signals)
 		return os.NewSyscallError("fcntl O_ASYNC", err)
 	}
 	return nil
 }
 
-// openTrigger opens the file. It returns an error if users other than the process's
+// openFile opens the file. It returns an error if users other than the process's
 // user and root can have written it, or if it is a symbolic link.
-func openTrigger(path string, flags int) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|flags, 0o600)
+func (t *File) openFile(flags int) (*os.File, error) {
+	path := t.path
+	f, err := t.sys.open(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|flags, 0o600)
 	if errors.Is(err, unix.ELOOP) {
 		return nil, fmt.Errorf("%s is a symbolic link; name the file itself", path)
 	}
@@ -121,7 +123,9 @@ func openTrigger(path string, flags int) (*os.File, error) {
 		return nil, err
 	}
 	var st unix.Stat_t
-	if err = unix.Fstat(int(f.Fd()), &st); err == nil {
+	if err = t.sys.fstat(int(f.Fd()), &st); err != nil {
+		err = &os.PathError{Op: "fstat", Path: path, Err: err}
+	} else {
 		switch {
 		case st.Mode&unix.S_IFMT != unix.S_IFREG:
 			err = fmt.Errorf("%s is not a regular file; remove it or name another", path)
@@ -141,7 +145,7 @@ func openTrigger(path string, flags int) (*os.File, error) {
 // watchFile watches the file, or its directory while the file does not exist. The
 // caller holds t.mu.
 func (t *File) watchFile() error {
-	file, err := unix.InotifyAddWatch(t.fd, t.path, fileEvents|unix.IN_DONT_FOLLOW)
+	file, err := t.sys.addWatch(t.fd, t.path, fileEvents|unix.IN_DONT_FOLLOW)
 	if err == nil {
 		t.file = file
 		t.known, _, _ = unixsock.IDAt(t.path)
@@ -156,7 +160,7 @@ func (t *File) watchFile() error {
 		return os.NewSyscallError("inotify_add_watch", err)
 	}
 	if t.dir < 0 {
-		if t.dir, err = unix.InotifyAddWatch(t.fd, filepath.Dir(t.path), dirEvents); err != nil {
+		if t.dir, err = t.sys.addWatch(t.fd, filepath.Dir(t.path), dirEvents); err != nil {
 			t.dir = -1
 			return os.NewSyscallError("inotify_add_watch", err)
 		}
@@ -247,7 +251,7 @@ func (t *File) look(written, moved bool, dead []int) {
 // at the time except. If the file names a process, fire returns the time of the write
 // in nanoseconds. Otherwise it returns 0.
 func (t *File) fire(except int64) (when int64) {
-	f, err := openTrigger(t.path, 0)
+	f, err := t.openFile(0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0
 	}
@@ -256,7 +260,7 @@ func (t *File) fire(except int64) (when int64) {
 		return 0
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, 64))
+	text, err := t.sys.content(f)
 	if err != nil {
 		t.Log.Warn("the trigger file is ignored", "err", err)
 		return 0

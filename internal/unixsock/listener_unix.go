@@ -24,40 +24,51 @@ const MaxPath = len(unix.RawSockaddrUnix{}.Path) - 1
 // when a goroutine has to wait for a client (StartWaiting).
 type Listener struct {
 	FD   int
+	ID   ID       // of its file; zero if it has an abstract name
 	file *os.File // nil until StartWaiting; then it owns FD
 }
 
 // Listen makes a listening socket with mode 0600 at path.
 func Listen(path string) (*Listener, error) {
-	fd, err := newSocket(unix.SOCK_STREAM)
+	fd, err := sys().Socket(unix.SOCK_STREAM)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
-	if err := bindAndListen(fd, path); err != nil {
+	id, err := bindAndListen(fd, path)
+	if err != nil {
 		unix.Close(fd)
 		return nil, err
 	}
-	return &Listener{FD: fd}, nil
+	return &Listener{FD: fd, ID: id}, nil
 }
 
-func bindAndListen(fd int, path string) error {
+func bindAndListen(fd int, path string) (id ID, err error) {
 	if err := restrictSocket(fd); err != nil {
-		return os.NewSyscallError("fchmod", err)
+		return ID{}, os.NewSyscallError("fchmod", err)
 	}
-	// Use the address types of package syscall. Package net already links their
-	// code. With x/sys/unix, its code for all address families would be linked too.
-	if err := syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}); err != nil {
-		return &os.PathError{Op: "bind", Path: path, Err: err}
+	if err := sys().Bind(fd, path); err != nil {
+		return ID{}, &os.PathError{Op: "bind", Path: path, Err: err}
 	}
-	// Nobody can connect before listen.
-	err := restrictFile(path)
+	if !IsAbstract(path) { // nobody can connect before listen
+		id, err = restrictFile(path)
+	}
 	if err == nil {
-		err = os.NewSyscallError("listen", unix.Listen(fd, backlog))
+		err = os.NewSyscallError("listen", sys().Listen(fd, backlog))
 	}
 	if err != nil && !IsAbstract(path) {
-		_ = unix.Unlink(path)
+		_ = sys().Unlink(path)
 	}
-	return err
+	return id, err
+}
+
+// restrictFile gives a bound socket mode 0600, where the system does not take the mode
+// from the descriptor, and where an unusual umask has removed permissions of the owner.
+func restrictFile(path string) (ID, error) {
+	id, mode, err := IDAt(path)
+	if err == nil && mode != 0o600 {
+		err = sys().Chmod(path, 0o600)
+	}
+	return id, err
 }
 
 // backlog is the number of clients that can wait to be accepted.
@@ -65,7 +76,7 @@ const backlog = 128
 
 // AcceptNow accepts a client that has already connected and returns its
 // descriptor. It does not wait: without such a client it returns EAGAIN.
-func (l *Listener) AcceptNow() (int, error) { return acceptFD(l.FD) }
+func (l *Listener) AcceptNow() (int, error) { return sys().Accept(l.FD) }
 
 // Waiting reports whether StartWaiting was called.
 func (l *Listener) Waiting() bool { return l.file != nil }
@@ -94,7 +105,7 @@ func (l *Listener) Accept() (int, error) {
 	client := -1
 	var acceptErr error
 	err = raw.Read(func(fd uintptr) bool {
-		client, acceptErr = acceptFD(int(fd))
+		client, acceptErr = sys().Accept(int(fd))
 		return !errors.Is(acceptErr, unix.EAGAIN)
 	})
 	if err != nil {
@@ -107,7 +118,7 @@ func (l *Listener) Accept() (int, error) {
 // descriptor.
 func (l *Listener) TurnAway(dismiss func(client int)) {
 	for range backlog + 1 {
-		client, err := acceptFD(l.FD)
+		client, err := sys().Accept(l.FD)
 		if err != nil {
 			return
 		}
@@ -130,7 +141,7 @@ func (l *Listener) Close() {
 // clients any more. So Abandon first puts another socket, which is not registered
 // there, under the same descriptor.
 func (l *Listener) Abandon() {
-	if fd, err := newSocket(unix.SOCK_STREAM); err == nil {
+	if fd, err := sys().Socket(unix.SOCK_STREAM); err == nil {
 		_ = Dup2(fd, l.FD)
 		unix.Close(fd)
 	}
@@ -142,12 +153,29 @@ type ID struct{ Dev, Ino uint64 }
 
 // IDAt returns the ID and the permissions of the file at path. It does not follow a
 // symbolic link.
-func IDAt(path string) (ID, uint32, error) {
-	var stat unix.Stat_t
-	if err := unix.Lstat(path, &stat); err != nil {
-		return ID{}, 0, &os.PathError{Op: "lstat", Path: path, Err: err}
+func IDAt(path string) (ID, os.FileMode, error) {
+	info, err := sys().Lstat(path)
+	if err != nil {
+		return ID{}, 0, err
 	}
-	return ID{uint64(stat.Dev), uint64(stat.Ino)}, uint32(stat.Mode) & 0o777, nil
+	stat := info.Sys().(*syscall.Stat_t)
+	return ID{uint64(stat.Dev), uint64(stat.Ino)}, info.Mode().Perm(), nil
+}
+
+// Remove removes the file at path if it is the one with that ID. Any other file is left
+// alone.
+func Remove(path string, id ID) error {
+	now, _, err := IDAt(path)
+	if err != nil {
+		return err
+	}
+	if now != id {
+		return errors.New("something else stands there now; it is left alone")
+	}
+	if err := sys().Unlink(path); err != nil {
+		return &os.PathError{Op: "unlink", Path: path, Err: err}
+	}
+	return nil
 }
 
 // IDOf returns the ID of an open file.
@@ -165,19 +193,19 @@ func OwnedBy(info os.FileInfo, uid int) bool {
 	return ok && int(stat.Uid) == uid
 }
 
-// InUse reports whether a process still has the socket that is bound to path open.
+// inUse reports whether a process still has the socket that is bound to path open.
 // It calls connect with a datagram socket. The kernel looks for the socket at path.
 // It finds none (ECONNREFUSED), or one of another type (EPROTOTYPE). Nothing arrives
 // at the owner of that socket (unix_find_bsd in net/unix/af_unix.c, unp_connectat in
 // FreeBSD's uipc_usrreq.c). A connect with a stream socket would use up the window
 // of another process.
-func InUse(path string) (bool, error) {
-	fd, err := newSocket(unix.SOCK_DGRAM)
+func inUse(path string) (bool, error) {
+	fd, err := sys().Socket(unix.SOCK_DGRAM)
 	if err != nil {
 		return false, os.NewSyscallError("socket", err)
 	}
 	defer unix.Close(fd)
-	switch err := syscall.Connect(fd, &syscall.SockaddrUnix{Name: path}); {
+	switch err := sys().Connect(fd, path); {
 	case errors.Is(err, unix.ECONNREFUSED):
 		return false, nil
 	case err == nil, errors.Is(err, unix.EPROTOTYPE):

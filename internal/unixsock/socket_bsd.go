@@ -3,7 +3,6 @@
 package unixsock
 
 import (
-	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -33,8 +32,10 @@ func prepared(fd int, err error) (int, error) {
 // restrictSocket does nothing: here fchmod does not work on a socket.
 func restrictSocket(int) error { return nil }
 
-// restrictFile sets the mode of a bound socket.
-func restrictFile(path string) error { return os.Chmod(path, 0o600) }
+// platformCalls has nothing: all calls are those of every system.
+type platformCalls struct{}
+
+var platformKernel platformCalls
 
 func acceptFD(ln int) (int, error) {
 	syscall.ForkLock.RLock()
@@ -45,7 +46,7 @@ func acceptFD(ln int) (int, error) {
 
 // Move moves our socket from tmp to path. It replaces only a socket on which no
 // process listens.
-func Move(tmp, path string) error { return MoveAfterLook(tmp, path) }
+func Move(tmp, path string) error { return moveAfterLook(tmp, path) }
 
 // Write writes to a socket. If the client is gone, the kernel sends SIGPIPE, which the
 // runtime catches for descriptors other than 1 and 2.

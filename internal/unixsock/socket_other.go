@@ -21,7 +21,10 @@ type (
 	// ID is not used.
 	ID struct{}
 	// Listener is not used.
-	Listener struct{ FD int }
+	Listener struct {
+		FD int
+		ID ID
+	}
 )
 
 func Listen(string) (*Listener, error)        { return nil, errors.ErrUnsupported }
@@ -33,10 +36,11 @@ func (*Listener) Accept() (int, error)        { return -1, errors.ErrUnsupported
 func (*Listener) TurnAway(func(int))          {}
 func (*Listener) Abandon()                    {}
 func (*Listener) Close()                      {}
-func IDAt(string) (ID, uint32, error)         { return ID{}, 0, errors.ErrUnsupported }
+func DeadAt(string) (os.FileInfo, error)      { return nil, errors.ErrUnsupported }
+func IDAt(string) (ID, os.FileMode, error)    { return ID{}, 0, errors.ErrUnsupported }
+func Remove(string, ID) error                 { return errors.ErrUnsupported }
 func OwnedBy(os.FileInfo, int) bool           { return false }
 func Move(_, _ string) error                  { return errors.ErrUnsupported }
-func InUse(string) (bool, error)              { return false, errors.ErrUnsupported }
 func CheckWritable(string) error              { return errors.ErrUnsupported }
 func PeerName(int) string                     { return "" }
 func CloseWrite(int) error                    { return errors.ErrUnsupported }
