@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -172,6 +173,20 @@ func (v view) SwapSnapshot(s *stack.Snapshot) (previous *stack.Snapshot) {
 	return previous
 }
 
+// Changed notes a setting of the program that a command has changed.
+func (v view) Changed(c command.Change) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	i := slices.IndexFunc(v.changes, func(old command.Change) bool { return old.What == c.What })
+	if i < 0 {
+		v.changes = append(v.changes, c)
+		return
+	}
+	if v.changes[i].After = c.After; c.After == v.changes[i].Before { // it was put back
+		v.changes = slices.Delete(v.changes, i, i+1)
+	}
+}
+
 // Listens returns the signals that the program is subscribed to.
 func (v view) Listens() (sigset.Set, error) { return v.host.oracle.Listens() }
 
@@ -190,7 +205,8 @@ func (v view) IsSignalThread(dir string) bool { return v.host.oracle.IsThread(di
 func LevelCommand(lv *slog.LevelVar) Command {
 	level := command.Setting{
 		Command: "loglevel", What: "log level",
-		Read: func() string { return lv.Level().String() },
+		Read:  func() string { return lv.Level().String() },
+		Value: func() string { return lv.Level().String() },
 		Set: func(value string) error {
 			l, err := parseLevel(value)
 			if err == nil {
@@ -201,7 +217,8 @@ func LevelCommand(lv *slog.LevelVar) Command {
 	}
 	return Command{
 		Name: "loglevel", Args: "[LEVEL]", Summary: "show or set from which level on the program logs",
-		Help: "LEVEL is debug, info, warn or error, one of them with a distance such as info+2, or a number: -4 is debug.",
+		Help: "LEVEL is debug, info, warn or error, one of them with a distance such as info+2, or a number: -4 is debug.\n" +
+			"  -for TIME  only for that time, such as 10m; then the old level is set again, unless it was changed meanwhile",
 		Run: func(ctx context.Context, s *Session, args []string) error {
 			if lv == nil {
 				return errors.New("loglevel: the program has no level to set; give LevelCommand the LevelVar of its handler")

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/gomanhole/oneshot/internal/clientio"
@@ -43,6 +44,7 @@ func (Console) Serve(ctx context.Context, s *Session) error {
 		line, err := s.ReadLine()
 		switch {
 		case errors.Is(err, io.EOF):
+			writeChanges(s)
 			return nil
 		case errors.Is(err, ErrLineTooLong):
 			fmt.Fprintf(s, "%v\n", err)
@@ -56,10 +58,21 @@ func (Console) Serve(ctx context.Context, s *Session) error {
 		}
 		switch err := s.Run(line); {
 		case errors.Is(err, errExit):
+			writeChanges(s)
 			return nil
 		case err != nil:
 			fmt.Fprintln(s, plaintext.Error(err))
 		}
+	}
+}
+
+// writeChanges reminds of the settings of the program that are not as they were.
+func writeChanges(s *Session) {
+	s.mu.Lock()
+	changes := slices.Clone(s.changes)
+	s.mu.Unlock()
+	for _, c := range changes {
+		fmt.Fprintf(s, "%s stays changed: now %s; before %s\n", c.What, c.After, c.Before)
 	}
 }
 

@@ -431,10 +431,11 @@ func TestAScriptGetsTheFileItself(t *testing.T) {
 	require.Equal(t, map[byte]string{protocol.Output: "", protocol.Error: "interrupted\n", protocol.End: "130"}, answer)
 }
 
-// noClient is a session of which a command may only write.
+// noClient is a session in which a command may only write, and change a setting.
 type noClient struct{ command.Session }
 
 func (noClient) Write(p []byte) (int, error) { return len(p), nil }
+func (noClient) Changed(command.Change)      {}
 
 // keepSettings restores the settings that a test changes.
 func keepSettings(t *testing.T) {

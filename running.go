@@ -63,7 +63,7 @@ func (s *Session) giveTime(cmd *Command, ended <-chan error) error {
 		if s.fate.CompareAndSwap(0, fateLeft) {
 			s.host.leftBehind.Add(1)
 		}
-		s.host.log.Warn("a command does not stop and was left behind", "command", cmd.label(), "pid", s.cred.PID)
+		s.host.log.Warn("a command does not stop and was left behind", "command", cmd.label(), "client_pid", s.cred.PID)
 		return fmt.Errorf("%s: %w, but it does not stop; it was left running", cmd.label(), context.Cause(s.ctx))
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -327,10 +328,73 @@ func TestSessionsShowsWhoIsInside(t *testing.T) {
 	inside, _ := h.inside.now()
 	text := one.do("sessions")
 	me := fmt.Sprintf("pid %d, uid %d", inside[0].cred.PID, os.Geteuid())
-	require.Regexp(t, `^\* `+me+`.*, since \S+ \S+ \(\d+s\), runs for \S+: sessions\n`, text)
-	require.Regexp(t, `\n  `+me+`.*, runs for \S+: slow\n$`, text)
+	require.Regexp(t, `^\* 1  `+me+`.*, since \S+ \S+ \(\d+s\), runs for \S+: sessions\n`, text)
+	require.Regexp(t, `\n  2  `+me+`.*, runs for \S+: slow\n$`, text)
 	two.Close()
 	testwait.Receive(t, stopped, "the command to stop")
 	eventually(t, func() bool { inside, _ := h.inside.now(); return len(inside) == 1 }, "the session does not end")
 	require.NotContains(t, one.do("sessions"), "slow")
+}
+
+func TestASessionCanBeEnded(t *testing.T) {
+	h := hostFor(t, Options{})
+	one, two := h.enter(t), h.enter(t)
+	require.Equal(t, "there is no session \"7\"; sessions shows them with their numbers\n", one.do("sessions -end 7"))
+	require.Equal(t, "this is your own session; exit leaves it\n", one.do("sessions -end 1"))
+	require.Contains(t, one.do("sessions 2"), "sessions takes -end N")
+	require.Equal(t, "session 2 is ending\n", one.do("sessions -end 2"))
+	two.rest()
+	eventually(t, func() bool { inside, _ := h.inside.now(); return len(inside) == 1 }, "the session does not end")
+	h.host.log.Flush(testwait.Patience)
+	require.Regexp(t, `session closed.* reason="pid \d+, uid \d+ has ended the session"`, h.log.String())
+}
+
+func TestWhoMayEndASession(t *testing.T) {
+	require.True(t, mayEnd(Cred{UID: 1000}, Cred{UID: 1000}))
+	require.True(t, mayEnd(Cred{UID: 0}, Cred{UID: 1000}))
+	require.False(t, mayEnd(Cred{UID: 1000}, Cred{UID: 0}))
+	require.False(t, mayEnd(Cred{UID: 1000}, Cred{UID: 1001}))
+}
+
+// A forgotten session gives its place to the next client; one that runs a command, or
+// whose client has typed something a moment ago, does not.
+func TestAForgottenSessionLocksNobodyOut(t *testing.T) {
+	started, stopped := make(chan struct{}), make(chan struct{})
+	h := hostFor(t, Options{Commands: []Command{*slow(started, stopped)}})
+	var clients []client
+	for range maxSessions {
+		clients = append(clients, h.enter(t))
+	}
+	require.ErrorContains(t, newSession(h.host).enter(Cred{UID: os.Geteuid()}), "8 sessions are open already")
+
+	clients[0].send("slow\n")
+	testwait.Receive(t, started, "the command to begin")
+	inside, _ := h.inside.now()
+	for i, c := range inside {
+		c.mu.Lock()
+		c.since = time.Now().Add(-time.Duration(i+1) * forgotten)
+		c.mu.Unlock()
+	}
+	require.ErrorContains(t, newSession(h.host).enter(Cred{UID: 4_000_000}), "8 sessions are open already", "another user may not end them")
+	next := h.enter(t)
+	clients[maxSessions-1].rest() // it has been at the prompt for the longest time
+	require.NotContains(t, next.do("sessions"), fmt.Sprintf(" %d  pid", maxSessions))
+	require.Contains(t, clients[1].do("help"), "stacks")
+	clients[0].Close()
+	testwait.Receive(t, stopped, "the command to stop")
+}
+
+func TestWhatStaysChangedIsSaidAtTheEnd(t *testing.T) {
+	var level slog.LevelVar
+	h := hostFor(t, Options{Commands: []Command{LevelCommand(&level)}})
+	c := h.enter(t)
+	c.do("loglevel debug")
+	c.do("loglevel warn")
+	c.do("mutexfraction 7")
+	c.do("mutexfraction 0")
+	c.send("exit\n")
+	require.Equal(t, "log level stays changed: now loglevel WARN; before loglevel INFO\n", c.rest())
+	h.ended(t)
+	h.host.log.Flush(testwait.Patience)
+	require.Contains(t, h.log.String(), `msg="oneshot: the session has left a setting changed" setting="log level" is="loglevel WARN" was="loglevel INFO"`)
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/gomanhole/oneshot/internal/asynclog"
 	"github.com/gomanhole/oneshot/internal/clientio"
+	"github.com/gomanhole/oneshot/internal/command"
 	"github.com/gomanhole/oneshot/internal/ours"
 	"github.com/gomanhole/oneshot/internal/stderrpipe"
 
@@ -87,17 +87,11 @@ func (h *host) set(o Options) (err error) {
 	return err
 }
 
-// sessionList has the running sessions of a manhole.
-type sessionList struct {
-	mu   sync.Mutex // guards what follows
-	all  []*core
-	left chan struct{} // closed when the last session has ended
-}
-
 // core is the part of a session that all its Session values share.
 type core struct {
 	host   *host
 	cred   Cred
+	number int // counts the sessions of the manhole, from 1
 	start  time.Time
 	conn   *os.File
 	in     *clientio.Input
@@ -117,8 +111,9 @@ type core struct {
 	running  string    // the line that is being run; empty: none
 	since    time.Time // when running was set
 	history  []string
-	snapshot *stack.Snapshot // the snapshot of the last dump
-	kept     map[string]any  // the values of SetLocal
+	snapshot *stack.Snapshot  // the snapshot of the last dump
+	kept     map[string]any   // the values of SetLocal
+	changes  []command.Change // the settings that commands have changed and not put back
 }
 
 // newSession creates a session for a client that has not connected yet.
@@ -127,43 +122,6 @@ func newSession(h *host) *Session {
 	c := &core{host: h, done: make(chan struct{}), cancel: cancel}
 	c.in = clientio.NewInput(c.interrupt, c.begun, func() { c.abort(errGone) })
 	return &Session{core: c, ctx: ctx, out: clientio.NewOutput(clientio.WriteTimeout, c.abort)}
-}
-
-// enter adds an authorized client to the running sessions. It returns an error if
-// there are too many.
-func (s *Session) enter(cred Cred) error {
-	l := &s.host.inside
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.all) >= maxSessions {
-		return fmt.Errorf("%d sessions are open already, the most there can be; leave one and try again", len(l.all))
-	}
-	if len(l.all) == 0 {
-		l.left = make(chan struct{})
-	}
-	s.cred, s.start, s.since = cred, time.Now(), time.Now()
-	l.all = append(l.all, s.core)
-	return nil
-}
-
-// forget removes the session from the running sessions.
-func (s *Session) forget() {
-	s.cancel(nil)
-	l := &s.host.inside
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.all = slices.DeleteFunc(l.all, func(c *core) bool { return c == s.core })
-	if len(l.all) == 0 {
-		close(l.left)
-	}
-}
-
-// now returns the running sessions, and a channel that is closed when the last of
-// them has ended.
-func (l *sessionList) now() ([]*core, <-chan struct{}) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return slices.Clone(l.all), l.left
 }
 
 // begin starts the session of a connected client. It greets a client that is used
@@ -284,7 +242,7 @@ func (s *Session) Run(line string) error {
 // except a command that does not stop.
 func (s *Session) run() {
 	log := &s.host.log
-	log.Info("session open", "pid", s.cred.PID, "uid", s.cred.UID, "gid", s.cred.GID)
+	log.Info("session open", "client_pid", s.cred.PID, "client_uid", s.cred.UID, "client_gid", s.cred.GID)
 	err := threadroom.Check()
 	if err == nil {
 		defer blockSignals(sigset.Set(*s.host.opts.Sigmask))()
@@ -306,11 +264,14 @@ func (s *Session) run() {
 	s.out.CutOff()
 	s.abort(err)
 	<-read
-	args := []any{"pid", s.cred.PID, "uid", s.cred.UID, "duration", time.Since(s.start).Round(time.Millisecond)}
+	args := []any{"client_pid", s.cred.PID, "client_uid", s.cred.UID, "duration", time.Since(s.start).Round(time.Millisecond)}
 	if err != nil {
 		args = append(args, "reason", err)
 	}
 	log.Info("session closed", args...)
+	for _, c := range s.changes {
+		log.Info("the session has left a setting changed", "setting", c.What, "is", c.After, "was", c.Before, "client_pid", s.cred.PID)
+	}
 	s.forget()
 	close(s.done)
 }
@@ -385,7 +346,7 @@ func (s *Session) serve() (err error) {
 // note adds a command line to the history and the log.
 func (c *core) note(text string) {
 	text = plaintext.Line(text)
-	c.host.log.Info("command", "line", plaintext.Clip(text, 200), "pid", c.cred.PID, "uid", c.cred.UID)
+	c.host.log.Info("command", "line", plaintext.Clip(text, 200), "client_pid", c.cred.PID, "client_uid", c.cred.UID)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.history) == maxHistory {

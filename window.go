@@ -278,7 +278,7 @@ func (w *window) pause(d time.Duration) {
 
 // refuse sends a client the reason why it may not enter, and closes its connection.
 func (w *window) refuse(client int, cred Cred, why error) {
-	w.host.log.Warn("client refused", "path", w.home.path, "pid", cred.PID, "uid", cred.UID, "gid", cred.GID, "err", why)
+	w.host.log.Warn("client refused", "path", w.home.path, "client_pid", cred.PID, "client_uid", cred.UID, "client_gid", cred.GID, "err", why)
 	w.host.dismiss(client, fmt.Sprintf("%s%v\n", protocol.Refused, why))
 }
 

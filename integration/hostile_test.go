@@ -267,7 +267,7 @@ func TestClientsWithoutAPid(t *testing.T) {
 		require.Contains(t, out, "you are pid 0, uid 0; help")
 		require.Contains(t, out, ">>> * pid 0, uid 0, since")
 		eventually(t, func() bool { return strings.Contains(c.stderr.String(), "session closed") }, "not logged: %s", c.stderr)
-		require.Contains(t, c.stderr.String(), "oneshot: session open pid=0 uid=0")
+		require.Contains(t, c.stderr.String(), "oneshot: session open client_pid=0 client_uid=0")
 	})
 	t.Run("that has ended", func(t *testing.T) {
 		c := startEcho(t)
@@ -282,7 +282,7 @@ func TestClientsWithoutAPid(t *testing.T) {
 			out, err := gone.CombinedOutput()
 			require.NoError(t, err, "%s", out)
 			c.signal(t, syscall.SIGCONT)
-			closed := fmt.Sprintf("oneshot: session closed pid=%d uid=%d ", gone.Process.Pid, os.Geteuid())
+			closed := fmt.Sprintf("oneshot: session closed client_pid=%d client_uid=%d ", gone.Process.Pid, os.Geteuid())
 			eventually(t, func() bool { return strings.Contains(c.stderr.String(), closed) }, "%s is not logged: %s", closed, c.stderr)
 		}
 		require.Regexp(t, `session closed .*reason="`, c.stderr.String())

@@ -28,6 +28,10 @@ type Session interface {
 	// line while the command runs.
 	Progress(text func(elapsed time.Duration) string)
 
+	// Changed notes a setting of the program that the command has changed. The session
+	// shows at its end what has not been put back.
+	Changed(Change)
+
 	// Locals returns the program's values by name.
 	Locals() map[string]any
 	// Local returns one of these values. If the value is a func() any of the
@@ -81,7 +85,8 @@ var ForSession = []*Command{
 		Name: "history", Summary: "list the lines of this session",
 	},
 	{
-		Name: "sessions", Summary: "show who is inside, since when, and what runs there",
+		Name: "sessions", Args: "[-end N]", Summary: "show who is inside, since when, and what runs there", Flags: []string{"-end"},
+		Help: "The star marks this session.\n  -end N  end the session with that number, if it is of the same user or you are root",
 	},
 	{
 		Name: "stderr", Words: []string{"on", "off"}, Args: "[on|off]", Summary: "show here what the program writes to its standard error",

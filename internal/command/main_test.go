@@ -25,6 +25,7 @@ type testSession struct {
 	mu       sync.Mutex // guards the fields below
 	out      bytes.Buffer
 	snapshot *stack.Snapshot
+	changed  []Change
 }
 
 func (s *testSession) Write(p []byte) (int, error) {
@@ -33,6 +34,7 @@ func (s *testSession) Write(p []byte) (int, error) {
 	return s.out.Write(p)
 }
 
+func (s *testSession) Changed(c Change)                            { s.changed = append(s.changed, c) }
 func (s *testSession) Flush() error                                { return nil }
 func (s *testSession) Binary() bool                                { return false }
 func (s *testSession) Remark(text string)                          { fmt.Fprintln(s, text) }

@@ -20,26 +20,26 @@ import (
 
 // settingCommands are the commands that change settings of the runtime. Each shows
 // the old value, so that it can be restored, and the new one.
-var settingCommands = []*Command{
+var settingCommands = withFor([]*Command{
 	{
 		Name: "setgc", Args: "[N|off]", Summary: "show or set GOGC: how much the heap may grow until it is collected",
 		Help: "N is in percent of what the last collection left (debug.SetGCPercent); 100 unless the program or its\n" +
 			"environment says otherwise. Less is more work for less memory. With off only a memory limit starts the\n" +
 			"collector, and nothing does if there is none.",
-		Run: Setting{"setgc", "GOGC", readGOGC, setGOGC, noteGOGC}.Run,
+		Run: Setting{"setgc", "GOGC", readGOGC, setGOGC, readGOGC, noteGOGC}.Run,
 	},
 	{
 		Name: "memlimit", Args: "[BYTES|off]", Summary: "show or set the soft memory limit of the runtime (GOMEMLIMIT)",
 		Help: "BYTES has a unit: memlimit 1.5GiB. There are B, KB, MB, GB, TB, and KiB, MiB, GiB, TiB. What counts is the\n" +
 			"\"from system\" of mem (debug.SetMemoryLimit). A limit below what is live makes the collector run all the time,\n" +
 			"on up to half of the processors, and is exceeded all the same; memlimit off ends that.",
-		Run: Setting{"memlimit", "memory limit", readLimit, setLimit, noteLimit}.Run,
+		Run: Setting{"memlimit", "memory limit", readLimit, setLimit, limitValue, noteLimit}.Run,
 	},
 	{
 		Name: "maxprocs", Args: "[N|default]", Summary: "show or set GOMAXPROCS: how many threads run Go code at a time",
 		Help: "A change waits for the end of a running collection, and stops the program for a moment. A number that is set\n" +
 			"stays; default is what the machine and the process's cgroup allow, and follows them from then on.",
-		Run: Setting{"maxprocs", "GOMAXPROCS", readProcs, setProcs, nil}.Run,
+		Run: Setting{"maxprocs", "GOMAXPROCS", readProcs, setProcs, readProcs, nil}.Run,
 	},
 	{
 		Name: "freeosmem", Summary: "collect garbage and give the system all memory that is free",
@@ -52,42 +52,24 @@ var settingCommands = []*Command{
 		Help: "One event is recorded for every N nanoseconds spent waiting, on average (runtime.SetBlockProfileRate);\n" +
 			"1 is all, 0 is off. 10000 is a good beginning, 1 can slow a program down. The runtime does not tell the rate:\n" +
 			"what is shown is what was set here.",
-		Run: Setting{"blockrate", "block profile rate", readBlockRate, setBlockRate, nil}.Run,
+		Run: Setting{"blockrate", "block profile rate", readBlockRate, setBlockRate, blockRateValue, nil}.Run,
 	},
 	{
 		Name: "mutexfraction", Args: "[N]", Summary: "show or set how much waiting for locks is recorded for profile mutex",
 		Help: "One of N times that a lock was waited for is recorded (runtime.SetMutexProfileFraction); 1 is all, 0 is off.",
-		Run:  Setting{"mutexfraction", "mutex profile fraction", readMutexFraction, setMutexFraction, nil}.Run,
+		Run:  Setting{"mutexfraction", "mutex profile fraction", readMutexFraction, setMutexFraction, mutexFractionValue, nil}.Run,
 	},
-}
+})
 
-// Setting is a value that a command with one optional argument can show and set.
-type Setting struct {
-	Command string                   // name of the command, for errors
-	What    string                   // name of the value in the output
-	Read    func() string            // returns the present value
-	Set     func(value string) error // its error says which values are allowed
-	note    func() string            // returns a remark about the value just set, or ""; may be nil
-}
-
-// Run shows the value if there are no arguments. Otherwise it sets the value, and
-// shows the old and the new one.
-func (x Setting) Run(_ context.Context, s Session, args []string) error {
-	was := x.Read()
-	if len(args) == 0 {
-		_, err := fmt.Fprintf(s, "%s is %s\n", x.What, was)
-		return err
-	}
-	if err := x.Set(strings.Join(args, " ")); err != nil {
-		return fmt.Errorf("%s: %w", x.Command, err)
-	}
-	_, err := fmt.Fprintf(s, "%s was %s, is %s\n", x.What, was, x.Read())
-	if x.note != nil {
-		if note := x.note(); note != "" {
-			_, err = fmt.Fprintf(s, "%s\n", note)
+// withFor adds what is said about -for to the commands that set a value.
+func withFor(commands []*Command) []*Command {
+	for _, cmd := range commands {
+		if cmd.Args != "" {
+			cmd.Flags = []string{forFlag}
+			cmd.Help += "\n  -for TIME  only for that time, such as 10m; then the old value is set again, unless it was changed meanwhile"
 		}
 	}
-	return err
+	return commands
 }
 
 // number parses a number from least to most. others is added to the error text: it
@@ -147,6 +129,15 @@ func readLimit() string {
 		return "off"
 	}
 	return fmt.Sprintf("%s (%dB)", vitals.Bytes(uint64(limit)), limit)
+}
+
+// limitValue returns the limit as setLimit takes it.
+func limitValue() string {
+	limit := debug.SetMemoryLimit(-1)
+	if limit == math.MaxInt64 {
+		return "off"
+	}
+	return fmt.Sprintf("%dB", limit)
 }
 
 func setLimit(value string) error {
@@ -277,6 +268,16 @@ func rateText(rate int) string {
 	return fmt.Sprint(rate)
 }
 
+// blockRateValue returns the rate as setBlockRate takes it.
+func blockRateValue() string {
+	blockRate.mu.Lock()
+	defer blockRate.mu.Unlock()
+	if !blockRate.known {
+		return ""
+	}
+	return fmt.Sprint(blockRate.rate)
+}
+
 func setBlockRate(value string) error {
 	n, err := number(value, 0, maxRate, " (nanoseconds; 0 is off)")
 	if err != nil {
@@ -290,6 +291,9 @@ func setBlockRate(value string) error {
 }
 
 func readMutexFraction() string { return rateText(runtime.SetMutexProfileFraction(-1)) }
+
+// mutexFractionValue returns the fraction as setMutexFraction takes it.
+func mutexFractionValue() string { return fmt.Sprint(max(0, runtime.SetMutexProfileFraction(-1))) }
 
 func setMutexFraction(value string) error {
 	n, err := number(value, 0, maxRate, " (0 is off)")
