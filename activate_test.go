@@ -180,3 +180,62 @@ func TestActivationFromAllSides(t *testing.T) {
 	requireGone(t, m.Path())
 	goleak.VerifyNone(t, ignored)
 }
+
+// TestANilManholeDoesNothing: a program goes on with it if Install has failed.
+func TestANilManholeDoesNothing(t *testing.T) {
+	_, err := Install(Options{OneshotOn: syscall.SIGKILL})
+	require.Error(t, err)
+	m := Installed()
+	require.Nil(t, m)
+	require.Empty(t, m.Path())
+	require.Nil(t, m.Signals())
+	require.False(t, m.Handle(syscall.SIGUSR2))
+	require.False(t, m.Handle(syscall.SIGTERM))
+	require.False(t, m.Handle(nil))
+	require.ErrorIs(t, m.Oneshot(t.Context()), ErrNotInstalled)
+	require.ErrorIs(t, m.Activate(), ErrNotInstalled)
+	m.Deactivate()
+	require.NoError(t, m.Drain(t.Context()))
+	require.ErrorIs(t, m.Uninstall(), ErrNotInstalled)
+
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = m.Wait(over, syscall.SIGUSR1)
+	require.ErrorIs(t, err, context.Canceled)
+	type result struct {
+		sig os.Signal
+		err error
+	}
+	results := make(chan result, 1)
+	go func() {
+		sig, err := m.Wait(inTime(t), syscall.SIGWINCH) // without a handler it does nothing
+		results <- result{sig, err}
+	}()
+	eventually(t, func() bool { kill(t, syscall.SIGWINCH); return len(results) > 0 }, "Wait does not return")
+	require.Equal(t, result{syscall.SIGWINCH, nil}, <-results)
+}
+
+// TestUninstallWaits for a window that was requested while another was being shut, and for
+// a client that is reading why it was turned away.
+func TestUninstallWaits(t *testing.T) {
+	enter, letIn := testwait.Gate(t)
+	m := install(t, Options{Authorize: func(Cred) error { <-enter; return nil }})
+	w, mine, err := m.open()
+	require.NoError(t, err)
+	require.True(t, mine)
+	first, second := connect(t, m.Path()), connect(t, m.Path())
+	next := newWindow(&m.host, m.home.Load(), time.Hour, m.newGuard)
+	m.mu.Lock()
+	w.next = next
+	m.mu.Unlock()
+	require.NoError(t, m.Uninstall())
+	letIn()
+	require.True(t, closed(w.done) && closed(next.done))
+	require.ErrorIs(t, next.why(), ErrNotInstalled)
+	m.dismissals.mu.Lock()
+	defer m.dismissals.mu.Unlock()
+	require.Zero(t, m.dismissals.now)
+	for _, c := range []client{first, second} {
+		require.Contains(t, c.rest(), "uninstalled")
+	}
+}

@@ -243,10 +243,8 @@ func ExampleInstallFromEnv() {
 		fmt.Println(err)
 		return
 	}
-	if m != nil { // the variable is set
-		defer m.Uninstall()
-		fmt.Println(m.Signals())
-	}
+	defer m.Uninstall() // without the variable m is nil, and its methods do nothing
+	fmt.Println(m.Signals())
 	// Output: [user defined signal 2]
 }
 
