@@ -215,23 +215,43 @@ func TestANilManholeDoesNothing(t *testing.T) {
 	require.Equal(t, result{syscall.SIGWINCH, nil}, <-results)
 }
 
-// TestUninstallWaits for a window that was requested while another was being shut, and for
-// a client that is reading why it was turned away.
-func TestUninstallWaits(t *testing.T) {
-	enter, letIn := testwait.Gate(t)
-	m := install(t, Options{Authorize: func(Cred) error { <-enter; return nil }})
+// TestUninstallWaitsForTheNextWindow, which was requested while another was being shut.
+func TestUninstallWaitsForTheNextWindow(t *testing.T) {
+	m := install(t, Options{})
 	w, mine, err := m.open()
 	require.NoError(t, err)
 	require.True(t, mine)
-	first, second := connect(t, m.Path()), connect(t, m.Path())
-	next := newWindow(&m.host, m.home.Load(), time.Hour, m.newGuard)
+	at := *m.home.Load()
+	at.wait(time.Hour)
+	next := newWindow(&m.host, &at, time.Hour, m.newGuard)
+	begun, going := make(chan struct{}), make(chan struct{})
+	next.replace = func() { close(begun); <-going } // called when it begins to wait
 	m.mu.Lock()
 	w.next = next
 	m.mu.Unlock()
-	require.NoError(t, m.Uninstall())
-	letIn()
+	uninstalled := make(chan error, 1)
+	go func() { uninstalled <- m.Uninstall() }()
+	testwait.Receive(t, begun, "the next window")
+	select {
+	case <-uninstalled:
+		t.Error("Uninstall has returned before the next window ended")
+	case <-time.After(50 * time.Millisecond): // the time is the subject
+	}
+	close(going)
+	require.NoError(t, testwait.Receive(t, uninstalled, "Uninstall to return"))
 	require.True(t, closed(w.done) && closed(next.done))
 	require.ErrorIs(t, next.why(), ErrNotInstalled)
+}
+
+// TestUninstallWaitsForWhoIsTurnedAway: the client can still read why.
+func TestUninstallWaitsForWhoIsTurnedAway(t *testing.T) {
+	enter, letIn := testwait.Gate(t)
+	m := install(t, Options{Authorize: func(Cred) error { <-enter; return nil }})
+	_, _, err := m.open()
+	require.NoError(t, err)
+	first, second := connect(t, m.Path()), connect(t, m.Path())
+	require.NoError(t, m.Uninstall())
+	letIn()
 	m.dismissals.mu.Lock()
 	defer m.dismissals.mu.Unlock()
 	require.Zero(t, m.dismissals.now)
