@@ -13,6 +13,9 @@ import (
 // calls this too. It does not wait. If mine is true, the caller must make sure that
 // live is called with the window.
 func (m *Manhole) activate() (w *window, mine bool, err error) {
+	if m == nil {
+		return nil, false, ErrNotInstalled
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.activateLocked()
@@ -137,6 +140,9 @@ var errDeactivated = errors.New("deactivated")
 // waits. If the manhole is already active, Activate restarts the timeout. The only
 // error is ErrNotInstalled.
 func (m *Manhole) Activate() error {
+	if m == nil {
+		return ErrNotInstalled
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.undone {
@@ -157,7 +163,11 @@ func (m *Manhole) Activate() error {
 // Deactivate ends what Activate began. It closes an open window. When Deactivate
 // returns, the socket is removed. A running session may finish. Deactivate does
 // nothing if the manhole is not active.
-func (m *Manhole) Deactivate() { m.stopActive() }
+func (m *Manhole) Deactivate() {
+	if m != nil {
+		m.stopActive()
+	}
+}
 
 // stopActive does the work of Deactivate. It returns false if the manhole is not
 // active.
@@ -236,7 +246,7 @@ func (m *Manhole) windows(a *activation) error {
 // interrupt anybody. Drain does not stop new clients from entering: call Uninstall
 // first. The only error is ctx's.
 func (m *Manhole) Drain(ctx context.Context) error {
-	for {
+	for m != nil {
 		inside, left := m.inside.now()
 		if len(inside) == 0 {
 			return nil
@@ -247,4 +257,5 @@ func (m *Manhole) Drain(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+	return nil
 }

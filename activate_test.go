@@ -180,3 +180,82 @@ func TestActivationFromAllSides(t *testing.T) {
 	requireGone(t, m.Path())
 	goleak.VerifyNone(t, ignored)
 }
+
+// TestANilManholeDoesNothing: a program goes on with it if Install has failed.
+func TestANilManholeDoesNothing(t *testing.T) {
+	_, err := Install(Options{OneshotOn: syscall.SIGKILL})
+	require.Error(t, err)
+	m := Installed()
+	require.Nil(t, m)
+	require.Empty(t, m.Path())
+	require.Nil(t, m.Signals())
+	require.False(t, m.Handle(syscall.SIGUSR2))
+	require.False(t, m.Handle(syscall.SIGTERM))
+	require.False(t, m.Handle(nil))
+	require.ErrorIs(t, m.Oneshot(t.Context()), ErrNotInstalled)
+	require.ErrorIs(t, m.Activate(), ErrNotInstalled)
+	m.Deactivate()
+	require.NoError(t, m.Drain(t.Context()))
+	require.ErrorIs(t, m.Uninstall(), ErrNotInstalled)
+
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = m.Wait(over, syscall.SIGUSR1)
+	require.ErrorIs(t, err, context.Canceled)
+	type result struct {
+		sig os.Signal
+		err error
+	}
+	results := make(chan result, 1)
+	go func() {
+		sig, err := m.Wait(inTime(t), syscall.SIGWINCH) // without a handler it does nothing
+		results <- result{sig, err}
+	}()
+	eventually(t, func() bool { kill(t, syscall.SIGWINCH); return len(results) > 0 }, "Wait does not return")
+	require.Equal(t, result{syscall.SIGWINCH, nil}, <-results)
+}
+
+// TestUninstallWaitsForTheNextWindow, which was requested while another was being shut.
+func TestUninstallWaitsForTheNextWindow(t *testing.T) {
+	m := install(t, Options{})
+	w, mine, err := m.open()
+	require.NoError(t, err)
+	require.True(t, mine)
+	at := *m.home.Load()
+	at.wait(time.Hour)
+	next := newWindow(&m.host, &at, time.Hour, m.newGuard)
+	begun, going := make(chan struct{}), make(chan struct{})
+	next.replace = func() { close(begun); <-going } // called when it begins to wait
+	m.mu.Lock()
+	w.next = next
+	m.mu.Unlock()
+	uninstalled := make(chan error, 1)
+	go func() { uninstalled <- m.Uninstall() }()
+	testwait.Receive(t, begun, "the next window")
+	select {
+	case <-uninstalled:
+		t.Error("Uninstall has returned before the next window ended")
+	case <-time.After(50 * time.Millisecond): // the time is the subject
+	}
+	close(going)
+	require.NoError(t, testwait.Receive(t, uninstalled, "Uninstall to return"))
+	require.True(t, closed(w.done) && closed(next.done))
+	require.ErrorIs(t, next.why(), ErrNotInstalled)
+}
+
+// TestUninstallWaitsForWhoIsTurnedAway: the client can still read why.
+func TestUninstallWaitsForWhoIsTurnedAway(t *testing.T) {
+	enter, letIn := testwait.Gate(t)
+	m := install(t, Options{Authorize: func(Cred) error { <-enter; return nil }})
+	_, _, err := m.open()
+	require.NoError(t, err)
+	first, second := connect(t, m.Path()), connect(t, m.Path())
+	require.NoError(t, m.Uninstall())
+	letIn()
+	m.dismissals.mu.Lock()
+	defer m.dismissals.mu.Unlock()
+	require.Zero(t, m.dismissals.now)
+	for _, c := range []client{first, second} {
+		require.Contains(t, c.rest(), "uninstalled")
+	}
+}

@@ -17,16 +17,15 @@
 //	func main() {
 //		m, err := oneshot.Install(oneshot.Options{OneshotOn: syscall.SIGUSR2})
 //		if err != nil {
-//			slog.Error("no manhole", "err", err) // go on without it
-//		} else {
-//			defer m.Uninstall()
+//			slog.Error("no manhole", "err", err) // and go on without one
 //		}
+//		defer m.Uninstall()
 //		...
 //	}
 //
 // If Install fails, log the error and go on. A diagnostic door must not stop a
-// service. After an error m is nil and nothing is installed: do not call its
-// methods.
+// service. After an error m is nil and nothing is installed. The methods of a nil
+// *Manhole may be called; they behave as if nobody ever opened it.
 //
 // Then open the door from a shell of the same user or of root, and connect:
 //

@@ -20,8 +20,8 @@ const (
 
 // InstallFromEnv calls Install with the options in the environment variable
 // ONESHOT, so that the person who starts the program decides. If the variable is
-// not set, it does nothing and returns nil and no error: check the manhole for nil
-// before you use it. An empty variable means zero Options.
+// not set, it does nothing and returns nil and no error; the methods of a nil
+// *Manhole may be called. An empty variable means zero Options.
 // Otherwise the variable is a list of name=value separated by commas, at most 64
 // KiB long. The strings of manhole's PYTHONMANHOLE work as well:
 //

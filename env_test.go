@@ -68,18 +68,6 @@ func TestVariableSetsOptions(t *testing.T) {
 	}
 }
 
-func TestQuotesAreThoseOfPython(t *testing.T) {
-	for text, want := range map[string]string{
-		`"a b"`: "a b", `'a,b=c'`: "a,b=c", `"it's"`: "it's", `'say "x"'`: `say "x"`, `"\"\'"`: `"'`, `'\'\"'`: `'"`,
-		`"a\\b\tc\x41\u00e9\xe9\101\U0001F600"`: "a\\b\tcAééA😀", `r"a\nb"`: `a\nb`, `R'\''`: `\'`, `u"\t"`: "\t",
-		"\"\xff\"": "\xff", `r`: "r", `r/x`: "r/x", `"é"`: "é", `r"\\"`: `\\`,
-	} {
-		o, err := parseEnv("socket_path=" + text)
-		require.NoError(t, err, text)
-		require.Equal(t, want, o.SocketPath, text)
-	}
-}
-
 // TestStringsOfManholeCarryOver has PYTHONMANHOLE's as people write them.
 func TestStringsOfManholeCarryOver(t *testing.T) {
 	silent := slog.New(slog.DiscardHandler)
@@ -245,10 +233,8 @@ func ExampleInstallFromEnv() {
 		fmt.Println(err)
 		return
 	}
-	if m != nil { // the variable is set
-		defer m.Uninstall()
-		fmt.Println(m.Signals())
-	}
+	defer m.Uninstall() // without the variable m is nil, and its methods do nothing
+	fmt.Println(m.Signals())
 	// Output: [user defined signal 2]
 }
 

@@ -23,7 +23,8 @@ var (
 	// ErrConfigurationConflict is returned by Install if OneshotOn and ActivateOn
 	// are the same signal.
 	ErrConfigurationConflict = errors.New("oneshot: OneshotOn and ActivateOn are the same signal; choose another for one of them")
-	// ErrNotInstalled is returned by the methods of a manhole after its Uninstall.
+	// ErrNotInstalled is returned by the methods of a manhole after its Uninstall,
+	// and by those of a nil *Manhole.
 	ErrNotInstalled = errors.New("oneshot: the manhole is not installed (any more)")
 	// ErrPathInUse means that another socket, with a process behind it, exists at
 	// the manhole's path. That socket is left alone.
@@ -38,6 +39,12 @@ var (
 
 // Manhole is an installed manhole; Install returns it. Its methods may be called
 // from any goroutine.
+//
+// A program that could not install a manhole goes on with a nil *Manhole. Its
+// methods behave as those of a manhole that nobody opens: Signals and Path return
+// nothing, Handle returns false, Wait waits for the program's signals only, Drain
+// has nothing to wait for, Deactivate does nothing, and Oneshot, Activate and
+// Uninstall return ErrNotInstalled.
 type Manhole struct {
 	host
 	home      atomic.Pointer[home]
@@ -64,7 +71,8 @@ var installed struct {
 // Install installs the manhole of this process. A process has one manhole at a
 // time. Without a TriggerFile, Install creates no file and leaves no descriptor
 // open. If it returns an error, nothing is installed, and an earlier manhole that
-// should have been replaced is still installed.
+// should have been replaced is still installed. Log the error and go on: the nil
+// *Manhole may be used, see there.
 func Install(o Options) (*Manhole, error) {
 	if !unixsock.Supported {
 		return nil, ErrUnsupported
@@ -142,7 +150,12 @@ func Installed() *Manhole {
 }
 
 // Path returns the path of the socket. The socket exists while a window is open.
-func (m *Manhole) Path() string { return m.home.Load().path }
+func (m *Manhole) Path() string {
+	if m == nil {
+		return ""
+	}
+	return m.home.Load().path
+}
 
 // Uninstall closes an open window and removes its socket, ends the receiver, and
 // deactivates the manhole. Running sessions may finish; Drain waits for them. A
@@ -151,7 +164,7 @@ func (m *Manhole) Path() string { return m.home.Load().path }
 func (m *Manhole) Uninstall() error {
 	installed.Lock()
 	defer installed.Unlock()
-	if installed.m != m {
+	if m == nil || installed.m != m {
 		return ErrNotInstalled
 	}
 	installed.m = nil

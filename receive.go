@@ -48,6 +48,9 @@ func (m *Manhole) receive() {
 // signal loop passes them to signal.Notify, and calls Handle with each signal that
 // arrives.
 func (m *Manhole) Signals() []os.Signal {
+	if m == nil {
+		return nil
+	}
 	var sigs []os.Signal
 	for _, sig := range []os.Signal{m.opts.OneshotOn, m.opts.ActivateOn} {
 		if sig != nil {
@@ -80,6 +83,9 @@ func (m *Manhole) isOwn(sig os.Signal) bool {
 // removes the socket of an open window before it returns, so the program may exit
 // at once.
 func (m *Manhole) Handle(sig os.Signal) bool {
+	if m == nil {
+		return false
+	}
 	if m.trigger != nil && sig == trigger.Signal {
 		return m.trigger.Drain()
 	}
@@ -115,6 +121,9 @@ func (m *Manhole) Handle(sig os.Signal) bool {
 // uninstalled. From Install on, a signal for the manhole is remembered until Wait
 // is called. The program's own signals are only received during Wait.
 func (m *Manhole) Wait(ctx context.Context, sigs ...os.Signal) (os.Signal, error) {
+	if m == nil {
+		m = &Manhole{} // it has no signals and no window
+	}
 	c := make(chan os.Signal, len(sigs)+1)
 	if len(sigs) > 0 { // Notify without signals would mean every signal
 		signal.Notify(c, sigs...)

@@ -118,13 +118,9 @@ func TestAPlantedPathIsNotFollowed(t *testing.T) {
 func TestADirectoryWithoutPermission(t *testing.T) {
 	needRoot(t)
 	dir := t.TempDir() // it belongs to root, with mode 0755
-	argv := as(alice, server)
-	cmd := testwait.Command(t, argv[0], append(argv[1:], "-socket", dir+"/s")...)
-	out, err := cmd.CombinedOutput()
-	require.Error(t, err)
-	require.Contains(t, string(out), dir)
-	require.Contains(t, string(out), "permission denied")
-	require.Contains(t, string(out), "set SocketPath")
+	argv := as(alice, server, "-socket", dir+"/s")
+	c := start(t, exec.Command(argv[0], argv[1:]...), "serving")
+	c.logs(t, "no manhole", dir, "permission denied", "set SocketPath")
 }
 
 // TestAReplacedSocketIsLeftAlone is about a directory where everybody may write. Another user
@@ -159,13 +155,10 @@ func TestAReadOnlyTmp(t *testing.T) {
 	}
 	// The new /tmp covers the one with the server's binary, so that is mounted at /mnt.
 	const cover = "mount --bind $(dirname $0) /mnt && mount -t tmpfs -o "
-	out, err := testwait.Command(t, "unshare", "--mount", "sh", "-c", cover+"ro none /tmp && exec /mnt/server", server).CombinedOutput()
-	require.Error(t, err)
-	require.Contains(t, string(out), "/tmp")
-	require.Contains(t, string(out), "read-only file system")
-	require.Contains(t, string(out), "set SocketPath")
+	c := start(t, exec.Command("unshare", "--mount", "sh", "-c", cover+"ro none /tmp && exec /mnt/server", server), "serving")
+	c.logs(t, "no manhole", "/tmp", "read-only file system", "set SocketPath")
 
-	c := start(t, exec.Command("unshare", "--mount", "sh", "-c", cover+"rw none /tmp && exec /mnt/server", server), "nc -U")
+	c = start(t, exec.Command("unshare", "--mount", "sh", "-c", cover+"rw none /tmp && exec /mnt/server", server), "nc -U")
 	remount := func(how string) {
 		t.Helper()
 		out, err := testwait.Command(t, "nsenter", "--mount", "--target", fmt.Sprint(c.Process.Pid), "mount", "-o", "remount,"+how, "/tmp").CombinedOutput()

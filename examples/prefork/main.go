@@ -90,7 +90,7 @@ func worker(trigger string) error {
 	}
 	m, err := oneshot.Install(oneshot.Options{TriggerFile: trigger})
 	if err != nil {
-		return err
+		slog.Error("no manhole", "pid", os.Getpid(), "err", err) // the service is more important
 	}
 	defer m.Uninstall()
 	end := make(chan os.Signal, 1)

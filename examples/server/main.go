@@ -36,7 +36,7 @@ func run(addr, socket string) error {
 	// own goroutine for that.
 	m, err := oneshot.Install(oneshot.Options{OneshotOn: syscall.SIGUSR2, NoReceiver: true, SocketPath: socket})
 	if err != nil {
-		return err
+		slog.Error("no manhole", "err", err) // the service is more important
 	}
 	defer m.Uninstall()
 
@@ -52,7 +52,9 @@ func run(addr, socket string) error {
 		}
 	}()
 	fmt.Printf("serving http://%s\n", listener.Addr())
-	fmt.Printf("to look inside:\n\n    kill -USR2 %d; for i in 1 2 3 4 5; do nc -U %s && break; sleep .1; done\n\n", os.Getpid(), m.Path())
+	if path := m.Path(); path != "" {
+		fmt.Printf("to look inside:\n\n    kill -USR2 %d; for i in 1 2 3 4 5; do nc -U %s && break; sleep .1; done\n\n", os.Getpid(), path)
+	}
 
 	sig, err := m.Wait(ctx, os.Interrupt, syscall.SIGTERM)
 	if err != nil {

@@ -1,0 +1,228 @@
+//go:build linux || darwin || freebsd
+
+package stderrpipe
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/gomanhole/oneshot/internal/clientio"
+	"github.com/gomanhole/oneshot/internal/testwait"
+	"github.com/gomanhole/oneshot/internal/unixsock"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// put makes descriptor 2 of this process another one, until the test ends.
+func put(t *testing.T, fd int) {
+	t.Helper()
+	saved, err := syscall.Dup(2)
+	require.NoError(t, err)
+	syscall.CloseOnExec(saved)
+	t.Cleanup(func() {
+		require.NoError(t, unixsock.Dup2(saved, 2))
+		require.NoError(t, syscall.Close(saved))
+	})
+	if fd < 0 {
+		require.NoError(t, syscall.Close(2))
+		return
+	}
+	require.NoError(t, unixsock.Dup2(fd, 2))
+}
+
+// putLog makes descriptor 2 a pipe, as the log of a program is, and returns its other end.
+func putLog(t *testing.T) *os.File {
+	t.Helper()
+	var pipe [2]int
+	require.NoError(t, syscall.Pipe(pipe[:])) // it blocks, as those do that a shell makes
+	syscall.CloseOnExec(pipe[0])
+	put(t, pipe[1])
+	require.NoError(t, syscall.Close(pipe[1]))
+	require.NoError(t, syscall.SetNonblock(pipe[0], true)) // this end alone
+	log := os.NewFile(uintptr(pipe[0]), "log")
+	t.Cleanup(func() { log.Close() })
+	testwait.Deadline(t, log)
+	return log
+}
+
+// session is a session that can have descriptor 2, and what its client reads.
+func session(t *testing.T, pid int) (*Holder, *os.File) {
+	t.Helper()
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	require.NoError(t, err)
+	files := make([]*os.File, 2)
+	for i, fd := range fds {
+		syscall.CloseOnExec(fd)
+		require.NoError(t, syscall.SetNonblock(fd, true))
+		files[i] = os.NewFile(uintptr(fd), "socket")
+		t.Cleanup(func() { files[i].Close() })
+	}
+	testwait.Deadline(t, files[1])
+	h := &Holder{PID: pid, Out: clientio.NewOutput(testwait.Patience, func(error) {})}
+	h.Out.Connect(files[0], false)
+	t.Cleanup(func() { End(h) }) // before the files are closed
+	return h, files[1]
+}
+
+// say writes a line to descriptor 2.
+func say(t *testing.T, text string) {
+	t.Helper()
+	_, err := fmt.Fprintln(os.Stderr, text)
+	require.NoError(t, err)
+}
+
+// reads reads that line.
+func reads(t *testing.T, from io.Reader, text string) {
+	t.Helper()
+	got := make([]byte, len(text)+1)
+	_, err := io.ReadFull(from, got)
+	require.NoError(t, err)
+	require.Equal(t, text+"\n", string(got))
+}
+
+func descriptor2(t *testing.T) unixsock.ID {
+	t.Helper()
+	id, err := unixsock.IDOf(2)
+	require.NoError(t, err)
+	return id
+}
+
+// TestItIsGivenBack by Give, and by End.
+func TestItIsGivenBack(t *testing.T) {
+	log := putLog(t)
+	before := descriptor2(t)
+	h, client := session(t, 1)
+	for _, give := range []func(){func() { require.True(t, Give(h)) }, func() { End(h) }} {
+		require.Nil(t, Current())
+		require.NoError(t, Take(h))
+		require.Same(t, h, Current())
+		require.NotEqual(t, before, descriptor2(t))
+		require.NoError(t, Take(h), "it has it already")
+		say(t, "both have this")
+		reads(t, log, "both have this")
+		reads(t, client, "both have this")
+		give()
+		require.Equal(t, before, descriptor2(t))
+		say(t, "the log alone has this")
+		reads(t, log, "the log alone has this")
+	}
+	require.False(t, Give(h), "it does not have it")
+	require.Error(t, Take(h), "its session has ended")
+	require.Nil(t, Current())
+	require.NoError(t, client.SetReadDeadline(time.Now().Add(20*time.Millisecond)))
+	n, err := client.Read(make([]byte, 1))
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	require.Zero(t, n, "it has what was for the log alone")
+}
+
+func TestOneSessionAtATimeHasIt(t *testing.T) {
+	putLog(t)
+	first, _ := session(t, 41)
+	second, _ := session(t, 42)
+	require.NoError(t, Take(first))
+	require.ErrorContains(t, Take(second), "pid 41")
+	require.False(t, Give(second))
+	End(second)
+	require.Same(t, first, Current())
+	require.True(t, Give(first))
+}
+
+func TestWhatTheProgramPutsThereStays(t *testing.T) {
+	putLog(t)
+	h, _ := session(t, 1)
+	require.NoError(t, Take(h))
+	f, err := os.Create(t.TempDir() + "/log")
+	require.NoError(t, err)
+	defer f.Close()
+	require.NoError(t, unixsock.Dup2(int(f.Fd()), 2))
+	require.True(t, Give(h))
+	say(t, "in the new log")
+	text, err := os.ReadFile(f.Name())
+	require.NoError(t, err)
+	require.Equal(t, "in the new log\n", string(text))
+}
+
+// TestAClientThatIsGone does not keep the lines from the log.
+func TestAClientThatIsGone(t *testing.T) {
+	log := putLog(t)
+	h, client := session(t, 1)
+	require.NoError(t, Take(h))
+	require.NoError(t, client.Close())
+	for range 3 {
+		say(t, "to the log")
+		reads(t, log, "to the log")
+	}
+	require.Same(t, h, Current(), "only its session gives it back")
+	require.True(t, Give(h))
+}
+
+// TestALogThatIsFull does not keep the lines from the client, nor holds up the program.
+func TestALogThatIsFull(t *testing.T) {
+	log := putLog(t)
+	require.NoError(t, syscall.SetNonblock(2, true))
+	var err error
+	for err == nil {
+		_, err = syscall.Write(2, make([]byte, 4096))
+	}
+	require.ErrorIs(t, err, syscall.EAGAIN)
+	require.NoError(t, syscall.SetNonblock(2, false))
+	h, client := session(t, 1)
+	require.NoError(t, Take(h))
+	for range 2 * maxLogged {
+		say(t, "to the client")
+		reads(t, client, "to the client")
+	}
+	require.True(t, Give(h))
+	ended := make(chan error, 1)
+	go func() { // else what waits for the log would not end
+		_, err := io.Copy(io.Discard, log)
+		ended <- err
+	}()
+	require.NoError(t, log.SetReadDeadline(time.Now().Add(100*time.Millisecond)))
+	require.ErrorIs(t, testwait.Receive(t, ended, "the log to be read"), os.ErrDeadlineExceeded)
+}
+
+func TestItCannotBeTaken(t *testing.T) {
+	h, _ := session(t, 1)
+	t.Run("it does not block", func(t *testing.T) {
+		r, w, err := os.Pipe()
+		require.NoError(t, err)
+		defer r.Close()
+		defer w.Close()
+		_ = w.SetWriteDeadline(time.Time{}) // it is in the poller
+		raw, err := w.SyscallConn()
+		require.NoError(t, err)
+		require.NoError(t, raw.Control(func(fd uintptr) { put(t, int(fd)) }))
+		require.ErrorContains(t, Take(h), "non-blocking")
+	})
+	t.Run("it is not open", func(t *testing.T) {
+		put(t, -1)
+		require.ErrorIs(t, Take(h), syscall.EBADF)
+	})
+	t.Run("there are no descriptors left", func(t *testing.T) {
+		putLog(t)
+		before := descriptor2(t)
+		var limit syscall.Rlimit
+		require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
+		free, err := syscall.Dup(2) // the lowest free descriptor
+		require.NoError(t, err)
+		require.NoError(t, syscall.Close(free))
+		for extra := range 3 { // for what is saved, and for the two ends of the pipe
+			low := limit
+			low.Cur = uint64(free + extra)
+			require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &low))
+			err = Take(h)
+			require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit))
+			require.ErrorIs(t, err, syscall.EMFILE, "%d are free", extra)
+			require.Equal(t, before, descriptor2(t))
+		}
+	})
+	require.Nil(t, Current())
+}
