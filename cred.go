@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/gomanhole/oneshot/internal/unixsock"
+	"github.com/gomanhole/oneshot/internal/values"
 )
 
 // Cred identifies a client: the process that connected, and its effective user and
@@ -52,13 +53,14 @@ func (w *window) authorize(client int) (Cred, error) {
 	answer := make(chan error, 1)
 	go func() { // not ours.Go: if the function blocks, a dump should show it
 		err := errors.New("the Authorize function ended its goroutine")
-		defer func() {
+		defer func() { answer <- err }()
+		defer func() { // apart from the above, since the text of a panic may be made by the program's code
 			if v := recover(); v != nil {
-				err = fmt.Errorf("the Authorize function panicked: %v", v)
+				err = errors.New("the Authorize function panicked: " + values.Failure(v))
 			}
-			answer <- err
 		}()
-		err = w.host.opts.Authorize(cred)
+		refusal := w.host.opts.Authorize(cred)
+		err = values.Contain(refusal)
 	}()
 	select {
 	case err = <-answer:

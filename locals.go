@@ -18,16 +18,16 @@ func (s *Session) Locals() map[string]any {
 	return all
 }
 
-// Local returns the value with that name. If the program gave a func() any, Local
-// calls it; the function may panic or take a long time.
+// Local returns the value with that name. If it is a func() any, Local calls it and
+// returns its result; the function may panic or take a long time. The program may
+// be writing to any other value at the same moment.
 func (s *Session) Local(name string) (value any, ok bool) {
 	s.mu.Lock()
 	value, ok = s.kept[name]
 	s.mu.Unlock()
-	if ok {
-		return value, true
+	if !ok {
+		value, ok = s.host.opts.Locals[name]
 	}
-	value, ok = s.host.opts.Locals[name]
 	if f, isFunc := value.(func() any); isFunc && f != nil {
 		value = f()
 	}
@@ -37,8 +37,10 @@ func (s *Session) Local(name string) (value any, ok bool) {
 // maxKept is how many names a session can keep.
 const maxKept = 100
 
-// SetLocal keeps a value under a name until the session ends. A session can keep
-// 100 names; SetLocal returns an error for one more.
+// SetLocal keeps a value under a name until the session ends, as if it were one of
+// Options.Locals. For a value that nobody writes any more, give a func() any that
+// returns it: the console then shows all of it. A session can keep 100 names;
+// SetLocal returns an error for one more.
 func (s *Session) SetLocal(name string, value any) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

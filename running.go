@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gomanhole/oneshot/internal/ours"
+	"github.com/gomanhole/oneshot/internal/values"
 )
 
 // This file: how a session runs one command and stops it.
@@ -130,15 +131,20 @@ func (c *core) setProgress(progress func(so time.Duration) string) (before func(
 func (s *Session) perform(cmd *Command, args []string, ended chan<- error) {
 	err := fmt.Errorf("%s ended its goroutine (runtime.Goexit)", cmd.label())
 	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("%s panicked: %v\n%s", cmd.label(), v, debug.Stack())
-		}
 		if !s.fate.CompareAndSwap(0, fateReturned) {
 			s.host.leftBehind.Add(-1)
 		}
 		ended <- err
 	}()
-	err = cmd.Run(s.ctx, s, args)
+	defer func() { // apart from the above, since the text of a panic may be made by the program's code
+		if v := recover(); v != nil {
+			stack := debug.Stack()
+			err = fmt.Errorf("%s panicked\n%s", cmd.label(), stack) // if Failure does not return (runtime.Goexit)
+			err = fmt.Errorf("%s panicked: %s\n%s", cmd.label(), values.Failure(v), stack)
+		}
+	}()
+	failed := cmd.Run(s.ctx, s, args)
+	err = values.Contain(failed)
 }
 
 // setStop sets the function that stops the running command and returns the previous

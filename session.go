@@ -27,6 +27,7 @@ import (
 	"github.com/gomanhole/oneshot/internal/stack"
 	"github.com/gomanhole/oneshot/internal/threadroom"
 	"github.com/gomanhole/oneshot/internal/unixsock"
+	"github.com/gomanhole/oneshot/internal/values"
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
@@ -311,7 +312,7 @@ func (c *core) abort(why error) {
 func (s *Session) serve() (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v", v)
+			err = errors.New("panic: " + values.Failure(v))
 			s.host.log.Error("the session failed", "err", err, "stack", string(debug.Stack()))
 		}
 	}()

@@ -33,6 +33,9 @@ func (s *builtinSite) check(args []reflect.Type) (reflect.Type, error) {
 	if s.f.Validate != nil {
 		return s.f.Validate(args)
 	}
+	if len(s.f.Types) == 0 { // get
+		return anyType, nil
+	}
 	err := fmt.Errorf("not enough arguments to call %s", s.f.Name)
 	for _, t := range s.f.Types {
 		site := callSite{name: s.f.Name}
@@ -57,10 +60,14 @@ func (s *builtinSite) check(args []reflect.Type) (reflect.Type, error) {
 
 func (s *builtinSite) do(args ...any) (any, error) {
 	for i, arg := range args {
-		v := reflect.ValueOf(arg)
-		for v.Kind() == reflect.Pointer && !v.IsNil() {
-			v = v.Elem()
-			args[i] = v.Interface()
+		if err := checkPointers(arg); err != nil {
+			return nil, err
+		}
+		if v := reflect.ValueOf(arg); v.Kind() == reflect.Pointer && target(arg).IsValid() {
+			if err := s.m.charge(glance(derefCopy(arg))); err != nil {
+				return nil, err
+			}
+			args[i] = target(arg).Interface()
 		}
 		if s.f.Name != "string" && s.f.Name != "toJSON" { // these two use the methods of a named type
 			args[i] = plain(args[i])
@@ -125,7 +132,8 @@ var costs = map[string]func(m *meter, args []any) uint64{
 	"fromPairs":  linear(4 * elementSize),
 	"reverse":    linear(elementSize),
 	"sort":       linear(2 * elementSize),
-	"uniq":       linear(elementSize),
+	"uniq":       uniqCost,
+	"get":        getCost,
 	"concat":     concatCost,
 	"flatten":    deepCost,
 	"min":        deepCost,
@@ -140,7 +148,29 @@ var costs = map[string]func(m *meter, args []any) uint64{
 }
 
 func linear(factor int) func(*meter, []any) uint64 {
-	return func(_ *meter, args []any) uint64 { return times(length(args[0]), factor) }
+	return func(_ *meter, args []any) uint64 {
+		if factor == 0 {
+			return 0
+		}
+		return times(length(args[0]), factor+int(elementCopy(args[0])))
+	}
+}
+
+// uniqCost fails for a list that contains itself, since all elements are compared.
+func uniqCost(m *meter, args []any) uint64 {
+	return times(length(args[0]), elementSize+int(elementCopy(args[0]))) + finiteCost(m, args[0])
+}
+
+// getCost fails for a key that contains itself, since expr writes it into an error.
+func getCost(m *meter, args []any) uint64 {
+	if len(args) == 0 { // an error of get
+		return 0
+	}
+	cost := glance(elementCopy(args[0]))
+	for _, key := range args[1:] {
+		cost += finiteCost(m, key)
+	}
+	return cost
 }
 
 // length returns the length of v, or 0 if v has none.
@@ -189,7 +219,7 @@ func joinCost(m *meter, args []any) uint64 {
 func concatCost(_ *meter, args []any) uint64 {
 	n := uint64(0)
 	for _, arg := range args {
-		n += times(length(arg), 2*elementSize)
+		n += times(length(arg), 2*elementSize+int(elementCopy(arg)))
 	}
 	return n
 }

@@ -1,14 +1,14 @@
 package eval
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
-
-	"github.com/gomanhole/oneshot/internal/values"
 	"time"
 
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/vm/runtime"
+	"github.com/gomanhole/oneshot/internal/values"
 )
 
 // callSite calls a Go function or method. expr itself does not call functions
@@ -95,6 +95,9 @@ func (s *callSite) do(args ...any) (result any, err error) {
 	in := make([]reflect.Value, len(args)-1)
 	for i, arg := range args[1:] {
 		to := parameter(fn.Type(), i)
+		if err := s.m.pass(arg, to); err != nil {
+			return nil, err
+		}
 		v, ok := convert(arg, to)
 		if !ok {
 			if from := reflect.TypeOf(arg); mayFit(from, to) && from != nil {
@@ -115,7 +118,7 @@ func (s *callSite) do(args ...any) (result any, err error) {
 	}
 	if last > 0 && out[last].Type() == errorType {
 		if err, ok := out[last].Interface().(error); ok {
-			return nil, err
+			return nil, errors.New(values.Failure(err)) // expr would call its methods without protection
 		}
 		if last > 1 {
 			out = out[:last]
@@ -146,7 +149,7 @@ func (s *callSite) callable(fn reflect.Value) error {
 func (s *callSite) protected(fn reflect.Value, in []reflect.Value) (out []reflect.Value, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("%s panicked: %v", s.name, r)
+			err = fmt.Errorf("%s panicked: %s", s.name, values.Failure(r))
 		}
 	}()
 	return fn.Call(in), nil
@@ -155,6 +158,7 @@ func (s *callSite) protected(fn reflect.Value, in []reflect.Value) (out []reflec
 // memberSite fetches a field by its name. expr itself does not look behind an
 // interface, and copies a struct whose methods need its address.
 type memberSite struct {
+	m       *meter
 	name    string
 	address bool
 }
@@ -168,6 +172,9 @@ func (s *memberSite) check(args []reflect.Type) (reflect.Type, error) {
 		return anyType, nil
 	}
 	pointer := t.Kind() == reflect.Pointer
+	if err := checkPointerType(t); err != nil {
+		return nil, err
+	}
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
@@ -196,12 +203,12 @@ func (s *memberSite) takesAddress(t reflect.Type) bool {
 }
 
 func (s *memberSite) do(args ...any) (any, error) {
+	if err := checkPointers(args[0]); err != nil {
+		return nil, err
+	}
 	v := reflect.ValueOf(args[0])
 	if v.IsValid() && !v.MethodByName(s.name).IsValid() {
-		for v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
-			v = v.Elem()
-		}
-		if v.Kind() == reflect.Struct {
+		if v = target(args[0]); v.Kind() == reflect.Struct {
 			if sf, ok := v.Type().FieldByName(s.name); ok && sf.IsExported() {
 				f, err := v.FieldByIndexErr(sf.Index)
 				if err != nil {
@@ -210,9 +217,15 @@ func (s *memberSite) do(args ...any) (any, error) {
 				if f.CanAddr() && s.takesAddress(f.Type()) {
 					return f.Addr().Interface(), nil
 				}
+				if err := s.m.charge(glance(copySize(f.Type()))); err != nil {
+					return nil, err
+				}
 				return f.Interface(), nil
 			}
 		}
+	}
+	if err := s.m.charge(glance(memberCopy(args[0], s.name))); err != nil {
+		return nil, err
 	}
 	return runtime.Fetch(args[0], s.name), nil
 }

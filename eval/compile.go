@@ -90,10 +90,14 @@ type visitor func(node *ast.Node)
 
 func (v visitor) Visit(node *ast.Node) { v(node) }
 
-// compile patches the tree, checks it against the types in env and compiles it.
-func (p *parsed) compile(m *meter, env map[string]any) (*vm.Program, error) {
+// compile patches the tree, checks it against the types in env and compiles it. The
+// program may write the values in lives.
+func (p *parsed) compile(m *meter, env, lives map[string]any) (*vm.Program, error) {
 	p.config.WithEnv(env)
 	patch := &patcher{m: m, functions: p.config.Functions, sites: map[ast.Node]any{}}
+	if err := patch.patchLive(&p.tree.Node, lives); err != nil {
+		return nil, err
+	}
 	ast.Walk(&p.tree.Node, visitor(patch.visit))
 	if _, err := checker.Check(p.tree, p.config); err != nil {
 		return nil, err
@@ -129,7 +133,11 @@ type (
 // line can contain it.
 func (p *patcher) site(at ast.Node, what any, check checkFunc, fn function, args ...ast.Node) *ast.CallNode {
 	name := fmt.Sprintf("#%d", len(p.functions))
-	p.functions[name] = &builtin.Function{Name: name, Func: fn, Validate: check}
+	endless := func(args []reflect.Type) (reflect.Type, error) {
+		t, err := check(args)
+		return t, errors.Join(err, checkPointerType(t))
+	}
+	p.functions[name] = &builtin.Function{Name: name, Func: fn, Validate: endless}
 	callee := &ast.IdentifierNode{Value: name}
 	callee.SetLocation(at.Location())
 	call := &ast.CallNode{Callee: callee, Arguments: args}
@@ -151,13 +159,29 @@ func (p *patcher) before(node ast.Node, fn function) ast.Node {
 func (p *patcher) visit(node *ast.Node) {
 	switch n := (*node).(type) {
 	case *ast.CallNode:
-		p.call(node, n)
-	case *ast.MemberNode:
-		if _, below := n.Node.(*ast.IdentifierNode); !below && !n.Method {
-			if _, pointer := n.Node.(*ast.PointerNode); !pointer {
-				p.member(node)
-			}
+		if _, ours := p.sites[n]; !ours {
+			p.call(node, n)
 		}
+	case *ast.MemberNode:
+		p.fetch(node, n)
+	case *ast.PointerNode:
+		if n.Name == "" {
+			*node = p.element(n)
+		}
+	case *ast.SliceNode:
+		n.Node = p.sliced(n.Node)
+		if n.From != nil {
+			n.From = p.finite(n.From)
+		}
+		if n.To != nil {
+			n.To = p.finite(n.To)
+		}
+	case *ast.ArrayNode:
+		for i := range n.Nodes {
+			n.Nodes[i] = p.kept(n.Nodes[i])
+		}
+	case *ast.PairNode:
+		n.Value = p.kept(n.Value)
 	case *ast.UnaryNode:
 		n.Node = p.operand(n.Node)
 	case *ast.BinaryNode:
@@ -165,6 +189,35 @@ func (p *patcher) visit(node *ast.Node) {
 	case *ast.BuiltinNode:
 		p.builtin(node, n)
 	}
+}
+
+// fetch patches the access to a field or an element. Where expr fetches it, the node
+// below charges for the copy.
+func (p *patcher) fetch(node *ast.Node, n *ast.MemberNode) {
+	if n.Method { // of a call, which is visited next
+		return
+	}
+	below := p.uncharged(n.Node)
+	_, name := below.(*ast.IdentifierNode)
+	_, element := below.(*ast.PointerNode)
+	if !name && !element {
+		p.member(node)
+		if *node != n {
+			return
+		}
+	}
+	property, named := n.Property.(*ast.StringNode)
+	if !named {
+		n.Property = p.finite(n.Property)
+		property = &ast.StringNode{}
+	}
+	n.Node = p.charging(below, func(v any) uint64 {
+		cost := glance(memberCopy(v, property.Value))
+		if element {
+			cost += glance(copySize(reflect.TypeOf(v)))
+		}
+		return cost
+	})
 }
 
 // call replaces a call with a callSite.
@@ -177,6 +230,7 @@ func (p *patcher) call(node *ast.Node, n *ast.CallNode) {
 		if property, ok := callee.Property.(*ast.StringNode); ok {
 			s.name = property.Value
 			p.address(&callee.Node)
+			callee.Node = p.charging(callee.Node, func(v any) uint64 { return glance(memberCopy(v, s.name)) })
 		}
 	}
 	*node = p.site(n, s, s.check, s.do, append([]ast.Node{n.Callee}, n.Arguments...)...)
@@ -208,8 +262,12 @@ func (p *patcher) member(node *ast.Node) {
 		return
 	}
 	if property, ok := n.Property.(*ast.StringNode); ok {
-		s := &memberSite{name: property.Value}
-		*node = p.site(n, s, s.check, s.do, n.Node)
+		s := &memberSite{m: p.m, name: property.Value}
+		below := p.uncharged(n.Node) // the site charges itself
+		if _, element := below.(*ast.PointerNode); element {
+			below = n.Node
+		}
+		*node = p.site(n, s, s.check, s.do, below)
 	}
 }
 
@@ -219,7 +277,7 @@ func (p *patcher) binary(node *ast.Node, n *ast.BinaryNode) {
 		"matches", "contains", "startsWith", "endsWith":
 		n.Left, n.Right = p.operand(n.Left), p.operand(n.Right)
 	case "in":
-		n.Left = p.operand(n.Left)
+		n.Left, n.Right = p.operand(n.Left), p.searched(n.Right)
 	}
 	if n.Operator == "matches" {
 		p.match(n)
@@ -277,21 +335,27 @@ type charged struct{}
 // compares a State with a State, but not with a literal, and it compares nothing
 // with a State whose static type is not known.
 func (p *patcher) operand(node ast.Node) ast.Node {
-	switch node.(type) {
-	case *ast.IntegerNode, *ast.FloatNode, *ast.StringNode, *ast.BoolNode, *ast.NilNode, *ast.BytesNode,
-		*ast.UnaryNode, *ast.BinaryNode, *ast.ArrayNode, *ast.MapNode:
+	switch n := node.(type) {
+	case *ast.UnaryNode:
 		return node
+	case *ast.BinaryNode:
+		if n.Operator != "??" { // the others make a number, string, boolean or range
+			return node
+		}
 	}
-	if _, ok := p.sites[node].(charged); ok {
+	if _, ok := p.sites[node].(charged); ok || isLiteral(node) {
 		return node
 	}
 	return p.site(node, nil, plainType, func(args ...any) (any, error) {
 		v := plain(args[0])
-		switch reflect.ValueOf(v).Kind() {
-		case reflect.Slice, reflect.Array, reflect.Map: // expr compares their elements, without end if there is a cycle
-			return v, p.m.charge(deepCost(p.m, []any{v}))
+		if err := checkPointers(v); err != nil {
+			return nil, err
 		}
-		return v, nil
+		switch target(v).Kind() {
+		case reflect.Slice, reflect.Array, reflect.Map: // expr compares their elements, without end if there is a cycle
+			return v, p.m.charge(finiteCost(p.m, v) + glance(derefCopy(v)))
+		}
+		return v, p.m.charge(glance(derefCopy(v)))
 	}, node)
 }
 
@@ -301,10 +365,15 @@ func (p *patcher) builtin(node *ast.Node, n *ast.BuiltinNode) {
 	if !f.Predicate {
 		if s := newBuiltinSite(p.m, f); s != nil {
 			*node = p.site(n, s, s.check, s.do, n.Arguments...)
+			return
+		}
+		for i, arg := range n.Arguments {
+			n.Arguments[i] = p.followed(arg)
 		}
 		return
 	}
-	n.Arguments[0] = p.before(n.Arguments[0], p.m.loop)
+	l := &loop{meter: p.m}
+	n.Arguments[0] = p.site(n.Arguments[0], nil, same, l.begin, n.Arguments[0])
 	if len(n.Arguments) < 2 {
 		return
 	}
@@ -312,12 +381,14 @@ func (p *patcher) builtin(node *ast.Node, n *ast.BuiltinNode) {
 	if !ok {
 		return
 	}
-	step := p.m.step
+	step := l.step
 	switch n.Name {
 	case "filter":
-		predicate.Node = p.site(predicate.Node, nil, boolOrWrong, p.m.match, predicate.Node)
-	case "map", "sortBy", "groupBy":
-		step = p.m.element
+		predicate.Node = p.site(predicate.Node, nil, boolOrWrong, l.match, predicate.Node)
+	case "map":
+		predicate.Node = p.site(predicate.Node, nil, same, l.added, predicate.Node)
+	case "sortBy", "groupBy":
+		step = l.element
 	}
 	predicate.Node = p.before(predicate.Node, step)
 }

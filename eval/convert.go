@@ -7,18 +7,24 @@ import (
 
 // mayFit reports whether a value of type from may be passed as to. from is nil for
 // the value nil, and an interface if the type is not known before the call.
-func mayFit(from, to reflect.Type) bool {
+func mayFit(from, to reflect.Type) bool { return fits(from, to, 0) }
+
+// fits is mayFit; depth counts the steps into both types, which may contain
+// themselves.
+func fits(from, to reflect.Type, depth int) bool {
 	switch {
+	case depth > maxPointers:
+		return false
 	case from == nil:
 		return hasNil(to)
 	case from.AssignableTo(to), from.Kind() == reflect.Interface:
 		return true
 	case isNumber(from) && isNumber(to):
 		return true
-	case from.Kind() == reflect.Pointer && mayFit(from.Elem(), to):
+	case from.Kind() == reflect.Pointer && fits(from.Elem(), to, depth+1):
 		return true
 	case isList(from) && to.Kind() == reflect.Slice:
-		return mayFit(from.Elem(), to.Elem())
+		return fits(from.Elem(), to.Elem(), depth+1)
 	}
 	return from.Kind() == to.Kind() && from.ConvertibleTo(to)
 }

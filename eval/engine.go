@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -13,6 +14,7 @@ import (
 	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/vm"
 	"github.com/gomanhole/oneshot/internal/plaintext"
+	"github.com/gomanhole/oneshot/internal/values"
 )
 
 const (
@@ -23,7 +25,8 @@ const (
 )
 
 // engine evaluates lines that use values by their names. In an evaluation, it calls
-// lookup once for each name in the line, names to list the known names in an error,
+// lookup once for each name in the line (for a value that the program may write,
+// lookup returns a live), names to list the known names in an error,
 // and keep for an assignment. It makes these calls in the goroutine of eval. The
 // caller does one evaluation at a time. But an abandoned evaluation, in which a
 // method blocks, may still run when the next begins; the two share nothing.
@@ -44,16 +47,18 @@ var assignment = regexp.MustCompile(`^\s*([A-Za-z_]\w*)\s*=(?:[^=]|$)`)
 // When ctx ends, the loops of the expression end, and the error is
 // context.Cause(ctx). A method of the program that blocks does not end. The caller
 // may then abandon the goroutine and go on: eval does not keep a later result. A
-// panic of a method is returned as an error. eval reads values without a lock, even
-// if the program writes them at the same time.
+// panic of a method is returned as an error.
 func (e *engine) eval(ctx context.Context, line string) (result any, has bool, err error) {
 	// expr recovers from the panics of its machine, but not from those in the parser,
-	// the checker or lookup.
+	// the checker or lookup, nor from those of a panic's own methods.
 	defer func() {
 		if r := recover(); r != nil {
-			result, has, err = nil, false, fmt.Errorf("%.*s", maxMessage, fmt.Sprint(r))
+			result, has, err = nil, false, fmt.Errorf("%.*s", maxMessage, values.Failure(r))
 		}
 	}()
+	// Memory that cannot be read, as of a mapped file that has become shorter, makes a
+	// panic instead of ending the program.
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	if ctx.Err() != nil {
 		return nil, false, context.Cause(ctx)
 	}
@@ -98,11 +103,11 @@ func (e *engine) run(m *meter, source string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	env, err := e.env(p)
+	env, lives, err := e.env(p)
 	if err != nil {
 		return nil, err
 	}
-	program, err := p.compile(m, env)
+	program, err := p.compile(m, env, lives)
 	if err != nil {
 		return nil, err
 	}
@@ -110,26 +115,35 @@ func (e *engine) run(m *meter, source string) (any, error) {
 	return machine.Run(program, env)
 }
 
-// env looks up the names in an expression.
-func (e *engine) env(p *parsed) (map[string]any, error) {
-	env := map[string]any{}
+// env looks up the names in an expression. lives has those of them that the program
+// may write.
+func (e *engine) env(p *parsed) (env, lives map[string]any, err error) {
+	env, lives = map[string]any{}, map[string]any{}
 	for _, id := range p.names() {
 		if _, ok := env[id.Value]; ok {
 			continue
 		}
 		v, ok, err := e.lookup(id.Value)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if !ok {
-			return nil, &file.Error{
+			return nil, nil, &file.Error{
 				Location: id.Location(),
 				Message:  fmt.Sprintf("unknown name %.100s%s", id.Value, e.hint(id.Value)),
 			}
 		}
+		if l, ok := v.(live); ok {
+			if v, ok = usable(l.value); !ok || !mayHaveMethods(v) {
+				lives[id.Value] = l.value
+			}
+		}
+		if err := checkPointers(v); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", id.Value, err)
+		}
 		env[id.Value] = v
 	}
-	return env, nil
+	return env, lives, nil
 }
 
 // hint lists the known names. If there are many, it lists those that are similar to

@@ -59,6 +59,7 @@ func TestResults(t *testing.T) {
 		"conns[0].State startsWith \"op\"":           true,
 		"nothing":                                    nil,
 		"nothing == nil":                             true,
+		"nothing?.Foo":                               nil,
 		"cache.Next?.Next?.Next":                     nil,
 		"cache?.Next.Limit()":                        int64(8),
 		"count(conns, .Idle > 60) + count":           7,

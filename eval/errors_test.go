@@ -38,7 +38,7 @@ func TestErrors(t *testing.T) {
 		"filter(conns, .Idle)":           "predicate should return boolean (got int)",
 		"any(conns, .Nope)":              "type eval.conn has no field Nope",
 		"map(1..1e9, #)":                 "invalid operation: .. (mismatched types int and float64)",
-		"nothing?.Foo":                   "type nil has no field Foo",
+		"nothing.Foo":                    "cannot fetch Foo from <nil>",
 		"d > 60":                         "mismatched types time.Duration and int",
 		"conns[9]":                       "index out of range",
 		"$env":                           "unknown name $env",

@@ -43,7 +43,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync/atomic"
+	"strings"
 
 	"github.com/gomanhole/oneshot"
 	"github.com/gomanhole/oneshot/internal/values"
@@ -54,41 +54,51 @@ import (
 func Command() oneshot.Command {
 	return oneshot.Command{
 		Fallback: true,
-		Args:     "EXPRESSION",
+		Args:     "[-racy] EXPRESSION",
 		Summary:  "evaluate an expression with the locals: 1234+2345, cache.Len(), filter(conns, .Idle > 60), x = cache.Len()",
 		Run:      run,
 	}
 }
 
+// racyFlag is at the beginning of a line that may use all values.
+const racyFlag = "-racy"
+
 func run(ctx context.Context, s *oneshot.Session, args []string) error {
-	var direct atomic.Bool // a value was used that may be the program's own, not a copy
-	e := &engine{
-		lookup: func(name string) (any, bool, error) {
-			if _, isFunc := s.Locals()[name].(func() any); !isFunc {
-				direct.Store(true)
-			}
-			return lookup(s, name)
-		},
-		names: func() []string { return slices.Collect(maps.Keys(s.Locals())) },
-		keep:  s.SetLocal,
+	line, racy := args[0], false
+	if rest, ok := strings.CutPrefix(strings.TrimLeft(line, " "), racyFlag+" "); ok {
+		line, racy = strings.Repeat(" ", len(line)-len(rest))+rest, true // positions in errors stay right
 	}
-	result, has, err := e.eval(ctx, args[0])
+	e := &engine{
+		lookup: func(name string) (any, bool, error) { return lookup(s, name, racy) },
+		names:  func() []string { return slices.Collect(maps.Keys(s.Locals())) },
+		keep: func(name string, value any) error {
+			if racy {
+				return s.SetLocal(name, value)
+			}
+			return s.SetLocal(name, func() any { return value })
+		},
+	}
+	result, has, err := e.eval(ctx, line)
 	if err != nil || !has {
 		return err
-	}
-	if direct.Load() {
-		return values.WriteWithoutMaps(s, result)
 	}
 	return values.Write(s, result)
 }
 
-// lookup calls Local, and returns the panic of a func() any as an error.
-func lookup(s *oneshot.Session, name string) (v any, ok bool, err error) {
+// lookup returns a local. If it is a func() any, lookup calls it, and returns its
+// panic as an error. Any other value is returned as a live, unless racy is set.
+func lookup(s *oneshot.Session, name string, racy bool) (v any, ok bool, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("%s: its func panicked: %v", name, p)
+			err = fmt.Errorf("%s: its func panicked: %s", name, values.Failure(p))
 		}
 	}()
-	v, ok = s.Local(name)
+	v, ok = s.Locals()[name]
+	if f, isFunc := v.(func() any); isFunc && f != nil {
+		return f(), true, nil
+	}
+	if ok && !racy {
+		v = live{v}
+	}
 	return v, ok, nil
 }

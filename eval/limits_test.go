@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -199,15 +200,111 @@ func TestKeptValuesHaveLowerLimits(t *testing.T) {
 	require.Empty(t, p.vars())
 }
 
+type (
+	selfPointer *selfPointer
+	selfList    []selfList
+	otherList   []otherList
+)
+
+// TestCyclesEnd: a list that contains itself, and a pointer that leads to itself,
+// have no end. An overflow of the stack would end the process.
 func TestCyclesEnd(t *testing.T) {
 	p := newProgram()
 	cycle := []any{nil}
 	cycle[0] = cycle
-	p.locals["cycle"] = cycle
-	p.locals["ints"] = func(...int) int { return 0 }
-	for _, line := range []string{"cycle == cycle", "cache.Small(cycle)", "ints(cycle)"} {
-		_, _, err := evalInTime(t, t.Context(), p.engine(), line)
-		require.Error(t, err, line)
-		require.Less(t, len(err.Error()), 1000)
+	twin := []any{nil}
+	twin[0] = twin
+	loop := map[string]any{}
+	loop["loop"] = loop
+	var pointer any
+	pointer = &pointer
+	var self selfPointer
+	self = &self
+	list := selfList{nil}
+	list[0] = list
+	maps.Copy(p.locals, map[string]any{
+		"cycle": cycle, "twin": twin, "lists": []any{cycle, twin}, "behind": &cycle, "loop": loop, "pointer": pointer, "self": self, "list": list,
+		"holder": struct {
+			Pointer any
+			Self    selfPointer
+		}{pointer, self},
+		"ints":  func(...int) int { return 0 },
+		"other": func(otherList) int { return 0 },
+		"takes": func([]any) int { return 0 },
+		"one":   []any{1}, "five": 5,
+	})
+	for _, line := range []string{
+		"cycle == cycle", "cycle == twin", "cycle != twin", "[cycle] == [twin]", "(cycle ?? 1) == twin", "behind == twin",
+		"{a: cycle} == {a: twin}", "cycle in lists", "cycle in [twin]", "[cycle] in [[twin]]", "loop == {loop: loop}",
+		"uniq(lists)", "uniq([cycle, twin])", "uniq([[cycle], [twin]])", "uniq(behind)", "len(uniq(map(lists, #)))",
+		"any(lists, # == twin)", "lists[0] == lists[1]", "one[0][cycle]", "one[0][cycle:1]", "one[cycle]", "get(one[0], cycle)", "lists[cycle]",
+		"cache.Small(cycle)", "ints(cycle)", "other(list)", "takes(list)", "string(cycle)", "toJSON(cycle)", "max(cycle)", "min(lists)", "mean(cycle)",
+		"median(cycle)", "flatten(cycle)", "join(cycle)", "sort(lists)", "string(behind)", "toJSON(loop)", "string(loop)",
+		"pointer", "pointer == 1", "pointer.x", "pointer[0]", "len(pointer)", "map(pointer, 1)", "self", "self == 1", "self.x", "self[0]", "map(self, 1)",
+		"holder.Pointer == 1", "holder.Self.x", "[holder][0].Self.x", "[holder][0].Pointer.x", "map([holder], .Pointer == 1)",
+		"map([holder], len(.Self))", "ints(holder.Pointer)", "keys(holder.Pointer)",
+	} {
+		t.Run(line, func(t *testing.T) {
+			_, _, err := evalInTime(t, t.Context(), p.engine(), line)
+			require.Error(t, err)
+			require.Less(t, len(err.Error()), 1000)
+		})
+	}
+	for line, want := range map[string]any{
+		"len(cycle)": 1, "len(cycle[0][0])": 1, "len(concat(cycle, twin))": 2, "1 in lists": false, "len(loop.loop)": 1,
+		"len(map(lists, #[0]))": 2, "uniq([1, [1], [1], 1])": []any{1, []any{1}}, "[1, [2]] == [1, [2]]": true, "[1] in [[1]]": true,
+		"keys(loop)": []any{"loop"},
+	} {
+		result, _, err := evalInTime(t, t.Context(), p.engine(), line)
+		require.NoError(t, err, line)
+		require.Equal(t, want, result, line)
+	}
+}
+
+// evil is an error that cannot be used in any way.
+type evil struct{ With any }
+
+func (e evil) Error() string                { panic(e) }
+func (e evil) Is(error) bool                { panic(e) }
+func (e evil) As(any) bool                  { panic(e) }
+func (e evil) Unwrap() error                { panic(e) }
+func (e evil) Value() (any, error)          { return nil, e }
+func (e evil) Panic() any                   { panic(e) }
+func (e evil) PanicStringer() any           { panic(evilText{}) }
+func (e evil) MarshalJSON() ([]byte, error) { panic(e) }
+
+type evilText struct{}
+
+func (e evilText) String() string { panic(e) }
+
+func (e evilText) MarshalText() ([]byte, error) { panic(e) }
+
+func TestPanicsOfPanicsAreErrors(t *testing.T) {
+	p := newProgram()
+	maps.Copy(p.locals, map[string]any{"evil": evil{}, "text": evilText{}, "list": []any{evil{}}, "other": "x"})
+	for line, want := range map[string]string{
+		"evil.Value()":            "eval.evil{With: nil} (its Error panicked: eval.evil{With: nil})",
+		"evil.Panic()":            "Panic panicked: eval.evil{With: nil} (its Error panicked: eval.evil{With: nil})",
+		"evil.PanicStringer()":    "PanicStringer panicked: eval.evilText{} (its String panicked: eval.evilText{})",
+		"x = evil.Panic()":        "Panic panicked",
+		"map(1..3, evil.Panic())": "Panic panicked",
+		"string(text)":            "",
+		"string(list)":            "",
+		"string(evil)":            "",
+		"toJSON(evil)":            "",
+		"toJSON(text)":            "",
+		"evil.Error()":            "Error panicked",
+		"text.String()":           "String panicked",
+		"other[evil]":             "",
+		"list[evil]":              "",
+		"evil + 1":                "",
+		"evil[text]":              "",
+		"double(evil)":            "",
+		"{(text): 1}":             "",
+	} {
+		t.Run(line, func(t *testing.T) {
+			_, _, err := p.engine().eval(t.Context(), line)
+			require.ErrorContains(t, err, want)
+		})
 	}
 }

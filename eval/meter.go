@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/bits"
+	"reflect"
 )
 
 const (
@@ -23,6 +24,9 @@ const (
 	scopeSize = 192
 	// elementSize is the size of an any.
 	elementSize = 16
+	// smallCopy is the size up to which the copy of a struct or an array is free, if
+	// the expression only looks at it.
+	smallCopy = 256
 )
 
 var (
@@ -54,16 +58,34 @@ func (m *meter) charge(n uint64) error {
 	return m.ended()
 }
 
-// loop is called before each loop, and step before each turn of a loop. element is
-// called instead of step if the turn adds an element to the result.
-func (m *meter) loop(...any) (any, error)    { return nil, m.charge(scopeSize) }
-func (m *meter) step(...any) (any, error)    { return nil, m.ended() }
-func (m *meter) element(...any) (any, error) { return nil, m.charge(elementSize) }
+// loop meters one loop over a list.
+type loop struct {
+	*meter
+	size uint64 // the size of the copy of an element
+}
+
+// begin is called with the list before each run of the loop.
+func (l *loop) begin(args ...any) (any, error) {
+	l.size = elementCopy(args[0])
+	if l.size > l.left { // a single copy would be too much
+		return nil, l.charge(l.size)
+	}
+	return args[0], l.charge(scopeSize + glance(derefCopy(args[0])))
+}
+
+// step is called before each turn of the loop. element is called instead if the
+// turn adds an element of the list to the result, and added, after the turn, if it
+// adds another value.
+func (l *loop) step(...any) (any, error)    { return nil, l.ended() }
+func (l *loop) element(...any) (any, error) { return nil, l.charge(elementSize + l.size) }
+func (l *loop) added(args ...any) (any, error) {
+	return args[0], l.charge(elementSize + copySize(reflect.TypeOf(args[0])))
+}
 
 // match charges for an element that filter has found.
-func (m *meter) match(args ...any) (any, error) {
+func (l *loop) match(args ...any) (any, error) {
 	if found, ok := args[0].(bool); ok && found {
-		return true, m.charge(elementSize)
+		return true, l.charge(elementSize + l.size)
 	}
 	return args[0], nil
 }

@@ -52,7 +52,7 @@ func TestExpressionsInSession(t *testing.T) {
 	o := oneshot.Options{
 		Locals: map[string]any{
 			"conns": func() any { return []conn{{Name: "a", Idle: 12}, {Name: "b", Idle: 340}} },
-			"level": level,
+			"level": func() any { return level },
 			"debug": slog.LevelDebug,
 			"bad":   func() any { panic("oops") },
 		},

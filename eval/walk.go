@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 )
 
 // deepCost walks through everything inside the arguments. It counts a value twice
@@ -88,16 +89,20 @@ func (w *walk) value(v reflect.Value, depth int) bool {
 	return true
 }
 
+// writesItself reports whether v has a method that the function calls instead of
+// reading the fields. It looks at the type only, since Interface would copy v.
 func (w *walk) writesItself(v reflect.Value) bool {
 	if !v.CanInterface() || v.Kind() == reflect.Interface {
 		return false
 	}
-	var ok bool
-	switch v.Interface().(type) {
-	case json.Marshaler, encoding.TextMarshaler:
-		ok = w.json
-	case fmt.Formatter, fmt.Stringer, error:
-		ok = !w.json
+	writers := textWriters
+	if w.json {
+		writers = jsonWriters
 	}
-	return ok
+	return slices.ContainsFunc(writers, v.Type().Implements)
 }
+
+var (
+	jsonWriters = []reflect.Type{reflect.TypeFor[json.Marshaler](), reflect.TypeFor[encoding.TextMarshaler]()}
+	textWriters = []reflect.Type{reflect.TypeFor[fmt.Formatter](), reflect.TypeFor[fmt.Stringer](), errorType}
+)

@@ -32,11 +32,9 @@ type Session interface {
 	// shows at its end what has not been put back.
 	Changed(Change)
 
-	// Locals returns the program's values by name.
+	// Locals returns the program's values by name. A func() any returns a copy of
+	// the value.
 	Locals() map[string]any
-	// Local returns one of these values. If the value is a func() any of the
-	// program, Local calls it and returns its result.
-	Local(name string) (value any, ok bool)
 
 	// SwapSnapshot keeps a snapshot, so that the next dump can be compared with it.
 	// It returns the previous snapshot, or nil if there is none.

@@ -40,7 +40,6 @@ func (s *testSession) Binary() bool                                { return fals
 func (s *testSession) Remark(text string)                          { fmt.Fprintln(s, text) }
 func (s *testSession) Progress(func(elapsed time.Duration) string) {}
 func (s *testSession) Locals() map[string]any                      { return nil }
-func (s *testSession) Local(string) (any, bool)                    { return nil, false }
 func (s *testSession) SwapSnapshot(n *stack.Snapshot) (p *stack.Snapshot) {
 	p, s.snapshot = s.snapshot, n
 	return p

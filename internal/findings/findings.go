@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gomanhole/oneshot/internal/stack"
+	"github.com/gomanhole/oneshot/internal/values"
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
@@ -87,7 +88,7 @@ func (e *Evidence) outOfTime() bool {
 func try(rule func(*Evidence) []Finding, e *Evidence) (found []Finding) {
 	defer func() {
 		if v := recover(); v != nil {
-			found = []Finding{{Title: fmt.Sprintf("a rule of the manhole itself failed: %v", v)}}
+			found = []Finding{{Title: "a rule of the manhole itself failed: " + values.Failure(v)}}
 		}
 	}()
 	return rule(e)

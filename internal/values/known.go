@@ -15,9 +15,9 @@ func (p *printer) known(v reflect.Value, at place) bool {
 		p.named(v, time.Duration(v.Int()).String(), at)
 		return true
 	case reflect.TypeFor[time.Time]():
-		t, ok := readTime(v)
+		t, ok := p.readTime(v)
 		if ok {
-			p.named(v, t.String(), at)
+			p.named(v, plain(t.String()), at) // the name of a zone can be any text
 		}
 		return ok
 	case reflect.TypeFor[time.Location]():
@@ -64,17 +64,27 @@ func field(v reflect.Value, name string, kind reflect.Kind) (reflect.Value, bool
 	return f, f.Kind() == kind
 }
 
-// readTime reads a time.Time. In an unexported field, it reads the fields of the
-// time, and the result is in UTC. The documentation of Time in time/time.go
-// describes these fields.
-func readTime(v reflect.Value) (time.Time, bool) {
-	if v.CanInterface() {
+// readTime reads a time.Time. In an unexported field, and if the program may write
+// the time, it reads the fields of the time, and the result is in UTC. The
+// documentation of Time in time/time.go describes these fields.
+func (p *printer) readTime(v reflect.Value) (time.Time, bool) {
+	if v.CanInterface() && !(p.live && v.CanAddr()) {
 		return v.Interface().(time.Time).Round(0), true // the monotonic reading is noise
 	}
 	wall, ok := field(v, "wall", reflect.Uint64)
 	ext, ok2 := field(v, "ext", reflect.Int64)
 	if !ok || !ok2 {
 		return time.Time{}, false
+	}
+	if p.live && v.CanAddr() {
+		// Both fields should be of the same time. Without a lock, that cannot be certain.
+		seconds, rest := ext, wall
+		for range 10 {
+			wall, ext = load(rest), load(seconds)
+			if load(rest).Uint() == wall.Uint() {
+				break
+			}
+		}
 	}
 	const (
 		hasMonotonic = 1 << 63
@@ -90,48 +100,61 @@ func readTime(v reflect.Value) (time.Time, bool) {
 	return time.Unix(seconds, int64(wall.Uint()&nanoseconds)).UTC(), true
 }
 
-// atomic prints the value inside a type of sync/atomic. It calls Load, or reads
-// the field where methods must not be called.
+// atomic prints the value inside a type of sync/atomic. It calls Load, also in an
+// unexported field, or reads the field of a value that has no address.
 func (p *printer) atomic(v reflect.Value, at place) bool {
-	var held reflect.Value
-	switch x := p.object(v).(type) {
-	case *atomic.Bool:
-		held = reflect.ValueOf(x.Load())
-	case *atomic.Int32:
-		held = reflect.ValueOf(x.Load())
-	case *atomic.Int64:
-		held = reflect.ValueOf(x.Load())
-	case *atomic.Uint32:
-		held = reflect.ValueOf(x.Load())
-	case *atomic.Uint64:
-		held = reflect.ValueOf(x.Load())
-	case *atomic.Uintptr:
-		held = reflect.ValueOf(x.Load())
-	case *atomic.Value:
-		held = reflect.ValueOf(x.Load())
-	default:
-		raw := fieldNamed(v, "v")
-		switch {
-		case !raw.IsValid():
-			return false
-		case v.Type() == reflect.TypeFor[atomic.Bool]():
-			held = reflect.ValueOf(raw.Uint() != 0)
-		case raw.Kind() == reflect.UnsafePointer:
-			t, ok := pointedType(v.Type())
-			if !ok {
-				return false
-			}
-			// NewAt returns a value that no longer knows that it came from an
-			// unexported field.
-			defer func(silent bool) { p.silent = silent }(p.silent)
-			p.silent = p.silent || !v.CanInterface()
-			held = reflect.NewAt(t, raw.UnsafePointer())
-		default:
-			held = raw
-		}
+	// What Load returns no longer knows that it came from an unexported field.
+	defer func(silent bool) { p.silent = silent }(p.silent)
+	p.silent = p.silent || !v.CanInterface()
+	held, ok := loaded(v)
+	if ok {
+		p.wrapped(v, held, at)
 	}
-	p.wrapped(v, held, at)
-	return true
+	return ok
+}
+
+func loaded(v reflect.Value) (held reflect.Value, ok bool) {
+	var object any
+	if v.CanAddr() {
+		object = reflect.NewAt(v.Type(), address(v)).Interface()
+	}
+	switch x := object.(type) {
+	case *atomic.Bool:
+		return reflect.ValueOf(x.Load()), true
+	case *atomic.Int32:
+		return reflect.ValueOf(x.Load()), true
+	case *atomic.Int64:
+		return reflect.ValueOf(x.Load()), true
+	case *atomic.Uint32:
+		return reflect.ValueOf(x.Load()), true
+	case *atomic.Uint64:
+		return reflect.ValueOf(x.Load()), true
+	case *atomic.Uintptr:
+		return reflect.ValueOf(x.Load()), true
+	case *atomic.Value:
+		return reflect.ValueOf(x.Load()), true
+	}
+	raw := fieldNamed(v, "v")
+	if !raw.IsValid() {
+		return raw, false
+	}
+	if raw.Kind() == reflect.UnsafePointer { // an atomic.Pointer
+		t, ok := pointedType(v.Type())
+		if !ok {
+			return raw, false
+		}
+		if raw.CanAddr() {
+			raw = load(raw)
+		}
+		if isBad(raw.Pointer()) {
+			return raw, true
+		}
+		return reflect.NewAt(t, raw.UnsafePointer()), true
+	}
+	if v.Type() == reflect.TypeFor[atomic.Bool]() {
+		return reflect.ValueOf(raw.Uint() != 0), true
+	}
+	return raw, true
 }
 
 // pointedType returns the T of an atomic.Pointer[T], which has a field _ [0]*T.

@@ -1,7 +1,6 @@
 package values
 
 import (
-	"fmt"
 	"log/slog"
 	"reflect"
 )
@@ -21,42 +20,22 @@ func (p *printer) object(v reflect.Value) any {
 
 // methodText returns the text of Error or String, or "" if object has neither.
 func methodText(object any) string {
-	switch x := object.(type) {
-	case error:
-		return call("Error", x.Error)
-	case fmt.Stringer:
-		return call("String", x.String)
+	if name, f := textMethod(object); f != nil {
+		return call(name, f)
 	}
 	return ""
 }
 
-func call(method string, f func() string) (text string) {
-	defer func() {
-		if r := recover(); r != nil {
-			text = "!panic in " + method + ": " + panicText(r)
-		}
-	}()
-	return plain(f())
+func call(method string, f func() string) string {
+	text, panicked, ok := protect(f)
+	if !ok {
+		return "!panic in " + method + ": " + panicText(panicked)
+	}
+	return plain(text)
 }
 
-// panicText returns the text of a recovered value.
-func panicText(r any) (text string) {
-	switch r := r.(type) {
-	case string:
-		return plain(r)
-	case error:
-		// Error may panic too, even with r itself.
-		defer func() {
-			if recover() != nil {
-				text = Type(r)
-			}
-		}()
-		return plain(r.Error())
-	}
-	p := printer{limit: maxKey, line: true, silent: true}
-	p.value(reflect.ValueOf(r), place{typed: true})
-	return p.short()
-}
+// panicText returns the text of a recovered value on one line.
+func panicText(r any) string { return plain(Failure(r)) }
 
 // logged prints the result of LogValue, if object has this method. The result may
 // be a LogValuer too, so each call counts as a level.

@@ -3,6 +3,7 @@ package values
 import (
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -13,8 +14,9 @@ type printer struct {
 	full  bool // the text was longer than limit
 
 	line   bool        // print everything on one line
-	noMaps bool        // print only the number of entries of a map
-	silent bool        // call no methods: the value was reached through an unexported field
+	live   bool        // the program may write the value meanwhile: see live.go
+	left   bool        // something was left out because of live
+	silent bool        // call no methods: the value was reached through an unexported field, or live
 	path   []reference // from the outermost value to the current one
 }
 
@@ -70,6 +72,13 @@ func (p *printer) value(v reflect.Value, at place) {
 			p.write("!unreadable: " + panicText(r))
 		}
 	}()
+	if p.live && v.IsValid() && at.depth <= maxDepth {
+		settled, ok := p.settle(v, at)
+		if !ok {
+			return
+		}
+		v = settled
+	}
 	switch {
 	case v.Kind() == reflect.Invalid:
 		p.write("nil")
@@ -121,6 +130,10 @@ func (p *printer) enter(v reflect.Value) bool {
 func (p *printer) leave() { p.path = p.path[:len(p.path)-1] }
 
 func (p *printer) pointer(v reflect.Value, at place) {
+	if isBad(v.Pointer()) {
+		p.write("!no pointer: 0x" + strconv.FormatUint(uint64(v.Pointer()), 16))
+		return
+	}
 	if !p.enter(v) {
 		return
 	}
@@ -189,20 +202,12 @@ func (p *printer) mapping(v reflect.Value, text string, at place) {
 		return
 	}
 	defer p.leave()
-	if p.noMaps && v.Len() > 0 && !p.textOnly(text, at) {
-		name := typeName(v.Type())
-		if at.bare {
-			name = ""
-		}
-		p.write(name + "{" + comma(v.Len()) + " not read}")
-		return
-	}
 	var entries []entry
 	if !p.textOnly(text, at) {
 		entries = readMap(v)
 	}
 	p.list(v, text, at, len(entries), max(v.Len(), len(entries)), func(i int, at place) {
-		key := printer{limit: maxKey, line: true, noMaps: p.noMaps, silent: p.silent, path: p.path}
+		key := printer{limit: maxKey, line: true, silent: p.silent, path: p.path}
 		key.value(entries[i].key, place{depth: at.depth})
 		p.write(key.short() + ": ")
 		p.value(entries[i].value, at)

@@ -2,21 +2,22 @@
 // type and fields. The text is bounded in depth and size. The package reads values
 // through reflect only.
 //
-// The package cannot stop the program. It reads values while other goroutines may
-// write them. This has consequences:
+// The package cannot stop the program, so there are two ways to read a value:
 //
-//   - If the program writes a map at the same time, the process ends: "fatal
-//     error: concurrent map iteration and map write" is not a panic, and cannot be
-//     recovered. A caller that passes a value with maps is responsible for the
-//     lock. It can, for example, pass a func() any that takes the lock and returns
-//     a copy.
-//   - Any other value that is written at the same time may be read half old and
-//     half new. If such a value leads to memory that does not exist, the text
-//     contains "!unreadable" there.
-//   - String, Error and LogValue are the program's own code. They may block, take
-//     a lock that the caller holds, or recurse without end, which ends the process
-//     too. Call this package in a goroutine that can be abandoned. A method that
-//     calls runtime.Goexit ends that goroutine.
+//   - WriteLive and ShortLive are for a value that other goroutines may write at
+//     the same moment. They cannot end the program; live.go explains the rules.
+//   - Write, Text and Short are for a value that nobody else writes, such as a copy
+//     that a func() any of the program has made under its lock. They read all of
+//     it. If another goroutine writes it after all, the program may end. A map ends
+//     it with "fatal error: concurrent map iteration and map write", which is not a
+//     panic and cannot be recovered. An interface, string or slice that is half old
+//     and half new leads to memory that does not exist, or to a method with a wrong
+//     receiver. Often, but not always, the text then contains "!unreadable".
+//
+// String, Error and LogValue are the program's own code. They may block, take a
+// lock that the caller holds, or recurse without end, which ends the process. Call
+// this package in a goroutine that can be abandoned. A method that calls
+// runtime.Goexit ends that goroutine. A panic of a method becomes part of the text.
 //
 // The package calls no other methods than these three (and Load of sync/atomic).
 // It calls them only on values that it reached through exported fields, and never
@@ -55,24 +56,26 @@ func Type(v any) string {
 	return typeName(reflect.TypeOf(v))
 }
 
-// WriteWithoutMaps is like Write, but writes only the number of entries of a map.
-// It is for values that the program may write at the same time.
-func WriteWithoutMaps(w io.Writer, v any) error {
-	_, err := io.WriteString(w, text(v, true))
-	return err
+// WriteLive is like Write, for a value that the program may write at the same
+// moment. It reads only what can be read then, and says "not read" for the rest:
+// it shows the value itself, and numbers, booleans and pointers behind pointers, and
+// calls no methods. complete is false if something was left out.
+func WriteLive(w io.Writer, v any) (complete bool, err error) {
+	p := printer{limit: maxTotal - len(cutLine), live: true, silent: true}
+	_, err = io.WriteString(w, p.whole(v))
+	return !p.left, err
 }
 
-// ShortWithoutMaps is like Short, without the entries of maps.
-func ShortWithoutMaps(v any, max int) string {
-	p := printer{limit: max, line: true, noMaps: true}
+// ShortLive is like Short, with the rules of WriteLive.
+func ShortLive(v any, max int) string {
+	p := printer{limit: max, line: true, live: true, silent: true}
 	p.print(v, place{bare: true})
 	return p.short()
 }
 
 // Short returns the value on one line of at most max bytes. It leaves out the
 // outermost type and the & of a pointer, so the text can stand beside that of
-// Type. The text of Error or String replaces the fields. The package comment lists
-// the duties of the caller.
+// Type. The text of Error or String replaces the fields.
 func Short(v any, max int) string {
 	p := printer{limit: max, line: true}
 	p.print(v, place{bare: true})
@@ -81,17 +84,19 @@ func Short(v any, max int) string {
 
 // Write writes the whole value in at most 256 KiB, with a line for each field or
 // element. It reads everything first and then writes once. It leaves out fields
-// named _. The package comment lists the duties of the caller.
+// named _.
 func Write(w io.Writer, v any) error {
 	_, err := io.WriteString(w, Text(v))
 	return err
 }
 
 // Text returns the text that Write writes.
-func Text(v any) string { return text(v, false) }
+func Text(v any) string {
+	p := printer{limit: maxTotal - len(cutLine)}
+	return p.whole(v)
+}
 
-func text(v any, noMaps bool) string {
-	p := printer{limit: maxTotal - len(cutLine), noMaps: noMaps}
+func (p *printer) whole(v any) string {
 	p.print(v, place{typed: true})
 	if p.full {
 		return string(p.out) + cutLine

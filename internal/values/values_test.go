@@ -173,7 +173,7 @@ func TestText(t *testing.T) {
 		"panic in Error":         {Bad{"boom"}, lines("values.Bad{ // !panic in Error: boom", `  With: "boom"`, "}")},
 		"panic with an error":    {Bad{io.EOF}, lines("values.Bad{ // !panic in Error: EOF", "  With: &errors.errorString{ // EOF", `    s: "EOF"`, "  }", "}")},
 		"panic with a value":     {Bad{Pair{}}.With, lines("values.Pair{", "  A: nil", "  b: 0", "}")},
-		"panic with itself":      {panicsWithItself{}, "values.panicsWithItself{} // !panic in Error: values.panicsWithItself\n"},
+		"panic with itself":      {panicsWithItself{}, "values.panicsWithItself{} // !panic in Error: values.panicsWithItself{} (its Error panicked: values.panicsWithItself{})\n"},
 		"index out of range":     {State(9), "values.State(9) !panic in String: runtime error: index out of range [9] with length 3\n"},
 		"reflect.Value":          {reflect.ValueOf(3), "reflect.Value(3)\n"},
 		"reflect.Value of none":  {reflect.Value{}, "reflect.Value(nil)\n"},

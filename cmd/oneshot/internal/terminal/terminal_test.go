@@ -436,7 +436,7 @@ func TestSessionOfRealProgram(t *testing.T) {
 	require.Contains(t, p.screen(), "interrupted")
 	require.NoFileExists(t, profile)
 	p.types("sess\t\r")
-	p.saw("* pid")
+	p.saw("* 1  pid")
 	p.sees("\n>>> ")
 	p.types("\x04")
 	require.Equal(t, "<nil>", p.ended())

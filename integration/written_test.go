@@ -1,0 +1,110 @@
+//go:build linux
+
+package integration
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gomanhole/oneshot/internal/protocol"
+	"github.com/gomanhole/oneshot/internal/testwait"
+	"github.com/stretchr/testify/require"
+)
+
+// looks are the lines that a person types to look at values. None of them has a flag
+// that says it is risky.
+var looks = []string{
+	"print live", "print live", "print live", "print live", "locals", "print copied",
+	"live.N + live.Current.Load().Size", "live.Hits.Load()", "live.Next.Size", "live.On ? live.F : live.Took",
+	"live.Name", "live.Last.Error()", "live.All[0]", "live", "string(live.State)", "x = copied", "len(x.All)", "map(copied.All, .Peer)",
+}
+
+// TestLookingDoesNotKill looks a million times at a program that writes what is looked
+// at, without a pause, and 10,000 and 1,000 times in a second. ONESHOT_LOOKS is the
+// number of looks. Otherwise the test ends after some seconds.
+func TestLookingDoesNotKill(t *testing.T) {
+	atMost, number := 10*time.Second, 1_000_000
+	if n, err := strconv.Atoi(os.Getenv("ONESHOT_LOOKS")); err == nil {
+		atMost, number = time.Hour, n
+	}
+	for _, pause := range []string{"0s", "100us", "1ms"} {
+		t.Run("pause "+pause, func(t *testing.T) {
+			t.Parallel()
+			c := startIn(t, "written", pause)
+			c.open(t)
+			began := time.Now()
+			answers, text := c.look(t, began.Add(atMost), number/3)
+			t.Logf("%d answers in %v", answers, time.Since(began).Round(time.Millisecond))
+			select {
+			case <-c.Ended:
+				require.FailNow(t, "the program has ended", "%v after %d answers\n%s", c.ProcessState, answers, c.stderr)
+			default:
+			}
+			for _, part := range []string{
+				"\n  N: ", "string(", "bytes not read)", "Index: map[int]string{", "Last: ", "Peer: \"10.0.0.", // print
+				"\nlive             *main.record         {mu: ", "the program may be writing live", // locals, expressions
+			} {
+				require.True(t, strings.Contains(text, part), part) // Contains would print all of text
+			}
+			for _, part := range []string{"!unreadable", "panicked"} {
+				require.False(t, strings.Contains(text, part), part)
+			}
+		})
+	}
+}
+
+// look sends lines until the deadline, or until there are as many answers as wanted. It
+// returns the number of answers, and the first MiB of them.
+func (c *child) look(t *testing.T, deadline time.Time, wanted int) (answers int, text string) {
+	t.Helper()
+	conn, err := net.Dial("unix", c.path)
+	require.NoError(t, err)
+	defer conn.Close()
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		defer conn.(*net.UnixConn).CloseWrite()
+		for sent := 0; sent < wanted && time.Now().Before(deadline); {
+			var lines []byte
+			for range 20 {
+				for _, line := range looks {
+					lines = append(append(lines, line...), '\n')
+					sent++
+				}
+			}
+			if _, err := conn.Write(lines); err != nil {
+				return
+			}
+		}
+	}()
+	var first, rest bytes.Buffer
+	part := make([]byte, 64<<10)
+	for {
+		require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience)))
+		n, err := conn.Read(part)
+		if first.Len() < 1<<20 {
+			first.Write(part[:n])
+		}
+		rest.Write(part[:n])
+		answers += bytes.Count(rest.Bytes(), []byte(protocol.Prompt))
+		keep := rest.Bytes()
+		keep = bytes.Clone(keep[max(0, len(keep)-len(protocol.Prompt)+1):]) // a prompt may arrive in two parts
+		rest.Reset()
+		rest.Write(keep)
+		if err != nil {
+			if !os.IsTimeout(err) && err != io.EOF {
+				t.Logf("the session has ended: %v", err)
+			}
+			require.False(t, os.IsTimeout(err), "no answer for %v", patience)
+			break
+		}
+	}
+	testwait.Receive(t, over, "the end of the lines")
+	return answers, first.String()
+}
