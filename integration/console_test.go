@@ -83,7 +83,7 @@ func TestEveryCommandInATerminal(t *testing.T) {
 		{"loglevel warn", []string{`log level was DEBUG, is WARN`}},
 		{"flush", []string{`removed 2 users`}},
 		{"nonsense", []string{`unknown name nonsense.*`, ` \| nonsense`, ` \| \^`}},
-		{"sessions", []string{`\* pid \d+, uid \d+, nc, since .*, runs for \S+: sessions`}},
+		{"sessions", []string{`\* 1  pid \d+, uid \d+, nc, since .*, runs for \S+: sessions`}},
 		{"stderr", []string{`standard error goes where the program sends it; stderr on has it come here`}},
 		{"stderr on", []string{`standard error comes here until stderr off, or the end of the session`}},
 		{"stderr off", []string{`standard error goes where it went before`}},

@@ -61,7 +61,7 @@ var commands = compile([][2]string{
 	{"locals", `^the program has given no values`},
 	{"print nothing", `^print: there is no local "nothing"`},
 	{"history", `(?m)^ +\d+  history$`},
-	{"sessions", `(?m)^\* pid \d+, uid `},
+	{"sessions", `(?m)^\* \d+  pid \d+, uid `},
 	{"stderr", `(?m)standard error`},
 	{"deactivate", `^deactivate: the manhole is not active|^deactivated`},
 	{"nonsense", `^no command "nonsense"; help lists them\n$`},
