@@ -91,7 +91,9 @@
 //
 // Console has commands for stacks, memory, settings of the runtime, profiles and
 // traces, descriptors, threads, signals and more. Options adds to it. Locals are
-// values that the console can show. Commands are the program's own commands.
+// values that the console can show: give each as a func() any that locks and
+// copies. Of other values only the numbers are shown, because to read more while
+// the program writes can end it. Commands are the program's own commands.
 // LevelCommand makes one that sets a log/slog level, and package eval has one that
 // evaluates expressions over Locals. Handler replaces the console, for example by
 // Exec, which has no prompt.

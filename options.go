@@ -96,11 +96,15 @@ type Options struct {
 	Commands []Command
 
 	// Locals are named values for the console (commands locals and print) and for
-	// expressions (package eval). They are read while the program runs. If the
-	// program changes a value meanwhile, give a func() any instead: it is called
-	// for each use, takes the program's lock, and returns a copy. The contents of a
-	// map are only shown if such a function returned it: reading a map while
-	// another goroutine writes to it ends the program.
+	// expressions (package eval). Give each as a func() any. It is called for each
+	// use, takes the program's lock, and returns a copy, or a value that needs no
+	// lock. What it returns is shown whole, and its methods are called.
+	//
+	// The program may be writing any other value while it is read. Therefore only the
+	// value itself is shown, and the numbers, booleans and pointers behind its
+	// pointers. No method is called, and strings, interfaces, slices and maps are not
+	// read: they may be half old and half new, and using them can end the program.
+	// The flag -racy of print and of expressions reads them all the same.
 	Locals map[string]any
 
 	// RedirectStderr sends the client a copy of what the program writes to its

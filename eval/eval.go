@@ -4,38 +4,48 @@
 //
 //	m, err := oneshot.Install(oneshot.Options{
 //		OneshotOn: syscall.SIGUSR2,
-//		Locals:    map[string]any{"cache": cache, "conns": func() any { return server.Conns() }, "level": level},
-//		Commands:  []oneshot.Command{eval.Command()},
+//		Locals: map[string]any{
+//			"conns": func() any { return server.Conns() }, // locks and copies
+//			"level": func() any { return level },          // a *slog.LevelVar needs no lock
+//			"cache": cache,                                // only numbers in it can be used
+//			"debug": slog.LevelDebug,
+//		},
+//		Commands: []oneshot.Command{eval.Command()},
 //	})
 //
 // In a session:
 //
 //	>>> 1234+2345
 //	3579
-//	>>> cache.Len()
-//	12
 //	>>> filter(conns, .Idle > 60)
 //	>>> level.Set(-4)
+//	>>> cache.Hits
+//	12
 //	>>> old = filter(conns, .Idle > 60)
 //	>>> len(old)
 //
 // The language is that of github.com/expr-lang/expr: fields, elements and methods
 // of Go values, operators, and functions over lists. An expression cannot write a
-// field, open a file or run a program. But it can call every exported method of the
-// values, in the goroutine of a session. Provide only values whose methods may be
-// called there. The line name = expression keeps a value for the rest of the
+// field, open a file or run a program. But it can call every exported method of what
+// a func() any has returned, in the goroutine of a session. Return only values whose
+// methods may be called there, and that nobody else writes: copies, or values that
+// need no lock. The line name = expression keeps a value for the rest of the
 // session.
 //
-// An evaluation may make 2,000,000 elements and use 64 MiB. For a value that is
-// kept, the limits are 100,000 elements and 4 MiB. An evaluation ends when the
-// client interrupts it or disconnects. A method that does not return continues to
-// run, and is abandoned. A match cannot be interrupted; its text may have 256 KiB,
-// and its pattern 1 KiB.
+// The program may be writing any other value at the same moment. Of such a value, an
+// expression can use only numbers and booleans, by the names of fields
+// (cache.Hits, cache.Stats.Open), also those in types of sync/atomic
+// (cache.Hits.Load()). A value that is itself a number, boolean, string or time can
+// be used too. All else could end the program: an interface, string or slice may be
+// half old and half new, and reading a map during a write is fatal. The line -racy
+// EXPRESSION uses everything all the same, and CAN END THE PROGRAM.
 //
-// If an expression reads a map while the program writes it, the program ends, as
-// always in Go. Provide a map as a func() any that copies it under its lock. The
-// entries of maps in a result are shown only if all values in the expression come
-// from such functions.
+// An evaluation may make 2,000,000 elements and use 64 MiB. Copies of structs and
+// arrays of more than 256 bytes count each time they are made, smaller ones if they
+// become part of a result. For a value that is kept, the limits are 100,000 elements
+// and 4 MiB. An evaluation ends when the client interrupts it or disconnects. A
+// method that does not return continues to run, and is abandoned. A match cannot be
+// interrupted; its text may have 256 KiB, and its pattern 1 KiB.
 package eval
 
 import (
@@ -55,7 +65,7 @@ func Command() oneshot.Command {
 	return oneshot.Command{
 		Fallback: true,
 		Args:     "[-racy] EXPRESSION",
-		Summary:  "evaluate an expression with the locals: 1234+2345, cache.Len(), filter(conns, .Idle > 60), x = cache.Len()",
+		Summary:  "evaluate an expression with the locals: 1234+2345, filter(conns, .Idle > 60), x = len(conns); with -racy it can END THE PROGRAM",
 		Run:      run,
 	}
 }
@@ -65,7 +75,8 @@ const racyFlag = "-racy"
 
 func run(ctx context.Context, s *oneshot.Session, args []string) error {
 	line, racy := args[0], false
-	if rest, ok := strings.CutPrefix(strings.TrimLeft(line, " "), racyFlag+" "); ok {
+	rest, flag := strings.CutPrefix(strings.TrimLeft(line, " "), racyFlag+" ")
+	if _, isName := s.Locals()[racyFlag[1:]]; flag && !isName { // else the line is a negative number
 		line, racy = strings.Repeat(" ", len(line)-len(rest))+rest, true // positions in errors stay right
 	}
 	e := &engine{

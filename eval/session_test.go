@@ -67,6 +67,37 @@ func TestExpressionsInSession(t *testing.T) {
 	require.NotContains(t, typed(t, o, "x\n"), "2", "a session must not see the values that another one keeps")
 }
 
+// TestExpressionsOverLiveValues: only the flag -racy uses a value that the program
+// may be writing. What an expression has kept is a copy, unless the flag was given.
+func TestExpressionsOverLiveValues(t *testing.T) {
+	c := &conn{Name: "a", Idle: 12, State: "open"}
+	c.Hits.Store(5)
+	o := oneshot.Options{
+		Locals:   map[string]any{"live": c, "copied": func() any { return &conn{Name: "b", Idle: 3} }, "nothing": (func() any)(nil)},
+		Commands: []oneshot.Command{Command()},
+	}
+	const refused = `\(live.FIELD\), or -racy EXPRESSION, which can end the program \(1:\d+\)\n \| .*\n \| \.*\^\n>>> `
+	for _, test := range []struct{ line, answer string }{
+		{"live.Idle + live.Hits.Load()", `17\n>>> `},
+		{"live.Name", `live.Name cannot be used, since string is not a number or boolean: the program may be writing live; .*` + refused},
+		{"x = live", `live is of type \*eval.conn: .*` + refused},
+		{"-racy live.Name", `"a"\n>>> `},
+		{" -racy  x = live", `>>> `},
+		{"-racy live", `(?s)&eval.conn\{.*Name: "a".*\}\n>>> `},
+		{"-racy live.Nome", `type eval.conn has no field Nome \(1:12\)\n \|       live\.Nome\n \| \.{11}\^`},
+		{"copied.Name", `"b"\n>>> `},
+		{"x = copied", `>>> `},
+		{"nothing", `nothing is of type func\(\) interface \{\}: `},
+		{"-racy", `unknown name racy`},
+	} {
+		require.Regexp(t, "^"+test.answer, typed(t, o, test.line+"\n"), test.line)
+	}
+	require.Regexp(t, `(?s)Name: "b".*"b"\n>>> $`, typed(t, o, "x = copied\nprint x\nx.Name\n"))
+	require.Regexp(t, `(?s)^>>> .*not read: the program.*x.Name cannot be used`, typed(t, o, "-racy x = live\nprint x\nx.Name\n"))
+	o.Locals["racy"] = 2
+	require.Regexp(t, `^-1\n>>> `, typed(t, o, "-racy + 1\n"))
+}
+
 // TestRootPackageDoesNotLinkExpr shows that a program which does not import this
 // package does not contain expr.
 func TestRootPackageDoesNotLinkExpr(t *testing.T) {

@@ -10,7 +10,9 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -20,21 +22,17 @@ import (
 
 // cache is a value that a session may want to look at.
 type cache struct {
+	Flushes atomic.Int64 // how often it was emptied
+
 	mu      sync.Mutex
 	entries map[string]string
-}
-
-// Len returns the number of entries.
-func (c *cache) Len() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.entries)
 }
 
 // flush removes all entries and returns how many there were.
 func (c *cache) flush() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.Flushes.Add(1)
 	n := len(c.entries)
 	clear(c.entries)
 	return n
@@ -70,10 +68,14 @@ func run() error {
 		OneshotOn:  syscall.SIGUSR2,
 		NoReceiver: true,
 		Locals: map[string]any{
+			// What a func returns is shown whole, and expressions may call its methods. So it
+			// must be a copy, made under the lock, or a value that needs no lock.
+			"users": func() any { return users.snapshot() },
+			"conns": func() any { return slices.Clone(conns) },
+			"level": func() any { return level },
+			// The program may write other values at any time, so a session reads only the
+			// numbers in them.
 			"cache": users,
-			"users": func() any { return users.snapshot() }, // a func, because a session must not read the map while the program writes it
-			"conns": conns,
-			"level": level,
 			"debug": slog.LevelDebug,
 			"began": time.Now(),
 		},

@@ -118,6 +118,16 @@ func FuzzText(f *testing.F) {
 		require.LessOrEqual(t, len(short), max(n, 0))
 		requirePrintable(t, short)
 		require.LessOrEqual(t, len(Type(v)), maxType+3)
+
+		var live strings.Builder
+		_, err := WriteLive(&live, v)
+		require.NoError(t, err)
+		require.LessOrEqual(t, live.Len(), maxTotal)
+		requirePrintable(t, strings.ReplaceAll(live.String(), "\n", ""))
+		short = ShortLive(v, n)
+		require.LessOrEqual(t, len(short), max(n, 0))
+		requirePrintable(t, short)
+		require.LessOrEqual(t, len(Failure(v)), maxFailure+100)
 	})
 }
 
