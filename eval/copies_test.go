@@ -107,7 +107,7 @@ func TestSmallCopiesAreFree(t *testing.T) {
 	for line, want := range map[string]any{
 		"len(filter(points, .X > 10))":             99_989,
 		"count(points, #.Y % 2 == 0)":              50_000,
-		"sum(map(points, .X))":                     4_999_950_000,
+		"sum(map(points, .X)) == 4999950000":       true,
 		"count(1..1000, points[#].X == #)":         1000,
 		"len(filter(larges, .N >= 1000))":          1000,
 		"larges[7].N + larges[8].N":                15,

@@ -105,7 +105,7 @@ func (r *record) write(i int) {
 	r.Started = []time.Time{{}, time.Now()}[i%2]
 	r.Next = []*asked{nil, one, {Next: one}}[i%3]
 	r.Last = []error{errors.New(one.Peer), &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}, syscall.ETIMEDOUT, nil}[i%4]
-	r.State = []any{"waiting", 0x7fff12345678, uint64(0xdeadbeefcafe), one, 3.5, nil}[i%6]
+	r.State = []any{"waiting", uintptr(0x7fff1234), uint64(0xdeadbeefcafe), one, 3.5, nil}[i%6]
 	r.Name = []string{"", one.Peer, long}[i%3]
 	r.All = [][]*asked{nil, {one}, {one, one, one}, make([]*asked, 64)}[i%4]
 	r.Index[i%1000] = one.Peer

@@ -216,7 +216,7 @@ func TestItCannotBeTaken(t *testing.T) {
 		require.NoError(t, syscall.Close(free))
 		for extra := range 3 { // for what is saved, and for the two ends of the pipe
 			low := limit
-			low.Cur = uint64(free + extra)
+			setCur(&low.Cur, free+extra)
 			require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &low))
 			err = Take(h)
 			require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit))
@@ -226,3 +226,6 @@ func TestItCannotBeTaken(t *testing.T) {
 	})
 	require.Nil(t, Current())
 }
+
+// setCur sets a limit, whose type depends on the system.
+func setCur[T int64 | uint64](limit *T, n int) { *limit = T(n) }
