@@ -139,8 +139,7 @@ func TestChangesAreThoseThatDiffer(t *testing.T) {
 		return s
 	}
 	there := func(stop <-chan struct{}) {
-		select {
-		case <-stop:
+		for range stop {
 		}
 	}
 	before, after := take(waitHere, there), take(there, waitHere)

@@ -236,7 +236,7 @@ func TestItCannotBeTaken(t *testing.T) {
 		require.NoError(t, syscall.Close(free))
 		for extra := range 3 { // for what is saved, and for the two ends of the pipe
 			low := limit
-			low.Cur = uint64(free + extra)
+			set(&low.Cur, free+extra)
 			require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &low))
 			err = Take(h)
 			require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit))
@@ -246,3 +246,6 @@ func TestItCannotBeTaken(t *testing.T) {
 	})
 	require.Nil(t, Current())
 }
+
+// set sets a number whose type differs from system to system.
+func set[T int64 | uint64](to *T, n int) { *to = T(n) }
