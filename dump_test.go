@@ -20,7 +20,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gomanhole/oneshot/internal/dump"
 	"github.com/gomanhole/oneshot/internal/ours"
 	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/stack"
@@ -110,56 +109,6 @@ func TestALargeProgramIsNotStopped(t *testing.T) {
 	full := dumped(t, DumpOptions{Full: true})
 	require.Len(t, idsOf(t, full, ") chan receive\n    goroutines"), 600)
 	require.Contains(t, full, "the program was stopped for ")
-}
-
-func TestALongStopWantsForce(t *testing.T) {
-	parkMany(t, 600, waitHere)
-	for _, o := range []dump.Options{{Full: true}, {Form: dump.Go}} {
-		d := dump.Dump{Options: o, Ctx: context.Background(), Longest: 1}
-		var b bytes.Buffer
-		err := d.Write(&b)
-		require.ErrorIs(t, err, ErrLongStop)
-		require.ErrorContains(t, err, "-force")
-		require.Zero(t, b.Len())
-		told := false
-		d.Force, d.Announce = true, func(c stack.Cost) { told = c.Stop > 0 && c.Bytes > 0 }
-		require.NoError(t, d.Write(&b))
-		require.True(t, told, "the stop is announced")
-	}
-}
-
-// TestDeepStacksAreNotWalkedUnasked: few goroutines can have very many frames.
-func TestDeepStacksAreNotWalkedUnasked(t *testing.T) {
-	// The runtime keeps such stacks for goroutines to come, whose dumps other
-	// tests look at: so it is done in a process of its own.
-	const own = "ONESHOT_TEST_DEEP_STACKS"
-	if os.Getenv(own) == "" {
-		cmd := testwait.Command(t, os.Args[0], "-test.run=^"+t.Name()+"$")
-		cmd.Env = append(os.Environ(), own+"=1")
-		out, err := cmd.CombinedOutput()
-		require.NoError(t, err, "%s", out)
-		require.Contains(t, string(out), "PASS")
-		return
-	}
-	parkMany(t, 40, func(stop <-chan struct{}) { waitBelow(20_000, stop) })
-	out := dumped(t, DumpOptions{Groups: -1})
-	require.Contains(t, out, "... and more frames, for which the profile has no room")
-	for _, o := range []dump.Options{{Full: true}, {Form: dump.Go}} {
-		d := dump.Dump{Options: o, Ctx: context.Background(), Longest: 1}
-		require.ErrorIs(t, d.Write(new(bytes.Buffer)), ErrLongStop)
-		d.Force = true
-		require.NoError(t, d.Write(new(bytes.Buffer)))
-	}
-}
-
-//go:noinline
-func waitBelow(n int, stop <-chan struct{}) {
-	if n == 0 {
-		<-stop
-		return
-	}
-	waitBelow(n-1, stop)
-	runtime.KeepAlive(n)
 }
 
 func TestSelections(t *testing.T) {

@@ -22,3 +22,12 @@ func ExampleParseSignal() {
 	// terminated <nil>
 	// terminated <nil>
 }
+
+func ExampleSignalSet_String() {
+	set := oneshot.SignalSet(0x4003) // as SigBlk in /proc/PID/status
+	fmt.Println(set)
+	fmt.Println(oneshot.SignalSet(0))
+	// Output:
+	// SIGHUP,SIGINT,SIGTERM
+	// none
+}

@@ -318,3 +318,88 @@ func ExampleConsole() {
 	fmt.Println(strings.Contains(answers, "ticket: INC-1234"), strings.Contains(answers, "list the commands"))
 	// Output: true true
 }
+
+// A program whose manhole cannot be installed logs that, and goes on with a nil
+// *Manhole.
+func ExampleManhole() {
+	m, err := oneshot.Install(oneshot.Options{OneshotOn: syscall.SIGUSR2, SocketPath: "/no/such/directory/manhole"})
+	if err != nil {
+		fmt.Println("no manhole") // slog.Error("no manhole", "err", err)
+	}
+	defer m.Uninstall()
+
+	fmt.Printf("%q %v\n", m.Path(), m.Handle(syscall.SIGUSR2))
+	// Output:
+	// no manhole
+	// "" false
+}
+
+func ExampleManhole_Uninstall() {
+	path, remove := examplePath()
+	defer remove()
+	m, err := oneshot.Install(oneshot.Options{SocketPath: path, Logger: quiet})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(m.Uninstall())
+	fmt.Println(errors.Is(m.Uninstall(), oneshot.ErrNotInstalled))
+	// Output:
+	// <nil>
+	// true
+}
+
+func ExampleManhole_Deactivate() {
+	path, remove := examplePath()
+	defer remove()
+	m, err := oneshot.Install(oneshot.Options{SocketPath: path, Logger: quiet})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer m.Uninstall()
+
+	_ = m.Activate()
+	visit(m.Path(), "exit\n")
+	m.Deactivate()
+	_, err = os.Lstat(m.Path())
+	fmt.Println(errors.Is(err, os.ErrNotExist))
+	// Output: true
+}
+
+// A command of the program. It gives up when the client interrupts it or leaves.
+func ExampleCommand() {
+	path, remove := examplePath()
+	defer remove()
+	settled := make(chan int, 1)
+	settled <- 3
+	m, err := oneshot.Install(oneshot.Options{
+		SocketPath: path, Logger: quiet, Handler: oneshot.Exec{},
+		Commands: []oneshot.Command{{
+			Name: "settle", Args: "ACCOUNT", Summary: "wait until an account is settled",
+			Run: func(ctx context.Context, s *oneshot.Session, args []string) error {
+				if len(args) != 1 {
+					return errors.New("settle: give one account")
+				}
+				select {
+				case n := <-settled:
+					_, err := fmt.Fprintf(s, "%s is settled: %d bookings\n", args[0], n)
+					return err
+				case <-ctx.Done():
+					return context.Cause(ctx)
+				}
+			},
+		}},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer m.Uninstall()
+
+	go func() { _ = m.Oneshot(context.Background()) }()
+	fmt.Print(visit(m.Path(), "settle\nsettle 'A 7'\n"))
+	// Output:
+	// settle: give one account
+	// A 7 is settled: 3 bookings
+}

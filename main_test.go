@@ -20,6 +20,7 @@ import (
 
 	"github.com/gomanhole/oneshot/internal/ours"
 	"github.com/gomanhole/oneshot/internal/protocol"
+	"github.com/gomanhole/oneshot/internal/sigthread"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
@@ -100,6 +101,7 @@ func hostFor(t testing.TB, o Options) testHost {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.NewTextHandler(h.log, nil))
 	}
+	h.oracle = sigthread.New()
 	require.NoError(t, h.set(o))
 	t.Cleanup(func() {
 		h.ended(t)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gomanhole/oneshot/internal/clientio"
 	"github.com/gomanhole/oneshot/internal/notice"
+	"github.com/gomanhole/oneshot/internal/sigthread"
 	"github.com/gomanhole/oneshot/internal/trap"
 	"github.com/gomanhole/oneshot/internal/trigger"
 	"github.com/gomanhole/oneshot/internal/unixsock"
@@ -77,7 +78,36 @@ func Install(o Options) (*Manhole, error) {
 	if !unixsock.Supported {
 		return nil, ErrUnsupported
 	}
-	m := &Manhole{quit: make(chan struct{})}
+	m, err := newManhole(o)
+	if err != nil {
+		return nil, err
+	}
+	installed.Lock()
+	defer installed.Unlock()
+	earlier := installed.m
+	if earlier != nil && !o.Reinstall {
+		return nil, ErrAlreadyInstalled
+	}
+	if o.TriggerFile != "" {
+		if m.trigger, err = m.watchTrigger(); err != nil {
+			return nil, err
+		}
+	}
+	m.arm(earlier)
+	installed.m = m
+	path := m.Path()
+	if why := replaceable(path); why != "" {
+		m.log.Warn("another user can put a socket in place of the manhole's", "path", path, "reason", why)
+	}
+	return m, nil
+}
+
+// newManhole checks the options and returns a manhole that nothing opens yet.
+func newManhole(o Options) (*Manhole, error) {
+	m := &Manhole{
+		quit:    make(chan struct{}),
+		signals: make(chan os.Signal, 1), activates: make(chan os.Signal, 1),
+	}
 	m.greeting = func() []byte { return m.home.Load().greeting }
 	m.uptime = func() time.Duration { return m.home.Load().proc.uptime() }
 	m.disposition, m.deactivate = m.whoHas, m.stopActive
@@ -99,30 +129,27 @@ func Install(o Options) (*Manhole, error) {
 		return nil, err
 	}
 	m.home.Store(home)
+	return m, nil
+}
 
-	installed.Lock()
-	defer installed.Unlock()
-	earlier := installed.m
-	if earlier != nil && !o.Reinstall {
-		return nil, ErrAlreadyInstalled
-	}
-	if o.TriggerFile != "" {
-		if m.trigger, err = trigger.New(o.TriggerFile, trigger.Config{
-			Process: func() (int, bool) { p := m.home.Load().proc; return p.pid, p.isThis() },
-			Open:    func() { _, _, _ = m.open() },
-			Log:     &m.log,
-		}); err != nil {
-			return nil, err
-		}
-	}
+func (m *Manhole) watchTrigger() (*trigger.File, error) {
+	return trigger.New(m.opts.TriggerFile, trigger.Config{
+		Process: func() (int, bool) { p := m.home.Load().proc; return p.pid, p.isThis() },
+		Open:    func() { _, _, _ = m.open() },
+		Log:     &m.log,
+	})
+}
+
+// arm makes the signals open the manhole, in place of the earlier one if there is one.
+func (m *Manhole) arm(earlier *Manhole) {
+	m.oracle = sigthread.New() // under the lock of installed, since it subscribes to signals
 	// Subscribe before the old manhole unsubscribes. A signal in between is then
 	// not lost, and does not kill the process if its default action is to kill.
-	m.signals, m.activates = make(chan os.Signal, 1), make(chan os.Signal, 1)
-	if o.OneshotOn != nil {
-		signal.Notify(m.signals, o.OneshotOn)
+	if m.opts.OneshotOn != nil {
+		signal.Notify(m.signals, m.opts.OneshotOn)
 	}
-	if o.ActivateOn != nil {
-		signal.Notify(m.activates, o.ActivateOn)
+	if m.opts.ActivateOn != nil {
+		signal.Notify(m.activates, m.opts.ActivateOn)
 	}
 	if earlier != nil {
 		earlier.undo()
@@ -130,16 +157,11 @@ func Install(o Options) (*Manhole, error) {
 	m.setTrap()
 	m.notice = notice.Post(m.opts.notice())
 	if earlier != nil {
-		home.wait(m.opts.ReinstallDelay)
+		m.home.Load().wait(m.opts.ReinstallDelay)
 	}
-	if !o.NoReceiver && len(m.Signals()) > 0 {
+	if !m.opts.NoReceiver && len(m.Signals()) > 0 {
 		m.startReceiver()
 	}
-	installed.m = m
-	if why := replaceable(home.path); why != "" {
-		m.log.Warn("another user can put a socket in place of the manhole's", "path", home.path, "reason", why)
-	}
-	return m, nil
 }
 
 // Installed returns the manhole of this process, or nil if there is none.

@@ -83,7 +83,7 @@ type host struct {
 
 // set sets the options, and what follows from them.
 func (h *host) set(o Options) (err error) {
-	h.opts, h.log, h.oracle = o.withDefaults(), asynclog.Log{Logger: o.Logger}, sigthread.New()
+	h.opts, h.log = o.withDefaults(), asynclog.Log{Logger: o.Logger}
 	h.commands, err = allCommands(o.Commands)
 	return err
 }

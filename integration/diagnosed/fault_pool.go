@@ -21,10 +21,7 @@ func init() {
 }
 
 // bookshop reads its orders from a database.
-type bookshop struct {
-	db      *sql.DB
-	waiting atomic.Int32
-}
+type bookshop struct{ db *sql.DB }
 
 func (s *bookshop) lastOrder(ctx context.Context) (id int64, err error) {
 	rows, err := s.db.QueryContext(ctx, "SELECT id FROM orders") // GUILTY exhaustedPool

@@ -1,79 +1,172 @@
 package dump
 
 import (
-	"fmt"
+	"context"
+	"errors"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gomanhole/oneshot/internal/findings"
+	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/stack"
 )
 
 // written returns what write writes.
 func written(t *testing.T, write func(*Writer)) string {
 	t.Helper()
-	var text strings.Builder
-	w := &Writer{Ctx: t.Context(), W: &text}
+	var b strings.Builder
+	w := &Writer{Ctx: context.Background(), W: &b}
 	write(w)
 	require.NoError(t, w.Err)
-	return text.String()
+	return b.String()
 }
 
-func TestIDsOfALargeGroup(t *testing.T) {
-	g := stack.Group{Count: 30_000}
-	for i := range g.Count {
-		g.Members = append(g.Members, stack.Goroutine{ID: uint64(100 + i + i/100*5)}) // others began in between
+// groups returns a snapshot of these groups.
+func groups(all ...stack.Group) *stack.Snapshot {
+	s := &stack.Snapshot{Groups: all}
+	for _, g := range all {
+		s.Total += g.Count
 	}
-	all := written(t, func(w *Writer) { w.members(&g, true) })
-	for line := range strings.Lines(all) {
-		require.LessOrEqual(t, len(line), idsWidth+1)
-	}
-	require.True(t, strings.HasPrefix(all, "    goroutines 100-199 205-304 310-409 "), all[:60])
-	require.Less(t, strings.Count(all, "\n"), 60)
-	require.Equal(t, "    goroutines 100 101 102 103 104 105 106 107 and 29992 more\n", written(t, func(w *Writer) { w.members(&g, false) }))
+	return s
 }
 
-func TestIDsWithRemarks(t *testing.T) {
-	g := stack.Group{Count: 7, Members: []stack.Goroutine{
-		{ID: 3}, {ID: 4}, {ID: 6, Minutes: 2}, {ID: 7, Minutes: 2}, {ID: 8, Minutes: 2}, {ID: 9, Minutes: 3, Locked: true}, {ID: 10, Leaked: true},
-	}}
-	require.Equal(t, "    goroutines 3 4 6-8 (2 min) 9 (3 min) (locked to its thread) 10 (leaked)\n", written(t, func(w *Writer) { w.members(&g, true) }))
-}
-
-func TestRecursionIsWrittenOnce(t *testing.T) {
-	frame := func(name string) stack.Frame {
-		return stack.Frame{Function: "main." + name, File: "/src/main.go", Line: 7}
-	}
-	stackOf := func(names string) (frames []stack.Frame) {
-		for _, name := range names {
-			frames = append(frames, frame(string(name)))
+func TestAGroupAsPeopleSeeIt(t *testing.T) {
+	members := func(minutes ...int) (all []stack.Goroutine) {
+		for i, m := range minutes {
+			all = append(all, stack.Goroutine{ID: uint64(i + 1), Minutes: m})
 		}
-		return frames
+		return all
 	}
-	for names, want := range map[string]string{
-		"abc":                           "a b c",
-		"aab":                           "a a b",
-		"aaab":                          "a a a b",
-		"aaaab":                         "a ...the same frame 3 more times b",
-		"xababababy":                    "x a b ...the same 2 frames 3 more times y",
-		"xabababay":                     "x a b a b a b a y",
-		strings.Repeat("a", 200) + "b":  "a ...the same frame 199 more times b",
-		strings.Repeat("abc", 50) + "a": "a b c ...the same 3 frames 49 more times a",
-		strings.Repeat("aab", 5) + "m":  "a a b ...the same 3 frames 4 more times m",
-		"":                              "",
+	frame := stack.Frame{Function: "main.f", File: "/src/main.go", Line: 7}
+	leaked := members(0, 0)
+	leaked[1].Leaked = true
+	locked := members(0)
+	locked[0].Locked = true
+	for _, test := range []struct {
+		name  string
+		group stack.Group
+		all   bool
+		want  string
+	}{
+		{"one", stack.Group{State: "select", Count: 1, Members: members(0), Frames: []stack.Frame{frame}},
+			false, "N select\n    goroutine 1\n    main.f  /src/main.go:7\n"},
+		{"a creator", stack.Group{State: "select", Count: 1, Frames: []stack.Frame{frame}, Creator: stack.Frame{Function: "main.main", File: "/src/main.go", Line: 3}},
+			false, "N select\n    main.f  /src/main.go:7\n    created by main.main  /src/main.go:3\n"},
+		{"not begun", stack.Group{State: "runnable", Count: 1}, false, "N runnable\n    (not begun yet)\n"},
+		{"deep", stack.Group{State: "select", Count: 1, Frames: []stack.Frame{{Function: "...23 frames elided..."}}, Deeper: true},
+			false, "N select\n    ...23 frames elided...\n    ... and more frames, for which the profile has no room\n"},
+		{"more than are shown", stack.Group{State: "select", Count: 10, Members: members(make([]int, 10)...), Frames: []stack.Frame{frame}},
+			false, "N select\n    goroutines 1 2 3 4 5 6 7 8 and 2 more\n    main.f  /src/main.go:7\n"},
+		{"all ids", stack.Group{State: "select", Count: 10, Members: members(make([]int, 10)...), Frames: []stack.Frame{frame}},
+			true, "N select\n    goroutines 1-10\n    main.f  /src/main.go:7\n"},
+		{"the same wait", stack.Group{State: "select", Count: 2, Members: members(1, 1), Frames: []stack.Frame{frame}},
+			false, "N select, 1 minute\n    goroutines 1 2\n    main.f  /src/main.go:7\n"},
+		{"different waits", stack.Group{State: "select", Count: 2, Members: members(0, 5), Frames: []stack.Frame{frame}},
+			true, "N select, 0 to 5 minutes\n    goroutines 1 2 (5 min)\n    main.f  /src/main.go:7\n"},
+		{"some are leaked", stack.Group{State: "select", Count: 2, Members: leaked, Frames: []stack.Frame{frame}},
+			false, "N select (1 leaked)\n    goroutines 1 2 (leaked)\n    main.f  /src/main.go:7\n"},
+		{"all are leaked", stack.Group{State: "select", Count: 1, Members: leaked[1:], Frames: []stack.Frame{frame}},
+			false, "N select (leaked)\n    goroutine 2\n    main.f  /src/main.go:7\n"},
+		{"locked", stack.Group{State: "syscall", Count: 1, Members: locked, Frames: []stack.Frame{frame}},
+			false, "N syscall\n    goroutine 1 (locked to its thread)\n    main.f  /src/main.go:7\n"},
+		{"labels", stack.Group{State: "select", Count: 7, Frames: []stack.Frame{frame}, OtherLabels: 2, Labels: []stack.LabelCount{
+			{Labels: "{a: 1}", Count: 3}, {Labels: "{a: 2}", Count: 2}, {Labels: "{a: 3}", Count: 1}, {Labels: "{a: 4}", Count: 1}}},
+			false, "N select {a: 1} 3 times {a: 2} 2 times {a: 3} 1 times and 3 other sets of labels\n    main.f  /src/main.go:7\n"},
 	} {
-		text := written(t, func(w *Writer) { w.frames(stackOf(names)) })
-		var short []string
-		for line := range strings.Lines(text) {
-			line = strings.TrimSpace(line)
-			if rest, ok := strings.CutPrefix(line, "... "); ok {
-				short = append(short, "..."+rest)
-				continue
-			}
-			name, _, _ := strings.Cut(strings.TrimPrefix(line, "main."), " ")
-			short = append(short, name)
-		}
-		require.Equal(t, want, strings.Join(short, " "), fmt.Sprintf("%.20s", names))
+		got := written(t, func(w *Writer) { w.group(&test.group, "N", test.all) })
+		require.Equal(t, test.want, got, test.name)
 	}
+}
+
+func TestTheHeadingCountsEverything(t *testing.T) {
+	s := groups(stack.Group{State: "select", Count: 6}, stack.Group{State: "sleep", Count: 1}, stack.Group{State: "syscall", Count: 1})
+	s.Excluded = 3
+	out := written(t, func(w *Writer) { w.Groups(s, 2, false) })
+	require.True(t, strings.HasPrefix(out, "\n8 goroutines in 3 groups by identical stacks, 3 of the manhole left out:\n\n6 (75%) select\n"), out)
+	require.Contains(t, out, "\n1 (12%) sleep\n")
+	require.True(t, strings.HasSuffix(out, "\n1 group more with 1 goroutine: stacks -n 0\n\n"), out)
+
+	s.Total, s.Cut = 20, true // a selection
+	out = written(t, func(w *Writer) { w.Groups(s, 3, false) })
+	require.Contains(t, out, "8 goroutines (of 20) in 3 groups")
+	require.Contains(t, out, "cut off")
+	require.NotContains(t, out, "stacks -n 0")
+
+	require.Contains(t, written(t, func(w *Writer) { w.Groups(&stack.Snapshot{}, 3, false) }), "0 goroutines in 0 groups")
+}
+
+func TestWhatCouldNotBeReadIsCounted(t *testing.T) {
+	s := groups(stack.Group{State: "select", Count: 1})
+	require.NotContains(t, written(t, func(w *Writer) { w.Groups(s, 1, false) }), "could not be read")
+	s.Unread = 2
+	require.Contains(t, written(t, func(w *Writer) { w.Groups(s, 1, false) }), "2 goroutines could not be read: the profile")
+	s.Unknown = "goroutine \x1b[2J"
+	require.Contains(t, written(t, func(w *Writer) { w.Groups(s, 1, false) }), `2 goroutines could not be read one by one: "goroutine \x1b[2J"`)
+	s.HasMembers = true
+	require.Contains(t, written(t, func(w *Writer) { w.Groups(s, 1, false) }), `2 goroutines could not be read: "goroutine \x1b[2J"; stacks -go`)
+}
+
+func TestFindingsAreNumbered(t *testing.T) {
+	require.Empty(t, written(t, func(w *Writer) { w.Findings(nil) }))
+	got := written(t, func(w *Writer) {
+		w.Findings([]findings.Finding{{Title: "one", Lines: []string{"at a", "at b"}}, {Title: "two"}})
+	})
+	require.Equal(t, "\n"+protocol.FindingsHeading+"\n1. one\n     at a\n     at b\n2. two\n", got)
+}
+
+func TestTheStopIsSaid(t *testing.T) {
+	require.Empty(t, written(t, func(w *Writer) { w.Stop(0) }))
+	require.Contains(t, written(t, func(w *Writer) { w.Stop(1234567 * time.Nanosecond) }), "1.23ms")
+}
+
+func TestChangesAreThoseThatDiffer(t *testing.T) {
+	take := func(park ...func(<-chan struct{})) (s *stack.Snapshot) {
+		t.Run("parked", func(t *testing.T) {
+			for i, wait := range park {
+				parkMany(t, 3*(i+1), wait)
+			}
+			var err error
+			s, err = stack.Profile(func(string) bool { return false })
+			require.NoError(t, err)
+			s.Groups = slices.DeleteFunc(s.Groups, func(g stack.Group) bool { // what else runs in this program
+				return !slices.ContainsFunc(g.Frames, func(f stack.Frame) bool { return strings.Contains(f.Function, ".parkMany.") })
+			})
+		})
+		return s
+	}
+	there := func(stop <-chan struct{}) {
+		for range stop {
+		}
+	}
+	before, after := take(waitHere, there), take(there, waitHere)
+	out := written(t, func(w *Writer) { w.Changes(before, after, 10) })
+	require.Regexp(t, `(?s)2 groups changed:\n\n\+3 \(6, was 3\) chan receive\n.*waitHere.*\n\n-3 \(3, was 6\) `, out)
+	out = written(t, func(w *Writer) { w.Changes(before, after, 1) })
+	require.Contains(t, out, "\n1 group more: stacks -diff -n 0\n")
+	require.NotContains(t, out, "was 6")
+	require.Regexp(t, `\+6 \(6, was 0\)`, written(t, func(w *Writer) { w.Changes(take(), after, 10) }))
+	require.Regexp(t, `-6 \(0, was 6\)`, written(t, func(w *Writer) { w.Changes(after, take(), 10) }))
+	require.Contains(t, written(t, func(w *Writer) { w.Changes(before, before, 10) }), "no group")
+}
+
+func TestTheWriterStopsAtTheFirstError(t *testing.T) {
+	full := errors.New("full")
+	writes := 0
+	w := &Writer{Ctx: context.Background(), W: writerFunc(func([]byte) (int, error) { writes++; return 0, full })}
+	w.Groups(groups(stack.Group{Count: 1}, stack.Group{Count: 1}), 2, false)
+	w.Printf("more")
+	require.ErrorIs(t, w.Err, full)
+	require.True(t, w.Ended())
+	require.Equal(t, 1, writes)
+
+	ctx, cancel := context.WithCancelCause(context.Background())
+	w = &Writer{Ctx: ctx, W: &strings.Builder{}}
+	require.False(t, w.Ended())
+	cancel(full)
+	require.True(t, w.Ended())
+	require.ErrorIs(t, w.Err, full)
 }

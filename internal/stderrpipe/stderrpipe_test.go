@@ -149,6 +149,26 @@ func TestWhatTheProgramPutsThereStays(t *testing.T) {
 	require.Equal(t, "in the new log\n", string(text))
 }
 
+// TestAChildThatKeepsThePipe writes to the log after the session has given it back, and to
+// the log only.
+func TestAChildThatKeepsThePipe(t *testing.T) {
+	log := putLog(t)
+	h, client := session(t, 1)
+	require.NoError(t, Take(h))
+	child, err := syscall.Dup(2)
+	require.NoError(t, err)
+	syscall.CloseOnExec(child)
+	inherited := os.NewFile(uintptr(child), "as a child has it")
+	defer inherited.Close()
+	require.True(t, Give(h))
+	_, err = fmt.Fprintln(inherited, "from the child")
+	require.NoError(t, err)
+	reads(t, log, "from the child")
+	require.NoError(t, client.SetReadDeadline(time.Now().Add(20*time.Millisecond)))
+	_, err = client.Read(make([]byte, 1))
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+}
+
 // TestAClientThatIsGone does not keep the lines from the log.
 func TestAClientThatIsGone(t *testing.T) {
 	log := putLog(t)
@@ -216,7 +236,7 @@ func TestItCannotBeTaken(t *testing.T) {
 		require.NoError(t, syscall.Close(free))
 		for extra := range 3 { // for what is saved, and for the two ends of the pipe
 			low := limit
-			setCur(&low.Cur, free+extra)
+			set(&low.Cur, free+extra)
 			require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &low))
 			err = Take(h)
 			require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit))
@@ -227,5 +247,5 @@ func TestItCannotBeTaken(t *testing.T) {
 	require.Nil(t, Current())
 }
 
-// setCur sets a limit, whose type depends on the system.
-func setCur[T int64 | uint64](limit *T, n int) { *limit = T(n) }
+// set sets a number whose type differs from system to system.
+func set[T int64 | uint64](to *T, n int) { *to = T(n) }
