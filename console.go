@@ -72,7 +72,7 @@ func writeChanges(s *Session) {
 	changes := slices.Clone(s.changes)
 	s.mu.Unlock()
 	for _, c := range changes {
-		fmt.Fprintf(s, "%s stays changed: now %s; before %s\n", c.What, c.After, c.Before)
+		fmt.Fprintf(s, "%s stays changed: now %s, before %s\n", c.What, c.After, c.Before)
 	}
 }
 

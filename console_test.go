@@ -52,13 +52,13 @@ func TestCommandsSayWhatTheyShould(t *testing.T) {
 		{"stacks everything", `0 goroutines \(of \d+\) in 0 groups`},
 		{"stacks a b", `stacks: one regular expression at a time, not \["a" "b"\]; use a\|b for several\n`},
 		{"stacks (", "stacks: error parsing regexp: missing closing \\): `\\(`\n"},
-		{"stacks -x", `stacks: flag provided but not defined: -x; help stacks tells more\n`},
-		{"stacks -pprof", `name a file that is not there yet: stacks -pprof -o FILE`},
+		{"stacks -x", `stacks: flag provided but not defined: -x; help stacks says more\n`},
+		{"stacks -pprof", `give the name of a new file: stacks -pprof -o FILE`},
 		{"stacks -go -pprof", `either -go or -pprof`},
 		{"stacks -go -diff", `they take no -state, -diff, -full or expression`},
-		{"goroutine", `name one goroutine by its id: goroutine 18\n`},
+		{"goroutine", `give the id of one goroutine: goroutine 18\n`},
 		{"goroutine x", `goroutine: "x" is not an id`},
-		{"goroutine 99999999", `there is no goroutine 99999999; it has ended, or never was`},
+		{"goroutine 99999999", `there is no goroutine 99999999 now; it may have ended`},
 		{"history", `(?m)^   1  mem\n   2  gc\n[\s\S]*\n *\d+  history\n$`},
 	} {
 		require.Regexp(t, regexp.MustCompile(test.says), c.do(test.line), test.line)

@@ -146,7 +146,7 @@ func TestDiffShowsWhatGrewAndShrank(t *testing.T) {
 	s.mu.Lock()
 	s.snapshot = nil
 	s.mu.Unlock()
-	require.Contains(t, c.do("stacks -diff"), "there is no dump before this one")
+	require.Contains(t, c.do("stacks -diff"), "nothing to compare with")
 }
 
 func TestGoroutineShowsOne(t *testing.T) {
@@ -169,7 +169,7 @@ func TestStandardForms(t *testing.T) {
 	info, err := os.Stat(file)
 	require.NoError(t, err)
 	require.EqualValues(t, 0o600, info.Mode().Perm())
-	require.Contains(t, c.do("stacks -pprof -o "+file), "file already exists; -o wants a file that is not there yet")
+	require.Contains(t, c.do("stacks -pprof -o "+file), "file already exists; -o needs the name of a file that does not exist yet")
 	after, err := os.Stat(file)
 	require.NoError(t, err)
 	require.Equal(t, info.ModTime(), after.ModTime(), "what is there is left alone")

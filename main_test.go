@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -29,10 +28,7 @@ func TestMain(m *testing.M) {
 	if name := os.Getenv(programEnv); name != "" {
 		runProgram(name)
 	}
-	if signal.Ignored(syscall.SIGHUP) {
-		// As below nohup. The programs would inherit that; a handler they do not.
-		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
-	}
+	testwait.HeedHangup()
 	// Or each of the many programs takes a second to end under the race detector.
 	_ = os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	goleak.VerifyTestMain(m)

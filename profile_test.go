@@ -329,7 +329,7 @@ func TestProfilesAreListed(t *testing.T) {
 	ownProfile(t, t.Name()+"\x1b[31m")
 	out := c.do("profile")
 	for _, text := range []string{
-		`(?m)^cpu  .* for 30s unless told$`, `(?m)^heap +\d+  what was in use`, `(?m)^goroutine +[1-9]\d*  the stacks`,
+		`(?m)^cpu  .* for 30s by default$`, `(?m)^heap +\d+  what was in use`, `(?m)^goroutine +[1-9]\d*  the stacks`,
 		`(?m)^mutex .*; mutex profiling is off; mutexfraction N turns it on, 1 for all$`,
 		`(?m)^"TestProfilesAreListed\\x1b\[31m" +1  the program's own$`, `profile NAME -o FILE`,
 	} {
@@ -350,12 +350,12 @@ func TestRecordingsRefuseWhatCannotBe(t *testing.T) {
 	require.NoError(t, os.WriteFile(there, []byte("mine"), 0o644))
 	dangling := filepath.Join(dir, "link")
 	require.NoError(t, os.Symlink("nowhere", dangling))
-	const day = `profile: invalid value "%s" for flag -seconds: give a number above 0 and not above 86400; help profile tells more` + "\n"
+	const day = `profile: invalid value "%s" for flag -seconds: give a number above 0 and not above 86400; help profile says more` + "\n"
 	for _, test := range []struct{ line, answer string }{
 		{"profile heap", "profile: the answer is binary: profile heap -o FILE here, or oneshot PID profile heap > FILE from a shell\n"},
 		{"profile cpu -seconds 30", "profile: the answer is binary: profile cpu -o FILE here, or oneshot PID profile cpu > FILE from a shell\n"},
 		{"trace", "trace: the answer is binary: trace -o FILE here, or oneshot PID trace > FILE from a shell\n"},
-		{"profile -o x", "profile: which one? profile without arguments lists them\n"},
+		{"profile -o x", "profile: give the name of a profile; profile without arguments lists them\n"},
 		{"profile nothing -o x", "profile: no profile \"nothing\"; profile lists them\n"},
 		{"profile heap allocs -o x", "profile: one profile at a time, not [\"heap\" \"allocs\"]\n"},
 		{"profile goroutine -seconds 1 -o x", "profile: goroutine is taken at once; leave -seconds to cpu, heap, allocs, block and mutex\n"},
@@ -365,16 +365,16 @@ func TestRecordingsRefuseWhatCannotBe(t *testing.T) {
 		{"profile cpu -seconds NaN", fmt.Sprintf(day, "NaN")},
 		{"profile cpu -seconds 86400.5", fmt.Sprintf(day, "86400.5")},
 		{"profile cpu -seconds 30s", fmt.Sprintf(day, "30s")},
-		{"profile cpu -n 3", "profile: flag provided but not defined: -n; help profile tells more\n"},
-		{"trace -seconds 601", "trace: invalid value \"601\" for flag -seconds: give a number above 0 and not above 600; help trace tells more\n"},
-		{"trace 5", "trace: it takes flags only, not \"5\"; help trace tells more\n"},
-		{"profile cpu -o " + there, "profile: " + there + ": file already exists; -o wants a file that is not there yet\n"},
-		{"profile heap -o " + there, "profile: " + there + ": file already exists; -o wants a file that is not there yet\n"},
-		{"trace -o " + there, "trace: " + there + ": file already exists; -o wants a file that is not there yet\n"},
-		{"profile cpu -o " + dangling, "profile: " + dangling + ": file already exists; -o wants a file that is not there yet\n"},
-		{"profile cpu -o " + dir, "profile: " + dir + ": file already exists; -o wants a file that is not there yet\n"},
-		{"profile cpu -o " + dir + "/new/", "profile: " + dir + "/new/ is the name of a folder; -o wants a file in it\n"},
-		{"profile cpu -o " + there + "/x", "profile: lstat " + there + "/x: not a directory; -o wants a file that is not there yet\n"},
+		{"profile cpu -n 3", "profile: flag provided but not defined: -n; help profile says more\n"},
+		{"trace -seconds 601", "trace: invalid value \"601\" for flag -seconds: give a number above 0 and not above 600; help trace says more\n"},
+		{"trace 5", "trace: it takes flags only, not \"5\"; help trace says more\n"},
+		{"profile cpu -o " + there, "profile: " + there + ": file already exists; -o needs the name of a file that does not exist yet\n"},
+		{"profile heap -o " + there, "profile: " + there + ": file already exists; -o needs the name of a file that does not exist yet\n"},
+		{"trace -o " + there, "trace: " + there + ": file already exists; -o needs the name of a file that does not exist yet\n"},
+		{"profile cpu -o " + dangling, "profile: " + dangling + ": file already exists; -o needs the name of a file that does not exist yet\n"},
+		{"profile cpu -o " + dir, "profile: " + dir + ": file already exists; -o needs the name of a file that does not exist yet\n"},
+		{"profile cpu -o " + dir + "/new/", "profile: " + dir + "/new/ is a folder; give the name of a new file in it\n"},
+		{"profile cpu -o " + there + "/x", "profile: lstat " + there + "/x: not a directory; -o needs the name of a file that does not exist yet\n"},
 	} {
 		require.Equal(t, test.answer, c.do(test.line), test.line)
 	}

@@ -393,7 +393,7 @@ func TestWhatStaysChangedIsSaidAtTheEnd(t *testing.T) {
 	c.do("mutexfraction 7")
 	c.do("mutexfraction 0")
 	c.send("exit\n")
-	require.Equal(t, "log level stays changed: now loglevel WARN; before loglevel INFO\n", c.rest())
+	require.Equal(t, "log level stays changed: now loglevel WARN, before loglevel INFO\n", c.rest())
 	h.ended(t)
 	h.host.log.Flush(testwait.Patience)
 	require.Contains(t, h.log.String(), `msg="oneshot: the session has left a setting changed" setting="log level" is="loglevel WARN" was="loglevel INFO"`)

@@ -75,6 +75,7 @@ func runGo(env []string, args ...string) (string, error) {
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	testwait.HeedHangup()
 	dir, err := os.MkdirTemp("", "oneshot")
 	if err == nil {
 		err = os.Chmod(dir, 0o755)

@@ -27,7 +27,7 @@ var commands = compile([][2]string{
 	{"stacks", `(?m)^\d+ goroutines? in \d+ groups?`},
 	{"stacks -n 2 -state select", `(?m)^\d+ goroutines? \(of \d+\) in \d+ groups?`},
 	{"stacks -full", `(?m)^the program was stopped for `},
-	{"stacks -diff", `(?m)^no group has grown or shrunk since|since the dump before, \d+ groups? changed|^stacks: there is no dump before this one`},
+	{"stacks -diff", `(?m)^no group has grown or shrunk since|since the dump before, \d+ groups? changed|^stacks: nothing to compare with`},
 	{"stacks -go", `(?m)^goroutine \d+ .*\[running\]:`},
 	{"stacks -n 1 main", `(?m)^\d+ goroutines? \(of \d+\) in \d+ groups?`},
 	{"stacks -state", `^stacks: flag needs an argument: -state`},

@@ -35,6 +35,7 @@ func TestMain(m *testing.M) {
 	if name := os.Getenv(programEnv); name != "" {
 		runProgram(name)
 	}
+	testwait.HeedHangup()
 	if os.Getenv(clientEnv) != "" {
 		os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}

@@ -88,15 +88,16 @@ var ForSession = []*Command{
 	},
 	{
 		Name: "stderr", Words: []string{"on", "off"}, Args: "[on|off]", Summary: "show here what the program writes to its standard error",
-		Help: "Descriptor 2 of the whole process is a pipe until off, or the end of the session; what comes from it goes\n" +
-			"here, and to the old descriptor as before. The program never waits: what it writes faster than that is\n" +
-			"lost, and so is what it writes just before os.Exit (log.Fatal). A panic is not (debug.SetCrashOutput, which\n" +
-			"a program that uses it has to set again). A child that is started meanwhile with the program's standard\n" +
-			"error keeps the pipe: it gets EAGAIN when it writes too fast, SIGPIPE when the program has ended.",
+		Help: "Until stderr off, or the end of the session, descriptor 2 of the process is a pipe. What the program writes to\n" +
+			"it comes here, and goes to the old descriptor as well. The program never waits: if it writes faster than the\n" +
+			"pipe is read, output is lost. Output just before os.Exit (log.Fatal) is lost too. A panic is not lost\n" +
+			"(debug.SetCrashOutput; a program that uses it must set it again). A child that is started meanwhile with the\n" +
+			"program's standard error keeps the pipe. It gets EAGAIN when it writes too fast, and SIGPIPE after the program\n" +
+			"has ended.",
 	},
 	{
-		Name: "deactivate", Summary: "end what ActivateOn or Activate has begun: no other client is waited for",
-		Help: "This session goes on. A oneshot window is not concerned.",
+		Name: "deactivate", Summary: "close the door that ActivateOn or Activate has opened",
+		Help: "No other client can enter after that. This session goes on. A window of OneshotOn is not closed.",
 	},
 	{
 		Name: "exit", Summary: "leave; so do quit, the end of input (Ctrl-D), and closing the connection",

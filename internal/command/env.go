@@ -18,9 +18,9 @@ var lookCommands = []*Command{
 	procCommand,
 	{
 		Name: "env", Args: "[NAME]", Summary: "show the program's environment as it is now",
-		Help: "Values may be secret: passwords and tokens are often handed over in the environment. With NAME the\n" +
-			"value of one is shown, in full. The environment that the program was started with is proc environ.\n" +
-			"What a terminal cannot show is quoted as in Go.",
+		Help: "Passwords and tokens are often in the environment: think before you show it to others. With NAME, the command\n" +
+			"shows one value in full. proc environ shows the environment with which the program was started. Characters\n" +
+			"that a terminal cannot show are quoted as in Go.",
 		Run: runEnv,
 	},
 	metricsCommand,

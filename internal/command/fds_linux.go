@@ -21,11 +21,11 @@ import (
 var descriptorCommands = []*Command{
 	{
 		Name: "fds", Args: "[-n N] [REGEXP]", Summary: "show the open files, sockets and other descriptors",
-		Help: "Shows number, kind, access (ro, wo, rw; path for O_PATH), socket state, target and flags of those whose\n" +
-			"row REGEXP matches: fds 'tcp.*LISTEN', fds deleted. Nothing is read from a descriptor or written to it.\n" +
-			"\"inherited by children\" is what lacks close-on-exec, but for 0 to 2, which os/exec replaces.\n" +
-			"The program goes on meanwhile: what it has closed is left out.\n" +
-			"  -n N   at most N rows; 100 unless told, 0 for all",
+		Help: "Shows number, kind, access (ro, wo, rw; path for O_PATH), state of the socket, target and flags. With REGEXP,\n" +
+			"it shows only matching rows: fds 'tcp.*LISTEN', fds deleted. It does not read from a descriptor or write to\n" +
+			"it. \"inherited by children\" means that close-on-exec is not set (not shown for 0 to 2). The program goes on\n" +
+			"meanwhile; a descriptor that it closes is left out.\n" +
+			"  -n N   show at most N rows; the default is 100, and 0 means all",
 		Flags: flagNames(countFlag(new(int))),
 		Run:   runFDs,
 	},

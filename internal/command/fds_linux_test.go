@@ -188,7 +188,7 @@ func TestFDsSayWhatToType(t *testing.T) {
 		"fds -n -1": "fds: -n -1: give the number of rows, 0 for all\n",
 		"fds a b":   "fds: one regular expression at a time, not [\"a\" \"b\"]; use a|b for several\n",
 		"fds '('":   "fds: error parsing regexp: missing closing ): `(`\n",
-		"fds -x":    "fds: flag provided but not defined: -x; help fds tells more\n",
+		"fds -x":    "fds: flag provided but not defined: -x; help fds says more\n",
 	} {
 		require.Equal(t, says, c.do(line))
 	}

@@ -20,6 +20,6 @@ var descriptorCommands = []*Command{
 // returns an error that says so.
 func linuxOnly(name string) func(context.Context, Session, []string) error {
 	return func(context.Context, Session, []string) error {
-		return fmt.Errorf("%s: it is read from /proc, as only Linux has it, and this is %s", name, runtime.GOOS)
+		return fmt.Errorf("%s: it needs /proc of Linux; this is %s", name, runtime.GOOS)
 	}
 }

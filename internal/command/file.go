@@ -19,11 +19,11 @@ func checkNewFile(name string) error {
 	_, err := os.Lstat(name)
 	switch {
 	case err == nil:
-		return fmt.Errorf("%s: %w; -o wants a file that is not there yet", name, fs.ErrExist)
+		return fmt.Errorf("%s: %w; -o needs the name of a file that does not exist yet", name, fs.ErrExist)
 	case !errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%w; -o wants a file that is not there yet", err)
+		return fmt.Errorf("%w; -o needs the name of a file that does not exist yet", err)
 	case os.IsPathSeparator(name[len(name)-1]):
-		return fmt.Errorf("%s is the name of a folder; -o wants a file in it", name)
+		return fmt.Errorf("%s is a folder; give the name of a new file in it", name)
 	}
 	// Only a real attempt shows whether a file can be created: permissions may be
 	// missing, and the file system may be read-only or full. The test file has
@@ -40,7 +40,7 @@ func checkNewFile(name string) error {
 // so nothing is created if write fails before that.
 func toFile(s Session, name string, write func(io.Writer) error) error {
 	if _, err := os.Lstat(name); err == nil {
-		return fmt.Errorf("%s: %w; -o wants a file that is not there yet", name, fs.ErrExist)
+		return fmt.Errorf("%s: %w; -o needs the name of a file that does not exist yet", name, fs.ErrExist)
 	}
 	f := &newFile{name: name}
 	b := bufio.NewWriterSize(f, 64<<10)
@@ -73,7 +73,7 @@ func (f *newFile) Write(p []byte) (n int, err error) {
 		// With O_EXCL, open follows no symbolic link and fails if the file exists.
 		if f.File, err = os.OpenFile(f.name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
 			f.File = nil
-			return 0, fmt.Errorf("%w; -o wants a file that is not there yet", err)
+			return 0, fmt.Errorf("%w; -o needs the name of a file that does not exist yet", err)
 		}
 	}
 	if f.made == nil {

@@ -19,7 +19,7 @@ func parseFlags(cmd string, args []string, define func(*flag.FlagSet)) ([]string
 	var rest []string
 	for len(args) > 0 {
 		if err := flags.Parse(args); err != nil {
-			return nil, fmt.Errorf("%s: %w; help %s tells more", cmd, err, cmd)
+			return nil, fmt.Errorf("%s: %w; help %s says more", cmd, err, cmd)
 		}
 		// Arguments after "--" are not flags.
 		if literal := len(args) - flags.NArg(); literal > 0 && args[literal-1] == "--" {
@@ -37,7 +37,7 @@ func parseFlags(cmd string, args []string, define func(*flag.FlagSet)) ([]string
 func NoArgs[S any](run func(context.Context, S) error) func(context.Context, S, []string) error {
 	return func(ctx context.Context, s S, args []string) error {
 		if len(args) > 0 {
-			return fmt.Errorf("it takes no arguments, not %q; help tells more", plaintext.Clip(strings.Join(args, " "), 40))
+			return fmt.Errorf("it takes no arguments, not %q; help says more", plaintext.Clip(strings.Join(args, " "), 40))
 		}
 		return run(ctx, s)
 	}

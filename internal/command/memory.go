@@ -15,12 +15,12 @@ import (
 // does.
 var memoryCommands = []*Command{
 	{
-		Name: "mem", Summary: "show heap, limits and collector, from counters that stop nothing",
+		Name: "mem", Summary: "show the heap, the limits and the collector, without a stop of the program",
 		Run: NoArgs(runMem),
 	},
 	{
-		Name: "gc", Summary: "run the garbage collector now, and say what it freed",
-		Help: "It blocks until the collection is complete (runtime.GC), with the program running beside it.",
+		Name: "gc", Summary: "run the garbage collector now, and show what it freed",
+		Help: "It returns when the collection is complete (runtime.GC). The program runs meanwhile.",
 		Run:  NoArgs(runGC),
 	},
 }

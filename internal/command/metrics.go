@@ -16,9 +16,9 @@ import (
 
 var metricsCommand = &Command{
 	Name: "metrics", Args: "[PREFIX]", Summary: "show the runtime's metrics, or explain one",
-	Help: "All of runtime/metrics whose name begins with or has PREFIX in it: metrics /sched, metrics pauses. Of one\n" +
-		"alone the description too, and how its values are spread. In a spread p50 and p99 are the values that 50\n" +
-		"and 99 of 100 do not exceed, since the program began. Reading them stops nothing.",
+	Help: "Shows the values of package runtime/metrics whose names contain PREFIX: metrics /sched, metrics pauses. If only\n" +
+		"one name matches, it shows the description too. Of a distribution it shows p50 and p99: 50 and 99 of 100 values\n" +
+		"since the start of the program were not larger. The program is not stopped.",
 	Run: runMetrics,
 }
 

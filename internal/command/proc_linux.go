@@ -18,11 +18,11 @@ import (
 
 var procCommand = &Command{
 	Name: "proc", Args: "[FILE]", Summary: "show a file of /proc/self, such as status, limits, maps or net/sockstat",
-	Help: "proc(5) explains them. Without FILE it lists what there is; of a folder the entries, of a link the target.\n" +
-		"No link is followed, at most 1 MiB is read, and the files of memory are refused. For what a terminal cannot\n" +
-		"show stands \\x and its code; in cmdline and environ, which may hold secrets, each NUL ends a line.\n" +
-		"smaps, smaps_rollup, numa_maps and maps hold the lock of the address space while they are being made, smaps\n" +
-		"of a large program for many milliseconds: page faults and mmap, hence allocations, may wait so long.",
+	Help: "proc(5) explains the files. Without FILE, the command lists them. For a folder it shows the entries, and for a\n" +
+		"link the target. It follows no link, reads at most 1 MiB, and refuses files that contain memory. Bytes that a\n" +
+		"terminal cannot show appear as \\x and two digits. In cmdline and environ, which may contain secrets, each NUL\n" +
+		"is shown as the end of a line. While the kernel writes maps, smaps, smaps_rollup or numa_maps, page faults and\n" +
+		"mmap of the program wait: in a large program, many milliseconds for smaps.",
 	Run: runProc,
 }
 
@@ -91,11 +91,11 @@ func procPath(name string) ([]string, error) {
 	}
 	switch last := path[len(path)-1]; {
 	case last == "mem":
-		return nil, errors.New("mem is the memory itself, not a text; maps and smaps_rollup tell about it")
+		return nil, errors.New("mem is the memory itself, not a text; see maps and smaps_rollup")
 	case last == "pagemap" || strings.HasPrefix(last, "kpage"):
 		return nil, fmt.Errorf("%s is a table of 8 bytes for every page, not a text; smaps_rollup has the sums", last)
 	case last == "clear_refs":
-		return nil, errors.New("clear_refs is there to be written to, which would change the process")
+		return nil, errors.New("clear_refs can only be written, which would change the process")
 	case last == "channel":
 		return nil, errors.New("reading a channel takes a request away from the daemon that it is for")
 	}

@@ -23,21 +23,22 @@ import (
 var profileCommands = []*Command{
 	{
 		Name: "profile", Args: "[NAME] [-seconds N] [-o FILE]", Summary: "take a profile for go tool pprof; without NAME, list them",
-		Help: "cpu is taken for 30 seconds unless told; heap, allocs, block and mutex with -seconds are what changed in\n" +
-			"that time. heap is as of the last collection: gc before it makes it new. The file is binary: into FILE, or\n" +
-			"oneshot PID profile NAME > FILE from a shell. block and mutex are empty unless their rates are set.\n" +
-			"  -seconds N  for how long, up to a day; it may be a fraction\n" +
-			"  -o FILE     into a new file of mode 0600",
+		Help: "A cpu profile takes 30 seconds by default. With -seconds, heap, allocs, block and mutex show what changed in\n" +
+			"that time. heap is the state of the last collection: run gc first for the present state. The file is binary:\n" +
+			"write it with -o, or from a shell with oneshot PID profile NAME > FILE. block and mutex are empty until you\n" +
+			"set their rates (blockrate, mutexfraction).\n" +
+			"  -seconds N  how long, up to a day; it may be a fraction\n" +
+			"  -o FILE     write to a new file with mode 0600",
 		Flags: flagNames(new(recording).flags(maxProfileTime)),
 		Words: profileNames,
 		Run:   runProfile,
 	},
 	{
-		Name: "trace", Args: "[-seconds N] [-o FILE]", Summary: "record for go tool trace what every goroutine and the runtime do",
-		Help: "It takes 5 seconds unless told, and slows the program down by some percent. The file is binary: into FILE,\n" +
-			"or oneshot PID trace > FILE from a shell. It ends early when it has 256 MiB, which it needs as memory meanwhile.\n" +
-			"  -seconds N  for how long, up to 600; it may be a fraction\n" +
-			"  -o FILE     into a new file of mode 0600",
+		Name: "trace", Args: "[-seconds N] [-o FILE]", Summary: "record an execution trace for go tool trace",
+		Help: "A trace takes 5 seconds by default. It slows the program down by some percent. The file is binary: write it\n" +
+			"with -o, or from a shell with oneshot PID trace > FILE. The trace is kept in memory, and ends at 256 MiB.\n" +
+			"  -seconds N  how long, up to 600; it may be a fraction\n" +
+			"  -o FILE     write to a new file with mode 0600",
 		Flags: flagNames(new(recording).flags(maxTraceTime)),
 		Run:   runTrace,
 	},
@@ -140,7 +141,7 @@ func runProfile(ctx context.Context, s Session, args []string) error {
 	case len(rest) > 1:
 		return fmt.Errorf("profile: one profile at a time, not %q", rest)
 	case len(rest) == 0 && (r.file != "" || r.time != 0):
-		return errors.New("profile: which one? profile without arguments lists them")
+		return errors.New("profile: give the name of a profile; profile without arguments lists them")
 	case len(rest) == 0:
 		return listProfiles(s)
 	}
@@ -232,7 +233,7 @@ var profileTexts = map[string]string{
 }
 
 func listProfiles(s Session) error {
-	fmt.Fprintf(s, "%-14s %8s  where the program computes, for %v unless told\n", "cpu", "", cpuTime)
+	fmt.Fprintf(s, "%-14s %8s  where the program computes, for %v by default\n", "cpu", "", cpuTime)
 	for _, p := range pprof.Profiles() {
 		text := profileTexts[p.Name()]
 		if text == "" {

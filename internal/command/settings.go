@@ -23,40 +23,40 @@ import (
 var settingCommands = withFor([]*Command{
 	{
 		Name: "setgc", Args: "[N|off]", Summary: "show or set GOGC: how much the heap may grow until it is collected",
-		Help: "N is in percent of what the last collection left (debug.SetGCPercent); 100 unless the program or its\n" +
-			"environment says otherwise. Less is more work for less memory. With off only a memory limit starts the\n" +
-			"collector, and nothing does if there is none.",
+		Help: "The next collection starts when the heap has grown by N percent since the last one (debug.SetGCPercent).\n" +
+			"The default is 100. A smaller N saves memory and costs CPU time. With off, only a memory limit starts a\n" +
+			"collection; without a limit, nothing does.",
 		Run: Setting{"setgc", "GOGC", readGOGC, setGOGC, readGOGC, noteGOGC}.Run,
 	},
 	{
 		Name: "memlimit", Args: "[BYTES|off]", Summary: "show or set the soft memory limit of the runtime (GOMEMLIMIT)",
-		Help: "BYTES has a unit: memlimit 1.5GiB. There are B, KB, MB, GB, TB, and KiB, MiB, GiB, TiB. What counts is the\n" +
-			"\"from system\" of mem (debug.SetMemoryLimit). A limit below what is live makes the collector run all the time,\n" +
-			"on up to half of the processors, and is exceeded all the same; memlimit off ends that.",
+		Help: "Write a unit behind the number: memlimit 1.5GiB. The units are B, KB, MB, GB, TB, KiB, MiB, GiB and TiB. The\n" +
+			"limit is for the \"from system\" of mem (debug.SetMemoryLimit). If the live heap is larger than the limit,\n" +
+			"the collector runs all the time, on up to half of the CPUs, and cannot keep the limit. memlimit off ends that.",
 		Run: Setting{"memlimit", "memory limit", readLimit, setLimit, limitValue, noteLimit}.Run,
 	},
 	{
 		Name: "maxprocs", Args: "[N|default]", Summary: "show or set GOMAXPROCS: how many threads run Go code at a time",
-		Help: "A change waits for the end of a running collection, and stops the program for a moment. A number that is set\n" +
-			"stays; default is what the machine and the process's cgroup allow, and follows them from then on.",
+		Help: "A change stops the program for a moment; if a collection is running, it waits for its end. With a number, the\n" +
+			"value stays until somebody changes it. With default, the runtime follows the CPUs and the cgroup limit.",
 		Run: Setting{"maxprocs", "GOMAXPROCS", readProcs, setProcs, readProcs, nil}.Run,
 	},
 	{
 		Name: "freeosmem", Summary: "collect garbage and give the system all memory that is free",
-		Help: "debug.FreeOSMemory: a collection as by gc, and then more than the runtime gives back by itself. What the\n" +
-			"program needs again it has to ask the system for, and it is slower meanwhile.",
+		Help: "It runs a collection and then returns as much memory as possible to the system (debug.FreeOSMemory). The\n" +
+			"program is slower afterwards, until it has got back from the system what it needs.",
 		Run: NoArgs(runFreeOSMem),
 	},
 	{
 		Name: "blockrate", Args: "[N]", Summary: "show or set how much waiting is recorded for profile block",
-		Help: "One event is recorded for every N nanoseconds spent waiting, on average (runtime.SetBlockProfileRate);\n" +
-			"1 is all, 0 is off. 10000 is a good beginning, 1 can slow a program down. The runtime does not tell the rate:\n" +
-			"what is shown is what was set here.",
+		Help: "On average, one wait is recorded for every N nanoseconds of waiting (runtime.SetBlockProfileRate). 1 records\n" +
+			"every wait and can slow a program down; 0 turns it off. Try 10000 first. The runtime does not tell the rate,\n" +
+			"so the command can show only a rate that was set here.",
 		Run: Setting{"blockrate", "block profile rate", readBlockRate, setBlockRate, blockRateValue, nil}.Run,
 	},
 	{
 		Name: "mutexfraction", Args: "[N]", Summary: "show or set how much waiting for locks is recorded for profile mutex",
-		Help: "One of N times that a lock was waited for is recorded (runtime.SetMutexProfileFraction); 1 is all, 0 is off.",
+		Help: "On average, one of N waits for a lock is recorded (runtime.SetMutexProfileFraction). 1 records all; 0 turns it off.",
 		Run:  Setting{"mutexfraction", "mutex profile fraction", readMutexFraction, setMutexFraction, mutexFractionValue, nil}.Run,
 	},
 })
@@ -98,7 +98,7 @@ func setGOGC(value string) error {
 	switch value {
 	case "off":
 	case "0": // other commands use 0 for off
-		return errors.New("0 would have the collector run all the time; setgc off lets it rest")
+		return errors.New("with 0 the collector would run all the time; setgc off turns it off")
 	default:
 		var err error
 		if n, err = number(value, 1, maxGOGC, ", or off"); err != nil {

@@ -107,7 +107,7 @@ func TestSettingsRefuseWhatIsNoValue(t *testing.T) {
 		number   = "give a number and a unit, such as 1.5GiB, or off\n"
 	)
 	for _, test := range []struct{ line, answer string }{
-		{"setgc 0", "setgc: 0 would have the collector run all the time; setgc off lets it rest\n"},
+		{"setgc 0", "setgc: with 0 the collector would run all the time; setgc off turns it off\n"},
 		{"setgc -1", `setgc: "-1": ` + percent},
 		{"setgc 1000001", `setgc: "1000001": ` + percent},
 		{"setgc 50 %", `setgc: "50 %": ` + percent},
@@ -129,7 +129,7 @@ func TestSettingsRefuseWhatIsNoValue(t *testing.T) {
 		{"blockrate off", `blockrate: "off": ` + rate},
 		{"mutexfraction -1", `mutexfraction: "-1": ` + fraction},
 		{"mutexfraction 1000000001", `mutexfraction: "1000000001": ` + fraction},
-		{"freeosmem now", "it takes no arguments, not \"now\"; help tells more\n"},
+		{"freeosmem now", "it takes no arguments, not \"now\"; help says more\n"},
 	} {
 		require.Equal(t, test.answer, c.do(test.line), test.line)
 	}

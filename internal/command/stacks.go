@@ -20,24 +20,24 @@ import (
 var stackCommands = []*Command{
 	{
 		Name: "stacks", Args: "[FLAGS] [REGEXP]", Summary: "show what the goroutines are doing, grouped by identical stacks",
-		Help: "Shows what stands out and the largest groups, or the groups of those goroutines with a function or\n" +
-			"file:line that REGEXP matches. The program is not stopped for it: the goroutine profile needs pauses far\n" +
-			"below a millisecond. Up to 500 goroutines are looked at one by one, which stops it for a millisecond or two.\n" +
-			"  -n N       the N largest groups; 20 unless told, 0 for all\n" +
-			"  -state S   those that wait for S, such as chan or sync.Mutex.Lock; runnable is what runs or could\n" +
-			"  -diff      what grew and shrank since this session's dump before, largest growth first\n" +
-			"  -full      ids, minutes waited and what started them in large programs too; stops the program once\n" +
-			"  -go        the runtime's own text, as a panic has it; stops the program once\n" +
-			"  -pprof     the goroutine profile for go tool pprof; it is binary, so with -o\n" +
-			"  -o FILE    into a new file of mode 0600\n" +
-			"  -force     even if the program is stopped for more than a second",
+		Help: "Shows what stands out and the largest groups. With REGEXP, it shows only groups that have a function or a\n" +
+			"file:line that REGEXP matches. In a program with more than 500 goroutines, the pauses are far below a\n" +
+			"millisecond. In a smaller program, all goroutines are read one by one: a pause of a millisecond or two.\n" +
+			"  -n N       show the N largest groups; the default is 20, and 0 means all\n" +
+			"  -state S   show groups whose state contains S, for example chan, sync.Mutex.Lock or runnable\n" +
+			"  -diff      show which groups grew or shrank since the last dump of this session\n" +
+			"  -full      show ids, minutes waited and creators in large programs too; this stops the program once\n" +
+			"  -go        print the runtime's own text, as a panic does; this stops the program once\n" +
+			"  -pprof     write the goroutine profile for go tool pprof; it is binary, so it needs -o\n" +
+			"  -o FILE    write to a new file with mode 0600\n" +
+			"  -force     allow a stop of more than a second",
 		Flags: flagNames(new(stacksFlags).define),
 		Run:   runStacks,
 	},
 	{
 		Name: "goroutine", Args: "[-force] ID", Summary: "show one goroutine, by its id",
-		Help: "Ids stand in the groups of small programs and in stacks -full. Finding one stops the program as long as\n" +
-			"stacks -go does, and wants -force where that is over a second.",
+		Help: "stacks shows the ids in small programs, and stacks -full in large ones. The command stops the program for as\n" +
+			"long as stacks -go does. If that is more than a second, it needs -force.",
 		Flags: flagNames(forceFlag(new(bool))),
 		Run:   runGoroutine,
 	},
@@ -79,9 +79,9 @@ func parseStacks(args []string) (f stacksFlags, err error) {
 	case (f.asGo || f.asPprof) && (selects || f.diff || f.Full):
 		return f, errors.New("stacks: -go and -pprof show all goroutines; they take no -state, -diff, -full or expression")
 	case f.asPprof && f.file == "":
-		return f, errors.New("stacks: a profile is binary; name a file that is not there yet: stacks -pprof -o FILE")
+		return f, errors.New("stacks: a profile is binary; give the name of a new file: stacks -pprof -o FILE")
 	case f.diff && f.file != "":
-		return f, errors.New("stacks: -diff is shown here; it takes no -o")
+		return f, errors.New("stacks: -diff and -o cannot be used together")
 	}
 	if len(rest) == 1 {
 		if f.Match, err = regexp.Compile(rest[0]); err != nil {
@@ -133,7 +133,7 @@ func showStacks(ctx context.Context, s Session, f stacksFlags, before vitals.Sam
 	case !f.diff:
 		t.Groups(d.Selected(d.Taken), d.Limit(), d.Full)
 	case previous == nil:
-		return fmt.Errorf("stacks: there is no dump before this one to compare with, or one of more than %d groups", dump.ManyGroups)
+		return fmt.Errorf("stacks: nothing to compare with: this session has no earlier dump, or its dump had more than %d groups; run stacks first", dump.ManyGroups)
 	default:
 		t.Changes(d.Selected(previous), d.Selected(d.Taken), d.Limit())
 	}
@@ -161,11 +161,11 @@ func runGoroutine(ctx context.Context, s Session, args []string) error {
 		return err
 	}
 	if len(rest) != 1 {
-		return errors.New("goroutine: name one goroutine by its id: goroutine 18")
+		return errors.New("goroutine: give the id of one goroutine: goroutine 18")
 	}
 	id, err := strconv.ParseUint(rest[0], 10, 64)
 	if err != nil {
-		return fmt.Errorf("goroutine: %q is not an id; stacks shows them, of large programs stacks -full", plaintext.Clip(rest[0], 40))
+		return fmt.Errorf("goroutine: %q is not an id; stacks shows the ids, in large programs stacks -full", plaintext.Clip(rest[0], 40))
 	}
 	t, err := d.Listing()
 	if err != nil {
@@ -174,7 +174,7 @@ func runGoroutine(ctx context.Context, s Session, args []string) error {
 	defer t.Release()
 	one := t.Goroutine(id)
 	if one == nil {
-		return fmt.Errorf("goroutine: there is no goroutine %d; it has ended, or never was", id)
+		return fmt.Errorf("goroutine: there is no goroutine %d now; it may have ended", id)
 	}
 	_, err = fmt.Fprintf(s, "%s\n", strings.TrimSpace(string(one)))
 	return err

@@ -24,11 +24,11 @@ import (
 var threadCommands = []*Command{
 	{
 		Name: "threads", Args: "[-n N]", Summary: "show the threads, those with the most CPU time first",
-		Help: "Each with its state, CPU time in the program and in the system, the CPU it ran on last, the function of\n" +
-			"the kernel it waits in (wchan; - if it runs, or if the kernel does not tell), its name, and the signals\n" +
-			"it blocks if most threads block others. Many in D, or in one function, are a finding; one in a futex\n" +
-			"is mostly an idle thread of the runtime. Which goroutine a thread runs is not known.\n" +
-			"  -n N   the first N; 50 unless told, 0 for all",
+		Help: "Shows for each thread: state, CPU time in user mode and in the kernel, the last CPU, the kernel function in\n" +
+			"which it waits (wchan; - if it runs or if that is not known), its name, and the signals that it blocks if\n" +
+			"most threads block others. Look for many threads in state D or in one kernel function. A thread in a futex is\n" +
+			"usually an idle thread of the runtime. Which goroutine a thread runs is not known.\n" +
+			"  -n N   show the first N threads; the default is 50, and 0 means all",
 		Flags: flagNames(countFlag(new(int))),
 		Run:   runThreads,
 	},

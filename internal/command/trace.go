@@ -31,7 +31,7 @@ func runTrace(ctx context.Context, s Session, args []string) error {
 		return err
 	}
 	if len(rest) > 0 {
-		return fmt.Errorf("trace: it takes flags only, not %q; help trace tells more", plaintext.Clip(strings.Join(rest, " "), 40))
+		return fmt.Errorf("trace: it takes flags only, not %q; help trace says more", plaintext.Clip(strings.Join(rest, " "), 40))
 	}
 	if err := r.checkTarget(s, "trace"); err != nil {
 		return fmt.Errorf("trace: %w", err)

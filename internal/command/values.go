@@ -16,11 +16,11 @@ import (
 // valueCommands are the commands about the values in Options.Locals.
 var valueCommands = []*Command{
 	{
-		Name: "locals", Summary: "list the values that the program has given, by name, with type and short value",
+		Name: "locals", Summary: "list the values in Options.Locals, with their types",
 		Run: NoArgs(runLocals),
 	},
 	{
-		Name: "print", Args: "[-racy] NAME", Summary: "show one of locals whole, with its fields",
+		Name: "print", Args: "[-racy] NAME", Summary: "show one of these values in full",
 		Help: "What a func() any of the program returns is shown whole: such a function takes the program's lock and\n" +
 			"returns a copy. The methods String, Error and LogValue are called, no others. Any other value may be\n" +
 			"written by the program at the same moment. Of it, print shows the value itself, and the numbers, booleans\n" +

@@ -112,7 +112,6 @@ func parse(arg string) (*subject, error) {
 	if pid, err := strconv.ParseInt(arg, 10, 32); err == nil && pid > 0 && len(arg) < maskDigits {
 		s, err := readProcess(int(pid))
 		if err == nil {
-			s.note = fmt.Sprintf("%d is taken as a pid; write 0x%x for the mask", pid, pid)
 			return s, nil
 		}
 		if !errors.Is(err, discovery.ErrNoProcess) {
