@@ -158,7 +158,7 @@ func linear(factor int) func(*meter, []any) uint64 {
 
 // uniqCost fails for a list that contains itself, since all elements are compared.
 func uniqCost(m *meter, args []any) uint64 {
-	return times(length(args[0]), elementSize+int(elementCopy(args[0]))) + finiteCost(m, args[0])
+	return times(length(args[0]), elementSize+int(elementCopy(args[0]))) + equalCost(m, args[0])
 }
 
 // getCost fails for a key that contains itself, since expr writes it into an error.

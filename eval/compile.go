@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"regexp/syntax"
 	"slices"
 
 	"github.com/expr-lang/expr/ast"
@@ -273,11 +272,13 @@ func (p *patcher) member(node *ast.Node) {
 
 func (p *patcher) binary(node *ast.Node, n *ast.BinaryNode) {
 	switch n.Operator {
-	case "==", "!=", "<", ">", "<=", ">=", "+", "-", "*", "/", "%", "**", "^", "..",
+	case "==", "!=":
+		p.compared(n)
+	case "<", ">", "<=", ">=", "+", "-", "*", "/", "%", "**", "^", "..",
 		"matches", "contains", "startsWith", "endsWith":
 		n.Left, n.Right = p.operand(n.Left), p.operand(n.Right)
 	case "in":
-		n.Left, n.Right = p.operand(n.Left), p.searched(n.Right)
+		n.Left, n.Right = p.charging(p.operand(n.Left), func(v any) uint64 { return equalCost(p.m, v) }), p.searched(n.Right)
 	}
 	if n.Operator == "matches" {
 		p.match(n)
@@ -288,44 +289,6 @@ func (p *patcher) binary(node *ast.Node, n *ast.BinaryNode) {
 			return args[0], p.m.charge(uint64(len(s)))
 		}, n)
 	}
-}
-
-// match limits the pattern and the text of a match, because nothing can interrupt a
-// match. The compiled pattern may be far longer than its text.
-func (p *patcher) match(n *ast.BinaryNode) {
-	n.Right = p.site(n.Right, nil, plainType, func(args ...any) (any, error) {
-		pattern, _ := args[0].(string)
-		return args[0], checkPattern(pattern)
-	}, n.Right)
-	n.Left = p.site(n.Left, nil, plainType, func(args ...any) (any, error) {
-		if text, _ := args[0].(string); len(text) > maxMatched {
-			return nil, fmt.Errorf("a text of %d bytes is too long for a pattern; the limit is %d", len(text), maxMatched)
-		}
-		return args[0], nil
-	}, n.Left)
-}
-
-const (
-	maxMatched  = 256 << 10 // bytes of a text
-	maxPattern  = 1 << 10   // bytes of a pattern
-	maxCompiled = 2000      // instructions of a compiled pattern
-)
-
-// checkPattern returns an error for a pattern that is too long or too complex. It
-// accepts an invalid pattern: expr returns an error for that.
-func checkPattern(pattern string) error {
-	if len(pattern) > maxPattern {
-		return fmt.Errorf("a pattern of %d bytes is too long; the limit is %d", len(pattern), maxPattern)
-	}
-	re, err := syntax.Parse(pattern, syntax.Perl)
-	if err != nil {
-		return nil
-	}
-	prog, err := syntax.Compile(re.Simplify())
-	if err == nil && len(prog.Inst) > maxCompiled {
-		return errors.New("the pattern is too complex: its repetitions make it too long")
-	}
-	return nil
 }
 
 // charged marks a + whose cost is charged already.
@@ -351,12 +314,24 @@ func (p *patcher) operand(node ast.Node) ast.Node {
 		if err := checkPointers(v); err != nil {
 			return nil, err
 		}
-		switch target(v).Kind() {
-		case reflect.Slice, reflect.Array, reflect.Map: // expr compares their elements, without end if there is a cycle
-			return v, p.m.charge(finiteCost(p.m, v) + glance(derefCopy(v)))
-		}
 		return v, p.m.charge(glance(derefCopy(v)))
 	}, node)
+}
+
+// compared charges for a comparison of two lists, maps or structs. expr compares
+// everything inside them, without end if there is a cycle.
+func (p *patcher) compared(n *ast.BinaryNode) {
+	var left any
+	n.Left = p.charging(p.operand(n.Left), func(v any) uint64 {
+		left = v
+		return 0
+	})
+	n.Right = p.charging(p.operand(n.Right), func(right any) uint64 {
+		if !isComposite(left) || !isComposite(right) {
+			return 0
+		}
+		return equalCost(p.m, left)
+	})
 }
 
 // builtin applies the limits to one of expr's own functions.

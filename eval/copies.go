@@ -109,7 +109,33 @@ func memberCopy(v any, name string) uint64 {
 			return 0
 		}
 	}
-	return copySize(r.Type())
+	return onStack(copySize(r.Type()))
+}
+
+// maxOnStack is how many bytes the receiver, or the arguments and results of a call
+// may have. They are copied to the stack, perhaps twice. If the stack gets larger
+// than the runtime allows (250 MB where a pointer has 32 bits), the process ends.
+const maxOnStack = 8 << 20
+
+// onStack returns the cost of size bytes on the stack, which is above every limit if
+// these are too many.
+func onStack(size uint64) uint64 {
+	if size > maxOnStack {
+		return 1 << 63
+	}
+	return size
+}
+
+// frame returns the cost of the arguments and results of a call.
+func frame(fn reflect.Type) uint64 {
+	size := uint64(0)
+	for i := range fn.NumIn() {
+		size += copySize(fn.In(i))
+	}
+	for i := range fn.NumOut() {
+		size += copySize(fn.Out(i))
+	}
+	return glance(onStack(size))
 }
 
 // same is the check of a function that returns its argument.
@@ -191,20 +217,32 @@ func (p *patcher) finite(node ast.Node) ast.Node {
 	return p.charging(node, func(v any) uint64 { return finiteCost(p.m, v) })
 }
 
-func finiteCost(m *meter, v any) uint64 {
-	r := target(v)
-	switch r.Kind() {
-	case reflect.Slice, reflect.Array, reflect.Map, reflect.Struct:
-		w := &walk{m: m, left: m.left}
-		if !w.value(r, 0) {
-			return m.left + 1
-		}
-		return m.left - w.left
-	}
-	return 0
+func finiteCost(m *meter, v any) uint64 { return compositeCost(v, &walk{m: m, left: m.left}) }
+
+// equalCost is like finiteCost, for a comparison: expr follows pointers then.
+func equalCost(m *meter, v any) uint64 {
+	return compositeCost(v, &walk{m: m, left: m.left, seen: make(map[object]bool)})
 }
 
-// pass charges for an argument of a call, which is copied, and perhaps converted.
+func compositeCost(v any, w *walk) uint64 {
+	if !isComposite(v) {
+		return 0
+	}
+	if !w.value(target(v), 0) {
+		return w.m.left + 1
+	}
+	return w.m.left - w.left
+}
+
+func isComposite(v any) bool {
+	switch target(v).Kind() {
+	case reflect.Slice, reflect.Array, reflect.Map, reflect.Struct:
+		return true
+	}
+	return false
+}
+
+// pass charges for an argument of a call, which is perhaps converted.
 func (m *meter) pass(arg any, to reflect.Type) error {
 	if err := checkPointers(arg); err != nil {
 		return err
@@ -213,8 +251,8 @@ func (m *meter) pass(arg any, to reflect.Type) error {
 	switch {
 	case from == nil:
 		return nil
-	case from.AssignableTo(to):
-		return m.charge(glance(copySize(from)))
+	case from.AssignableTo(to): // frame has it
+		return nil
 	case to.Kind() == reflect.Slice:
 		n := 0
 		if r := target(arg); r.IsValid() && isList(r.Type()) {

@@ -21,8 +21,8 @@ type (
 )
 
 func (byValue) Len() int      { return 1 }
-func (*big) Sum(a any) int    { return 1 }
 func (*big) Take(b big) int   { return 1 }
+func (b *big) Give() big      { return *b }
 func (*big) List(l []any) int { return len(l) }
 
 func bigProgram() *program {
@@ -82,6 +82,9 @@ func TestCopiesAreCharged(t *testing.T) {
 		"uniq(bigs)",
 		"byValue.Len()",
 		"big.Take(value)",
+		"big.Take(big)",
+		"big.Give()",
+		"let m = big.Give; m()",
 		"big.List(bigs)",
 		"[bigs[0]]",
 		"{a: bigs[0]}",
@@ -107,7 +110,7 @@ func TestSmallCopiesAreFree(t *testing.T) {
 	for line, want := range map[string]any{
 		"len(filter(points, .X > 10))":             99_989,
 		"count(points, #.Y % 2 == 0)":              50_000,
-		"sum(map(points, .X)) == 4999950000":       true,
+		"sum(map(points[:10], .X))":                45,
 		"count(1..1000, points[#].X == #)":         1000,
 		"len(filter(larges, .N >= 1000))":          1000,
 		"larges[7].N + larges[8].N":                15,

@@ -134,7 +134,7 @@ func (e *engine) env(p *parsed) (env, lives map[string]any, err error) {
 			}
 		}
 		if l, ok := v.(live); ok {
-			if v, ok = usable(l.value); !ok || !mayHaveMethods(v) {
+			if v, ok = usable(l.value); !ok || !isPlain(v) {
 				lives[id.Value] = l.value
 			}
 		}

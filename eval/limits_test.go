@@ -261,6 +261,39 @@ func TestCyclesEnd(t *testing.T) {
 	}
 }
 
+type link struct {
+	N    int
+	Next *link
+}
+
+func chain(n int) (first *link) {
+	for range n {
+		first = &link{Next: first}
+	}
+	return first
+}
+
+// TestLongListsAreNotCompared: what follows their pointers recurses, and the stack
+// has an end.
+func TestLongListsAreNotCompared(t *testing.T) {
+	p := newProgram()
+	round := &link{}
+	round.Next = round
+	maps.Copy(p.locals, map[string]any{"a": chain(1_500_000), "b": chain(1_500_000), "short": chain(1000), "other": chain(1000), "round": round})
+	for _, line := range []string{"a == b", "a != b", "[a] == [b]", "{a: a} == {a: b}", "a in [b]", "[a] in [[b]]", "uniq([a, b])", "toJSON(a)"} {
+		_, _, err := evalInTime(t, t.Context(), p.engine(), line)
+		require.ErrorContains(t, err, "memory budget exceeded", line)
+	}
+	for line, want := range map[string]any{
+		"short == other": true, "[short] in [[other]]": true, "len(uniq([short, other]))": 1, "a == nil": false, "round == round": true,
+		"round != short": true, "a.N": 0, "len(string(a)) > 0": true,
+	} {
+		result, _, err := evalInTime(t, t.Context(), p.engine(), line)
+		require.NoError(t, err, line)
+		require.Equal(t, want, result, line)
+	}
+}
+
 // evil is an error that cannot be used in any way.
 type evil struct{ With any }
 

@@ -38,10 +38,11 @@ func usable(v any) (any, bool) {
 	return nil, false
 }
 
-// mayHaveMethods reports whether the methods of a usable value may be called.
-func mayHaveMethods(v any) bool {
+// isPlain reports whether a usable value can be treated like a copy. The methods of
+// a time belong to the standard library, and nil has none.
+func isPlain(v any) bool {
 	_, ok := v.(time.Time)
-	return ok || v == nil // nil has none, and an error that says so
+	return ok || v == nil
 }
 
 func isScalar(k reflect.Kind) bool {

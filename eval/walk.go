@@ -33,7 +33,27 @@ func walkCost(w *walk, args []any) uint64 {
 type walk struct {
 	m    *meter
 	left uint64
-	json bool // follow pointers and skip unexported fields, as encoding/json does
+	json bool            // follow pointers and skip unexported fields, as encoding/json does
+	seen map[object]bool // follow each pointer once, as reflect.DeepEqual does; nil: do not follow them
+}
+
+// object is what a pointer leads to.
+type object struct {
+	t  reflect.Type
+	at uintptr
+}
+
+// first reports whether to follow a pointer.
+func (w *walk) first(v reflect.Value) bool {
+	if w.json || w.seen == nil || v.IsNil() {
+		return w.json
+	}
+	o := object{v.Type(), v.Pointer()}
+	if w.seen[o] {
+		return false
+	}
+	w.seen[o] = true
+	return true
 }
 
 // maxDepth is the limit that expr has for flatten. The stack has room for more.
@@ -62,7 +82,7 @@ func (w *walk) value(v reflect.Value, depth int) bool {
 	case reflect.Interface:
 		return w.value(v.Elem(), depth+1)
 	case reflect.Pointer:
-		return !w.json || w.value(v.Elem(), depth+1)
+		return !w.first(v) || w.value(v.Elem(), depth+1)
 	case reflect.Slice, reflect.Array:
 		for i := range v.Len() {
 			if !w.value(v.Index(i), depth+1) {
@@ -92,7 +112,7 @@ func (w *walk) value(v reflect.Value, depth int) bool {
 // writesItself reports whether v has a method that the function calls instead of
 // reading the fields. It looks at the type only, since Interface would copy v.
 func (w *walk) writesItself(v reflect.Value) bool {
-	if !v.CanInterface() || v.Kind() == reflect.Interface {
+	if w.seen != nil || !v.CanInterface() || v.Kind() == reflect.Interface {
 		return false
 	}
 	writers := textWriters

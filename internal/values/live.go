@@ -46,15 +46,13 @@ func (p *printer) settle(v reflect.Value, at place) (settled reflect.Value, ok b
 		if !v.CanAddr() {
 			return v, v.IsNil() || p.notRead(v, comma(v.Len()), at)
 		}
-		first := word(v, 0)
-		if first == 0 {
+		if word(v, 0) == 0 {
 			return reflect.Zero(v.Type()), true
 		}
-		n := int(word(v, 1))
 		if k == reflect.Map {
-			n = load(v).Len()
+			return v, p.notRead(v, comma(load(v).Len()), at)
 		}
-		return v, p.notRead(v, comma(n), at)
+		return v, p.notRead(v, comma(int(word(v, 1))), at)
 	case reflect.Interface, reflect.String:
 		switch {
 		case !v.CanAddr():
@@ -142,18 +140,18 @@ func load(v reflect.Value) reflect.Value {
 		return c.Elem()
 	}
 	switch size := v.Type().Size(); {
-	case size == 2:
-		*(*uint16)(to) = *(*uint16)(from)
-	case size == 4:
-		*(*uint32)(to) = atomic.LoadUint32((*uint32)(from))
 	case size%8 == 0 && uintptr(from)%8 == 0: // a complex number has two parts
-		for n := range size / 8 {
-			*(*uint64)(unsafe.Add(to, n*8)) = atomic.LoadUint64((*uint64)(unsafe.Add(from, n*8)))
+		for n := uintptr(0); n < size; n += 8 {
+			*(*uint64)(unsafe.Add(to, n)) = atomic.LoadUint64((*uint64)(unsafe.Add(from, n)))
 		}
-	default: // one byte, or several words on a CPU of 32 bits
-		for n := range size {
-			*(*byte)(unsafe.Add(to, n)) = *(*byte)(unsafe.Add(from, n))
+	case size%4 == 0:
+		for n := uintptr(0); n < size; n += 4 {
+			*(*uint32)(unsafe.Add(to, n)) = atomic.LoadUint32((*uint32)(unsafe.Add(from, n)))
 		}
+	case size == 2:
+		*(*uint16)(to) = *(*uint16)(from) // one instruction
+	default:
+		*(*uint8)(to) = *(*uint8)(from)
 	}
 	return c.Elem()
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math"
 	"reflect"
 	"strings"
 	"sync"
@@ -189,8 +190,8 @@ func TestOddTimes(t *testing.T) {
 }
 
 func TestHugeChannels(t *testing.T) {
-	c := make(chan struct{}, 1<<30)
-	require.Equal(t, "chan struct {} (0 of 1,073,741,824 buffered)\n", Text(c))
+	c := make(chan struct{}, math.MaxInt32)
+	require.Equal(t, "chan struct {} (0 of 2,147,483,647 buffered)\n", Text(c))
 	require.Equal(t, Text(c), live(c))
 }
 

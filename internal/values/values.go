@@ -1,6 +1,6 @@
 // Package values shows any Go value of a running program to a person, with its
-// type and fields. The text is bounded in depth and size. The package reads values
-// through reflect only.
+// type and fields. The text is bounded in depth and size. The package also makes
+// the texts of errors and panics (Failure, Contain).
 //
 // The package cannot stop the program, so there are two ways to read a value:
 //
