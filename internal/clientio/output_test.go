@@ -157,6 +157,7 @@ func TestAClientThatDoesNotRead(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 	require.Zero(t, n)
 	require.ErrorIs(t, o.Flush(), os.ErrDeadlineExceeded)
+	o.Frame(protocol.Error, "more")
 	require.EqualValues(t, 1, failed.Load())
 }
 
