@@ -334,3 +334,66 @@ func TestAPanicOfAHandler(t *testing.T) {
 		})
 	}
 }
+
+// TestASessionHasOneContext: a handler of the program that calls Console.Serve or
+// Exec.Serve with a context of its own decides with it for how long, and its commands
+// run below that context.
+func TestASessionHasOneContext(t *testing.T) {
+	type key struct{}
+	for name, inner := range map[string]Handler{"Console": Console{}, "Exec": Exec{}} {
+		t.Run(name, func(t *testing.T) {
+			ended, stop := make(chan error, 1), make(chan context.CancelCauseFunc, 1)
+			ran := make(chan error, 1)
+			same := func(ctx context.Context, s *Session) {
+				if ctx != s.Context() {
+					t.Error("Context returns another context than the one that was passed")
+				}
+			}
+			h := hostFor(t, Options{
+				Handler: handlerFunc(func(ctx context.Context, s *Session) error {
+					same(ctx, s)
+					ctx, cancel := context.WithCancelCause(context.WithValue(ctx, key{}, "ours"))
+					defer cancel(nil)
+					stop <- cancel
+					err := inner.Serve(ctx, s)
+					ended <- err
+					return err
+				}),
+				Commands: []Command{{Name: "wait", Run: func(ctx context.Context, s *Session, _ []string) error {
+					same(ctx, s)
+					if ctx.Value(key{}) != "ours" {
+						t.Error("the context of the command is not derived from the handler's")
+					}
+					stop := testwait.Receive(t, stop, "the handler's cancel")
+					stop(errors.New("closing time"))
+					<-ctx.Done()
+					ran <- context.Cause(ctx)
+					return nil
+				}}},
+			})
+			s, c := h.start(t)
+			c.send("wait\n")
+			require.EqualError(t, testwait.Receive(t, ran, "the command to end"), "closing time")
+			require.EqualError(t, testwait.Receive(t, ended, "Serve to return"), "closing time")
+			c.rest()
+			testwait.Receive(t, s.done, "the session to end")
+		})
+	}
+}
+
+// TestASessionEndsWithItsClientUnderAnyContext: a handler may even call Serve with a
+// context that is not derived from its own.
+func TestASessionEndsWithItsClientUnderAnyContext(t *testing.T) {
+	started, stopped := make(chan struct{}), make(chan struct{})
+	h := hostFor(t, Options{
+		Handler:  handlerFunc(func(_ context.Context, s *Session) error { return Console{}.Serve(context.Background(), s) }),
+		Commands: []Command{*slow(started, stopped)},
+	})
+	s, c := h.start(t)
+	c.send("slow\n")
+	testwait.Receive(t, started, "the command to begin")
+	c.Close()
+	testwait.Receive(t, stopped, "the command to stop")
+	testwait.Receive(t, s.done, "the session to end")
+	require.ErrorIs(t, context.Cause(s.ctx), errGone)
+}

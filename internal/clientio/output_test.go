@@ -1,0 +1,174 @@
+//go:build linux || darwin || freebsd
+
+package clientio
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gomanhole/oneshot/internal/protocol"
+	"github.com/gomanhole/oneshot/internal/testwait"
+)
+
+// pair returns both ends of a connection: that of the session, and the client's.
+func pair(t *testing.T) (ours, client *os.File) {
+	t.Helper()
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	require.NoError(t, err)
+	files := make([]*os.File, 2)
+	for i, fd := range fds {
+		syscall.CloseOnExec(fd)
+		require.NoError(t, syscall.SetNonblock(fd, true))
+		files[i] = os.NewFile(uintptr(fd), "socket")
+		t.Cleanup(func() { files[i].Close() })
+	}
+	testwait.Deadline(t, files[1])
+	return files[0], files[1]
+}
+
+// output returns the output of a session, and the end of its client. A write that fails
+// fails the test.
+func output(t *testing.T, script bool) (*Output, *os.File) {
+	t.Helper()
+	ours, client := pair(t)
+	o := NewOutput(testwait.Patience, func(err error) { t.Error("a write failed: ", err) })
+	o.Connect(ours, script)
+	return o, client
+}
+
+// received returns the next n bytes.
+func received(t *testing.T, client io.Reader, n int) string {
+	t.Helper()
+	got := make([]byte, n)
+	_, err := io.ReadFull(client, got)
+	require.NoError(t, err)
+	return string(got)
+}
+
+// nothingMore reports a failure if the client has something to read.
+func nothingMore(t *testing.T, client *os.File) {
+	t.Helper()
+	require.NoError(t, client.SetReadDeadline(time.Now().Add(10*time.Millisecond)))
+	_, err := client.Read(make([]byte, 1))
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	testwait.Deadline(t, client)
+}
+
+func TestOutputIsSentByFlushAndWhenTheBufferIsFull(t *testing.T) {
+	o, client := output(t, false)
+	_, err := o.WriteString("hello")
+	require.NoError(t, err)
+	nothingMore(t, client)
+	require.NoError(t, o.Flush())
+	require.Equal(t, "hello", received(t, client, 5))
+
+	n, err := o.Write(bytes.Repeat([]byte("x"), wireBuffer+10))
+	require.NoError(t, err)
+	require.Equal(t, wireBuffer+10, n)
+	require.Equal(t, strings.Repeat("x", wireBuffer), received(t, client, wireBuffer))
+	nothingMore(t, client)
+	require.NoError(t, o.Flush())
+	require.Equal(t, strings.Repeat("x", 10), received(t, client, 10))
+}
+
+// TestACutOffViewWritesNothing, while the others go on.
+func TestACutOffViewWritesNothing(t *testing.T) {
+	o, client := output(t, false)
+	command := o.View()
+	_, err := command.WriteString("before ")
+	require.NoError(t, err)
+	command.CutOff()
+	_, err = command.WriteString("late")
+	require.ErrorIs(t, err, ErrCut)
+	require.ErrorIs(t, command.Flush(), ErrCut)
+	command.Frame(protocol.Error, "late")
+	_, err = o.WriteString("after")
+	require.NoError(t, err)
+	require.NoError(t, o.Flush())
+	require.Equal(t, "before after", received(t, client, 12))
+	nothingMore(t, client)
+}
+
+func TestARemarkStandsOnALineOfItsOwn(t *testing.T) {
+	o, client := output(t, false)
+	writes := o.Remark(0, "no\n") // nothing is known of the cursor
+	o.Typed()
+	writes = o.Remark(writes, "still running\n")
+	require.Equal(t, "still running\n", received(t, client, 14))
+	_, _ = o.WriteString("half a line")
+	require.NotEqual(t, writes, o.Remark(writes, "no\n"), "there was a write")
+	require.Equal(t, o.Remark(0, "no\n"), o.Remark(o.Remark(0, "no\n"), "no\n"), "in the middle of a line")
+	_, _ = o.WriteString(".\n")
+	o.Remark(o.Remark(0, "no\n"), "again\n")
+	require.Equal(t, "half a line.\nagain\n", received(t, client, 19))
+	nothingMore(t, client)
+}
+
+func TestAScriptsOutputIsFramed(t *testing.T) {
+	o, client := output(t, true)
+	o.Frame(protocol.Output, "")
+	_, _ = o.WriteString("an answer")
+	o.Frame(protocol.Error, "a remark")
+	_, _ = o.Write(bytes.Repeat([]byte("y"), 2*framedBuffer))
+	o.Frame(protocol.End, "0")
+	frames := protocol.NewReader(client)
+	kind, payload, err := frames.Next()
+	require.NoError(t, err)
+	require.Equal(t, byte(protocol.Output), kind)
+	require.Empty(t, payload)
+	var kinds []byte
+	var texts []string // frames of one kind that follow one another are one text
+	for kind != protocol.End {
+		kind, payload, err = frames.Next()
+		require.NoError(t, err)
+		if n := len(kinds); n == 0 || kinds[n-1] != kind {
+			kinds, texts = append(kinds, kind), append(texts, "")
+		}
+		texts[len(texts)-1] += string(payload)
+	}
+	require.Equal(t, []string{"an answer", "a remark", strings.Repeat("y", 2*framedBuffer), "0"}, texts)
+	require.Equal(t, []byte{protocol.Output, protocol.Error, protocol.Output, protocol.End}, kinds)
+}
+
+// TestAClientThatDoesNotRead is given up, once.
+func TestAClientThatDoesNotRead(t *testing.T) {
+	ours, _ := pair(t)
+	var failed atomic.Int32
+	o := NewOutput(testwait.Patience, func(err error) {
+		failed.Add(1)
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	})
+	o.Connect(ours, false)
+	o.SetTimeout(10 * time.Millisecond)
+	var err error
+	for err == nil {
+		_, err = o.Write(make([]byte, 1<<16))
+	}
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	n, err := o.WriteString("more")
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	require.Zero(t, n)
+	require.ErrorIs(t, o.Flush(), os.ErrDeadlineExceeded)
+	o.Frame(protocol.Error, "more")
+	require.EqualValues(t, 1, failed.Load())
+}
+
+func TestAClientThatHasGone(t *testing.T) {
+	ours, client := pair(t)
+	failed := make(chan error, 2)
+	o := NewOutput(testwait.Patience, func(err error) { failed <- err })
+	o.Connect(ours, false)
+	require.NoError(t, client.Close())
+	_, err := o.WriteString("hello")
+	require.NoError(t, err, "it is in the buffer")
+	require.ErrorIs(t, o.Flush(), syscall.EPIPE)
+	require.ErrorIs(t, testwait.Receive(t, failed, "the failure"), syscall.EPIPE)
+}
