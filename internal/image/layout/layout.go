@@ -26,14 +26,16 @@ const Absent Offset = -1
 // Known reports whether the release has the field.
 func (o Offset) Known() bool { return o >= 0 }
 
-// Layout is the table of one release. It is the same for amd64 and arm64; the
-// generator fails if that changes.
+// Layout is the table of a line of releases, or of a part of it: patch releases have
+// changed the structs too (1.23.4, 1.23.12 and 1.24.6). It is the same for amd64 and
+// arm64; the generator fails if that changes.
 //
 // The tags are for package fromdwarf: "type" is the name of a runtime struct,
 // "field" the path of a field in it, "const" the name of a constant. A "|" separates
 // the names that different releases use for the same thing.
 type Layout struct {
 	Release string // the line of releases: go1.26
+	Patch   Offset // the first patch release that has this table: 0 for go1.26.0 and go1.26rc1
 
 	G           G           `type:"runtime.g"`
 	M           M           `type:"runtime.m"`

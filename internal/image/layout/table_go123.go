@@ -2,7 +2,7 @@
 
 package layout
 
-// go123 is made with go1.23.12.
+// go123 is made with go1.23.0.
 var go123 = Layout{
 	Release: "go1.23",
 	G: G{
@@ -41,7 +41,7 @@ var go123 = Layout{
 		SyncGroup:       Absent,
 	},
 	M: M{
-		Size:      1784,
+		Size:      1760,
 		ProcID:    72,
 		GSignal:   80,
 		CurG:      192,
@@ -51,11 +51,11 @@ var go123 = Layout{
 		Throwing:  244,
 		Dying:     268,
 		InCgo:     280,
-		NCgo:      328,
-		AllLink:   352,
-		LockedG:   368,
-		VDSOSP:    880,
-		VDSOPC:    888,
+		NCgo:      304,
+		AllLink:   328,
+		LockedG:   344,
+		VDSOSP:    856,
+		VDSOPC:    864,
 	},
 	Panic: Panic{
 		Size:      104,
@@ -246,8 +246,7 @@ var go123 = Layout{
 		"trace goroutine status\n" +
 		"trace proc status\n" +
 		"page trace flush\n" +
-		"coroutine\n" +
-		"GC weak to strong wait\n",
+		"coroutine\n",
 	Statuses: "idle\n" +
 		"runnable\n" +
 		"running\n" +

@@ -2,7 +2,7 @@
 
 package layout
 
-// go124 is made with go1.24.13.
+// go124 is made with go1.24.0.
 var go124 = Layout{
 	Release: "go1.24",
 	G: G{
@@ -41,7 +41,7 @@ var go124 = Layout{
 		SyncGroup:       392,
 	},
 	M: M{
-		Size:      1832,
+		Size:      1808,
 		ProcID:    72,
 		GSignal:   80,
 		CurG:      192,
@@ -51,11 +51,11 @@ var go124 = Layout{
 		Throwing:  244,
 		Dying:     268,
 		InCgo:     280,
-		NCgo:      328,
-		AllLink:   352,
-		LockedG:   368,
-		VDSOSP:    904,
-		VDSOPC:    912,
+		NCgo:      304,
+		AllLink:   328,
+		LockedG:   344,
+		VDSOSP:    880,
+		VDSOPC:    888,
 	},
 	Panic: Panic{
 		Size:      104,

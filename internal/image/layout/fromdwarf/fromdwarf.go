@@ -18,12 +18,20 @@ type ReadMemory func(addr uint64, b []byte) error
 
 // Read returns the table for a binary. read may be of the file or of a process that
 // runs it; it is used for the texts of wait reasons and statuses only.
-func Read(data *dwarf.Data, release string, read ReadMemory) (*layout.Layout, error) {
+//
+// debug/dwarf is not made for hostile binaries: where it panics, Read returns an
+// error. The caller bounds the size of the sections.
+func Read(data *dwarf.Data, release string, read ReadMemory) (l *layout.Layout, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			l, err = nil, fmt.Errorf("DWARF: %v", v)
+		}
+	}()
 	found, err := scan(data)
 	if err != nil {
 		return nil, err
 	}
-	l := &layout.Layout{Release: release}
+	l = &layout.Layout{Release: release}
 	if err := found.fill(reflect.ValueOf(l).Elem()); err != nil {
 		return nil, err
 	}
@@ -132,13 +140,15 @@ func offsetOf(st *dwarf.StructType, path string) (int64, bool) {
 	return 0, false
 }
 
-// underlying returns a type without its names.
+// underlying returns a type without its names. A hostile binary may have a cycle of
+// names.
 func underlying(t dwarf.Type) dwarf.Type {
-	for {
+	for range 100 {
 		named, ok := t.(*dwarf.TypedefType)
 		if !ok {
 			return t
 		}
 		t = named.Type
 	}
+	return nil
 }
