@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"sync/atomic"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/stretchr/testify/require"
@@ -53,6 +54,7 @@ func parkOn(c chan int) { <-c }
 
 func parked(how string) {
 	coretest.AllowWrite()
+	time.AfterFunc(4*testwait.Patience, func() { os.Exit(1) }) // whatever became of the test
 	runtime.GOMAXPROCS(4)
 	for i := range written {
 		written[i] = 0x1122334455667788
