@@ -42,7 +42,7 @@ func (p *Program) goroutines() ([]uint64, error) {
 }
 
 // goroutineList reads a slice of pointers if it looks like runtime.allgs: the first
-// goroutine has the id 1 and a stack around its stack pointer.
+// goroutine has the id 1, and its stack pointer is in its stack.
 func (p *Program) goroutineList(header []byte) ([]uint64, bool) {
 	data, n, room := binary.LittleEndian.Uint64(header), binary.LittleEndian.Uint64(header[8:]), binary.LittleEndian.Uint64(header[16:])
 	if data < 4096 || data%8 != 0 || n == 0 || n > room || room > maxGoroutines {
@@ -56,7 +56,8 @@ func (p *Program) goroutineList(header []byte) ([]uint64, bool) {
 	if err != nil || g.word(p.Layout.G.GoID) != 1 || g.word(p.Layout.G.StackLo) >= g.word(p.Layout.G.StackHi) {
 		return nil, false
 	}
-	if sp := g.word(p.Layout.G.SchedSP); sp < g.word(p.Layout.G.StackLo) || sp > g.word(p.Layout.G.StackHi) {
+	// The pointer is 0 while the goroutine runs (gogo in the runtime's assembly).
+	if sp := g.word(p.Layout.G.SchedSP); sp != 0 && (sp < g.word(p.Layout.G.StackLo) || sp > g.word(p.Layout.G.StackHi)) {
 		return nil, false
 	}
 	raw, err := p.block(data, 8*n)

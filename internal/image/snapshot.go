@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
@@ -11,18 +12,30 @@ import (
 
 // Snapshot reads all goroutines, without those of the runtime itself.
 func (p *Program) Snapshot(exclude stack.Exclude) (*stack.Snapshot, error) {
-	list, err := p.goroutines()
-	if err != nil {
+	c := stack.NewCollector(exclude)
+	if err := p.Each(func(_ uint64, text []byte) bool { c.Add(text); return true }, c.Unreadable); err != nil {
 		return nil, err
 	}
+	return c.Snapshot(), nil
+}
+
+// Each calls f with the id and the text of each goroutine, in the form of
+// runtime.Stack, until f returns false. It leaves out the goroutines of the runtime
+// itself. unreadable is called for each goroutine that cannot be read; it may be nil.
+func (p *Program) Each(f func(id uint64, text []byte) bool, unreadable func(reason string)) error {
+	list, err := p.goroutines()
+	if err != nil {
+		return err
+	}
 	now := p.lastWait(list)
-	c := stack.NewCollector(exclude)
 	var frames []frame
-	var text strings.Builder
+	var text bytes.Buffer
 	for _, addr := range list {
 		g, err := p.record(addr, p.Layout.G.Size)
 		if err != nil {
-			c.Unreadable(fmt.Sprintf("runtime.g at %#x: %v", addr, err))
+			if unreadable != nil {
+				unreadable(fmt.Sprintf("runtime.g at %#x: %v", addr, err))
+			}
 			continue
 		}
 		if p.dead(g) {
@@ -34,9 +47,11 @@ func (p *Program) Snapshot(exclude stack.Exclude) (*stack.Snapshot, error) {
 		}
 		text.Reset()
 		p.write(&text, g, frames, now)
-		c.Add([]byte(text.String()))
+		if !f(g.word(p.Layout.G.GoID), text.Bytes()) {
+			break
+		}
 	}
-	return c.Snapshot(), nil
+	return nil
 }
 
 // dead reports whether a goroutine has ended and waits to be used again, or has not
@@ -84,7 +99,7 @@ func (p *Program) system(g record, frames []frame) bool {
 }
 
 // write writes a goroutine as runtime.Stack does.
-func (p *Program) write(b *strings.Builder, g record, frames []frame, now int64) {
+func (p *Program) write(b *bytes.Buffer, g record, frames []frame, now int64) {
 	l := p.Layout.G
 	fmt.Fprintf(b, "goroutine %d [%s", g.word(l.GoID), p.stateText(g))
 	if since := int64(g.word(l.WaitSince)); since > 0 && now > since {
@@ -156,7 +171,7 @@ const (
 
 // writeLabels writes the pprof labels as Go 1.27 does, always quoted. Releases until
 // 1.23 have a map, which is not read.
-func (p *Program) writeLabels(b *strings.Builder, set uint64) {
+func (p *Program) writeLabels(b *bytes.Buffer, set uint64) {
 	if set == 0 || !p.Layout.Traits.LabelList {
 		return
 	}

@@ -46,6 +46,7 @@ type Core struct {
 	files   []mapping
 	auxv    auxv
 	rawAuxv []byte
+	program io.ReaderAt // the executable
 	closers []io.Closer
 }
 

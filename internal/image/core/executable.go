@@ -58,8 +58,12 @@ func (c *Core) Attach(path string) (*elf.File, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	c.closers = append(c.closers, f)
+	c.program = f
 	return program, nil
 }
+
+// File returns the file of the executable, after Attach.
+func (c *Core) File() io.ReaderAt { return c.program }
 
 func (c *Core) attach(f io.ReaderAt) (program *elf.File, err error) {
 	defer func() { // debug/elf is not made for hostile files
