@@ -23,6 +23,7 @@ Usage:
 	oneshot ps [-json]                           list the Go processes and their manholes
 	oneshot signals PID|MASK [PID|MASK]          show signal masks as names, or compare two
 	oneshot pprof [flags] PID PROFILE [ARG...]   open a profile in go tool pprof
+	oneshot core FILE [EXECUTABLE] [COMMAND]     show the goroutines in a core file
 	oneshot clean [-n] [-v] [DIR]                remove sockets without a listener
 	oneshot version
 	oneshot help [COMMAND]
@@ -38,7 +39,7 @@ Without -1, -2, -s or -n, oneshot reads the notice of the process in /proc/PID/m
 which names the signal and the path of the socket. A process without a notice gets no
 signal.
 
-oneshot help COMMAND describes a command: connect, ps, signals, pprof, clean.
+oneshot help COMMAND describes a command: connect, ps, signals, pprof, core, clean.
 `,
 	"connect": `usage: oneshot [-1|-USR1|-2|-USR2|-s SIGNAL|-n] [-t SECONDS] PID|PATH [COMMAND [ARG...]]
 
@@ -90,6 +91,7 @@ prints its name.
 	"ps":      psHelp,
 	"signals": signalsHelp,
 	"clean":   cleanHelp,
+	"core":    coreHelp,
 	"version": "usage: oneshot version\n\nPrints the version of the client.\n",
 	"help":    "usage: oneshot help [COMMAND]\n\nDescribes a command, or lists all commands.\n",
 }

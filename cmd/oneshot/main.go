@@ -8,6 +8,7 @@
 //	oneshot ps [-json]                           list the Go processes and their manholes
 //	oneshot signals PID|MASK [PID|MASK]          show signal masks as names, or compare two
 //	oneshot pprof [flags] PID PROFILE [ARG...]   open a profile in go tool pprof
+//	oneshot core FILE [EXECUTABLE] [COMMAND]     show the goroutines in a core file
 //	oneshot clean [-n] [-v] [DIR]                remove sockets without a listener
 //	oneshot version
 //	oneshot help [COMMAND]
@@ -67,6 +68,7 @@ var subcommands = map[string]func(args []string, stdout, stderr io.Writer) error
 	"signals": runSignals,
 	"pprof":   runPprof,
 	"clean":   runClean,
+	"core":    runCore,
 	"version": runVersion,
 	"help":    runHelp,
 }

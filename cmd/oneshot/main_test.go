@@ -50,6 +50,8 @@ func runProgram(name string) {
 	switch path := os.Getenv(pathEnv); name {
 	case "installed": // has a manhole that a signal opens
 		mustInstall(oneshot.Options{OneshotOn: syscall.SIGUSR2, SocketPath: path, Commands: commands})
+	case "core": // leaves a core
+		coreProgram()
 	case "activated": // has a manhole that one signal opens and another keeps open
 		mustInstall(oneshot.Options{OneshotOn: syscall.SIGUSR2, ActivateOn: syscall.SIGUSR1, SocketPath: path})
 	case "asksforint": // asks for a signal that ends it, because it does not listen to it any more

@@ -1,0 +1,322 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"regexp"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/gomanhole/oneshot/cmd/oneshot/internal/display"
+	"github.com/gomanhole/oneshot/internal/dump"
+	"github.com/gomanhole/oneshot/internal/findings"
+	"github.com/gomanhole/oneshot/internal/image"
+	"github.com/gomanhole/oneshot/internal/image/core"
+	"github.com/gomanhole/oneshot/internal/ours"
+	"github.com/gomanhole/oneshot/internal/sigset"
+	"github.com/gomanhole/oneshot/internal/stack"
+)
+
+const coreHelp = `usage: oneshot core FILE [EXECUTABLE] [COMMAND [ARG...]]
+
+Reads the core file of a Go program: what ended it, what its goroutines were doing,
+and what stands out. The program needs no manhole. A core is written by gcore PID, or
+by the kernel when a program ends with GOTRACEBACK=crash and ulimit -c allows it;
+coredumpctl dump -o FILE PID gets one from systemd.
+
+EXECUTABLE is the file of the program. It is needed if the file is no longer at the
+path that the core names. It must be the same file, byte for byte: not built again.
+
+	oneshot core /tmp/core.4321
+	oneshot core core ./server stacks -n 0
+	oneshot core core ./server goroutine 18
+
+The commands are
+
+	stacks [-n N] [-state S] [-full] [-go] [REGEXP]   as in a session
+	goroutine ID                                      one goroutine
+
+Without a command, core shows the first screen. The minutes that a goroutine has
+waited are counted to the last wait that the core knows of, so they may be too few.
+`
+
+// coreCommand is the command line of oneshot core.
+type coreCommand struct {
+	dump.Options
+	file, executable string
+	command          string // stacks, goroutine, or empty for the first screen
+	asGo             bool
+	goroutine        uint64
+}
+
+func runCore(args []string, stdout, stderr io.Writer) error {
+	c, err := parseCore(args)
+	if err != nil {
+		return err
+	}
+	opened, err := openCore(c.file, c.executable)
+	if err != nil {
+		return err
+	}
+	defer opened.Close()
+	out := &escaping{w: stdout}
+	if c.command == "" {
+		opened.identity(out)
+	}
+	for _, remark := range opened.Remarks {
+		fmt.Fprintf(stderr, "oneshot: %s\n", display.EscapeLine(remark))
+	}
+	switch {
+	case c.command == "goroutine":
+		err = opened.goroutine(out, c.goroutine)
+	case c.asGo:
+		err = opened.program.Each(func(_ uint64, text []byte) bool {
+			_, err := fmt.Fprintf(out, "%s\n", text)
+			return err == nil
+		}, nil)
+	default:
+		err = opened.stacks(out, c)
+	}
+	return errors.Join(err, out.err)
+}
+
+func parseCore(args []string) (c coreCommand, err error) {
+	rest, err := parseFlags("core", args, func(*flag.FlagSet) {})
+	if err != nil {
+		return c, err
+	}
+	if len(rest) == 0 {
+		return c, usageError{"core: give a core file, and the program's executable if it has moved: oneshot core FILE [EXECUTABLE]"}
+	}
+	c.file, rest = rest[0], rest[1:]
+	if len(rest) > 0 && rest[0] != "stacks" && rest[0] != "goroutine" {
+		c.executable, rest = rest[0], rest[1:]
+	}
+	if len(rest) == 0 {
+		return c, nil
+	}
+	switch c.command, rest = rest[0], rest[1:]; c.command {
+	case "stacks":
+		return c, c.parseStacks(rest)
+	case "goroutine":
+		if len(rest) == 1 {
+			c.goroutine, err = strconv.ParseUint(rest[0], 10, 64)
+		}
+		if len(rest) != 1 || err != nil {
+			return c, usageError{"core: name one goroutine by its id: goroutine 18"}
+		}
+		return c, nil
+	}
+	return c, usageError{fmt.Sprintf("core: %.40q is not a command for a core; the commands are stacks and goroutine", c.command)}
+}
+
+func (c *coreCommand) parseStacks(args []string) error {
+	n := dump.DefaultGroups
+	rest, err := parseFlags("core", args, func(flags *flag.FlagSet) {
+		flags.IntVar(&n, "n", n, "")
+		flags.StringVar(&c.State, "state", "", "")
+		flags.BoolVar(&c.Full, "full", false, "")
+		flags.BoolVar(&c.asGo, "go", false, "")
+	})
+	switch {
+	case err != nil:
+		return err
+	case n < 0:
+		return usageError{fmt.Sprintf("core: stacks: -n %d: give the number of groups, 0 for all", n)}
+	case len(rest) > 1:
+		return usageError{"core: stacks: one regular expression at a time; use a|b for several"}
+	case c.asGo && (len(rest) > 0 || c.State != "" || c.Full):
+		return usageError{"core: stacks: -go shows all goroutines; it takes no -state, -full or expression"}
+	case len(rest) == 1:
+		if c.Match, err = regexp.Compile(rest[0]); err != nil {
+			return usageError{"core: stacks: " + err.Error()}
+		}
+	}
+	if c.Groups = n; n == 0 {
+		c.Groups = -1
+	}
+	return nil
+}
+
+// openedCore is a core with its program.
+type openedCore struct {
+	*core.Core
+	program *image.Program
+}
+
+func openCore(file, executable string) (*openedCore, error) {
+	c, err := core.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	o := &openedCore{Core: c}
+	if err := o.attach(executable); err != nil {
+		o.Close()
+		return nil, err
+	}
+	return o, nil
+}
+
+func (o *openedCore) attach(executable string) error {
+	e, err := o.Attach(executable)
+	switch {
+	case executable == "" && err != nil:
+		return fmt.Errorf("%w; name the program's executable: oneshot core FILE EXECUTABLE", err)
+	case err != nil:
+		return err
+	}
+	var threads []image.Registers
+	for _, t := range o.Threads {
+		threads = append(threads, registers(t))
+	}
+	o.program, err = image.Open(o.Core, e, o.File(), o.Bias(e), threads)
+	return err
+}
+
+func registers(t core.Thread) image.Registers {
+	r := t.Registers
+	return image.Registers{TID: t.TID, PC: r.PC, SP: r.SP, BP: r.BP, LR: r.LR}
+}
+
+// identity writes which program it was, what ended it, and the goroutine that the
+// signal came to.
+func (o *openedCore) identity(w io.Writer) {
+	fmt.Fprintf(w, "core of %s, %s linux/%s, process %d\n", moduleText(o.program.Build), o.program.Build.GoVersion, o.Arch, o.PID)
+	more := ""
+	if o.ArgsCut {
+		more = " ..."
+	}
+	fmt.Fprintf(w, "command line: %s%s\n", display.EscapeLine(argsText(o.Args)), more)
+	fmt.Fprintf(w, "%s; %s\n", endText(o.Signal, o.PID), display.Count(len(o.Threads), "thread", "threads"))
+	if o.Signal.Number == 0 || len(o.Threads) == 0 {
+		return
+	}
+	id, fault, ok := o.program.Ran(registers(o.Threads[0]))
+	if !ok {
+		return
+	}
+	fmt.Fprintf(w, "the signal came to the thread of goroutine %d", id)
+	if fault.Signal != 0 {
+		fmt.Fprintf(w, ", which had panicked because of %s at address %#x", sigset.Name(syscall.Signal(fault.Signal)), fault.Addr)
+	}
+	fmt.Fprintln(w, ":")
+	_ = o.goroutine(w, id)
+}
+
+// moduleText returns the main package, its version and the revision.
+func moduleText(info *debug.BuildInfo) string {
+	text := info.Path
+	if text == "" {
+		text = "a program without build information"
+	}
+	if info.Main.Version != "" {
+		text += " " + info.Main.Version
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			text += " (" + s.Value[:min(12, len(s.Value))] + ")"
+		}
+	}
+	return text
+}
+
+// argsText returns a command line as a shell would take it.
+func argsText(args []string) string {
+	words := slices.Clone(args)
+	for i, w := range words {
+		if w == "" || strings.ContainsAny(w, " \t\n'\"\\$`") {
+			words[i] = strconv.Quote(w)
+		}
+	}
+	const most = 400
+	text := strings.Join(words, " ")
+	if len(text) > most {
+		return strings.ToValidUTF8(text[:most], "") + " ..."
+	}
+	return text
+}
+
+// endText says what ended the program.
+func endText(s core.Signal, pid int) string {
+	if s.Number == 0 {
+		return "no signal ended it: the core was taken while it ran"
+	}
+	text := "ended by SIG" + strings.TrimPrefix(sigset.Name(syscall.Signal(s.Number)), "SIG")
+	switch {
+	case s.Fault():
+		text += fmt.Sprintf(" at address %#x", s.Addr)
+	case s.Sent() && s.PID == pid:
+		text += ", which it sent to itself, as the Go runtime does after a panic with GOTRACEBACK=crash"
+	case s.Sent():
+		text += fmt.Sprintf(", sent by process %d of uid %d", s.PID, s.UID)
+	}
+	return text
+}
+
+// goroutine writes one goroutine as the runtime does.
+func (o *openedCore) goroutine(w io.Writer, id uint64) error {
+	found := false
+	err := o.program.Each(func(n uint64, text []byte) bool {
+		if found = n == id; found {
+			_, _ = w.Write(bytes.TrimRight(text, "\n")) // the writer keeps its error
+			_, _ = io.WriteString(w, "\n")
+		}
+		return !found
+	}, nil)
+	if err == nil && !found {
+		err = fmt.Errorf("the core has no goroutine %d", id)
+	}
+	return err
+}
+
+// stacks writes the findings and the groups.
+func (o *openedCore) stacks(w io.Writer, c coreCommand) error {
+	snapshot, err := o.program.Snapshot(ours.Is)
+	if err != nil {
+		return err
+	}
+	d := &dump.Dump{Options: c.Options}
+	t := &dump.Writer{Ctx: context.Background(), W: w}
+	if c.State == "" && c.Match == nil {
+		t.Findings(o.findings(snapshot))
+	}
+	t.Groups(d.Selected(snapshot), d.Limit(), d.Full)
+	return t.Err
+}
+
+// findingsTime is how long the rules may search.
+const findingsTime = 2 * time.Second
+
+// findings applies the rules that need only the goroutines.
+func (o *openedCore) findings(s *stack.Snapshot) []findings.Finding {
+	code := findings.Code{Main: o.program.Build.Main.Path, Deps: map[string]bool{}}
+	for _, dep := range o.program.Build.Deps {
+		code.Deps[dep.Path] = true
+	}
+	return findings.Find(&findings.Evidence{
+		Looks: []*stack.Snapshot{s}, Final: true, Deadline: time.Now().Add(findingsTime), Code: code,
+	})
+}
+
+// escaping escapes what is written, since it comes from another program.
+type escaping struct {
+	w   io.Writer
+	err error
+}
+
+func (e *escaping) Write(text []byte) (int, error) {
+	if e.err == nil {
+		_, e.err = e.w.Write(display.AppendEscaped(nil, text))
+	}
+	return len(text), e.err
+}

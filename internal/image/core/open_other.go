@@ -1,0 +1,5 @@
+//go:build !unix
+
+package core
+
+const nonblock = 0

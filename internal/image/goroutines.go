@@ -1,0 +1,150 @@
+package image
+
+import (
+	"encoding/binary"
+
+	"github.com/gomanhole/oneshot/internal/image/layout"
+)
+
+// maxGoroutines bounds the list of goroutines; each has at least 2.5 KB of memory.
+const maxGoroutines = 1 << 26
+
+// goroutines returns the addresses of all runtime.g, the dead ones included.
+func (p *Program) goroutines() ([]uint64, error) {
+	if symbols, err := p.elf.Symbols(); err == nil {
+		for _, s := range symbols {
+			if s.Name == "runtime.allgs" {
+				if header, err := p.block(s.Value+p.bias, 24); err == nil {
+					if list, ok := p.goroutineList(header); ok {
+						return list, nil
+					}
+				}
+			}
+		}
+	}
+	l := p.Layout.ModuleData
+	for _, bounds := range [][2]layout.Offset{{l.BSS, l.EBSS}, {l.NoPtrBSS, l.ENoPtrBSS}, {l.Data, l.EData}} {
+		start, end := p.module.record.word(bounds[0]), p.module.record.word(bounds[1])
+		if start >= end || end-start > maxSegment {
+			continue
+		}
+		data, err := p.block(start, end-start)
+		if err != nil {
+			continue
+		}
+		for ; len(data) >= 24; data = data[8:] {
+			if list, ok := p.goroutineList(data[:24]); ok {
+				return list, nil
+			}
+		}
+	}
+	return nil, errNoGoroutines
+}
+
+// goroutineList reads a slice of pointers if it looks like runtime.allgs: the first
+// goroutine has the id 1, and its stack pointer is in its stack.
+func (p *Program) goroutineList(header []byte) ([]uint64, bool) {
+	data, n, room := binary.LittleEndian.Uint64(header), binary.LittleEndian.Uint64(header[8:]), binary.LittleEndian.Uint64(header[16:])
+	if data < 4096 || data%8 != 0 || n == 0 || n > room || room > maxGoroutines {
+		return nil, false
+	}
+	first, err := p.word(data)
+	if err != nil {
+		return nil, false
+	}
+	g, err := p.record(first, p.Layout.G.Size)
+	if err != nil || g.word(p.Layout.G.GoID) != 1 || g.word(p.Layout.G.StackLo) >= g.word(p.Layout.G.StackHi) {
+		return nil, false
+	}
+	// The pointer is 0 while the goroutine runs (gogo in the runtime's assembly).
+	if sp := g.word(p.Layout.G.SchedSP); sp != 0 && (sp < g.word(p.Layout.G.StackLo) || sp > g.word(p.Layout.G.StackHi)) {
+		return nil, false
+	}
+	raw, err := p.block(data, 8*n)
+	if err != nil {
+		return nil, false
+	}
+	list := make([]uint64, n)
+	for i := range list {
+		list[i] = binary.LittleEndian.Uint64(raw[8*i:])
+	}
+	return list, true
+}
+
+// stack returns the calls of a goroutine.
+func (p *Program) stack(to []frame, g record) []frame {
+	l, status := p.Layout.G, p.Layout.Status
+	lo, hi := g.word(l.StackLo), g.word(l.StackHi)
+	at := place{pc: g.word(l.SchedPC), sp: g.word(l.SchedSP), lr: g.word(l.SchedLR)}
+	switch layout.Offset(g.half(l.AtomicStatus) &^ uint32(status.Scan)) {
+	case status.Syscall:
+		if sp := g.word(l.SyscallSP); sp != 0 {
+			at = place{pc: g.word(l.SyscallPC), sp: sp}
+		}
+	case status.Running:
+		var ok bool
+		if at, ok = p.running(g, lo, hi); !ok {
+			return to
+		}
+	}
+	memory, ok := p.readStack(lo, hi, at.sp)
+	if !ok {
+		return to
+	}
+	frames, _, _ := p.unwind(to, memory, at)
+	return p.visible(frames)
+}
+
+// running returns where a running goroutine is: where the thread is that uses its
+// stack, or where it left its stack for that of the runtime or of a signal handler.
+func (p *Program) running(g record, lo, hi uint64) (place, bool) {
+	for _, r := range p.threads {
+		if r.SP >= lo && r.SP < hi {
+			return place{pc: r.PC, sp: r.SP, lr: r.LR, exact: true}, true
+		}
+	}
+	m, err := p.record(g.word(p.Layout.G.M), p.Layout.M.Size)
+	if err != nil || len(p.threads) == 0 {
+		return place{}, false
+	}
+	l := p.Layout.G
+	if s, err := p.record(m.word(p.Layout.M.GSignal), l.Size); err == nil {
+		if at, ok := p.interrupted(s.word(l.StackLo), s.word(l.StackHi)); ok && at.sp >= lo && at.sp < hi {
+			return at, true
+		}
+	}
+	// On the stack of the runtime: systemstack and mcall have saved the place.
+	at := place{pc: g.word(l.SchedPC), sp: g.word(l.SchedSP), lr: g.word(l.SchedLR)}
+	return at, at.sp >= lo && at.sp < hi
+}
+
+// interrupted returns where a signal interrupted the thread whose signal stack lies
+// between lo and hi. The kernel has saved the registers there, behind the frame of
+// the handler.
+func (p *Program) interrupted(lo, hi uint64) (place, bool) {
+	for _, r := range p.threads {
+		memory, ok := p.readStack(lo, hi, r.SP)
+		if !ok {
+			continue
+		}
+		frames, last, complete := p.unwind(nil, memory, place{pc: r.PC, sp: r.SP, lr: r.LR, exact: true})
+		if !complete || len(frames) == 0 || frames[len(frames)-1].function != "runtime.sigtramp" {
+			return place{}, false
+		}
+		word := func(at uint64) uint64 {
+			v, _ := memory.word(last.sp + at)
+			return v
+		}
+		if p.arch == "arm64" {
+			// struct rt_sigframe: siginfo of 128 bytes, then ucontext, whose registers begin
+			// after 176 bytes with fault_address.
+			const registers = 128 + 176 + 8
+			return place{pc: word(registers + 32*8), sp: word(registers + 31*8), lr: word(registers + 30*8), exact: true}, true
+		}
+		// struct ucontext: 40 bytes, then struct sigcontext with rsp as 16th and rip as
+		// 17th register.
+		const registers = 40
+		return place{pc: word(registers + 16*8), sp: word(registers + 15*8), exact: true}, true
+	}
+	return place{}, false
+}

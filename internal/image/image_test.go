@@ -1,0 +1,111 @@
+//go:build linux && (amd64 || arm64)
+
+package image_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gomanhole/oneshot/internal/image"
+	"github.com/gomanhole/oneshot/internal/image/core"
+	"github.com/gomanhole/oneshot/internal/image/core/coretest"
+	"github.com/gomanhole/oneshot/internal/stack"
+	"github.com/gomanhole/oneshot/internal/testwait"
+)
+
+func nothing(string) bool { return false }
+
+// openCore opens a core and its executable.
+func openCore(t testing.TB, path, executable string) (*core.Core, *image.Program) {
+	t.Helper()
+	c, err := core.Open(path)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, c.Close()) })
+	e, err := c.Attach(executable)
+	require.NoError(t, err)
+	f, err := os.Open(executable)
+	require.NoError(t, err)
+	t.Cleanup(func() { f.Close() })
+	var threads []image.Registers
+	for _, thread := range c.Threads {
+		r := thread.Registers
+		threads = append(threads, image.Registers{TID: thread.TID, PC: r.PC, SP: r.SP, BP: r.BP, LR: r.LR})
+	}
+	p, err := image.Open(c, e, f, c.Bias(e), threads)
+	require.NoError(t, err)
+	return c, p
+}
+
+// each returns the goroutines of a snapshot by their ids.
+func each(s *stack.Snapshot) map[uint64]stack.Group {
+	all := map[uint64]stack.Group{}
+	for _, g := range s.Groups {
+		for _, m := range g.Members {
+			one := g
+			one.Members, one.Count = []stack.Goroutine{m}, 1
+			all[m.ID] = one
+		}
+	}
+	return all
+}
+
+// TestTheGoroutinesAreThoseOfTheRuntime compares a core with what runtime.Stack said
+// about the same process.
+func TestTheGoroutinesAreThoseOfTheRuntime(t *testing.T) {
+	self, err := os.Executable()
+	require.NoError(t, err)
+	dir := t.TempDir()
+	listing := filepath.Join(dir, "listing")
+	cmd := testwait.Command(t, self)
+	cmd.Env = append(os.Environ(), listingEnv+"="+listing)
+	child := testwait.Start(t, cmd, "ready")
+	path := filepath.Join(dir, "core")
+	coretest.Write(t, child.Process.Pid, path)
+	_, p := openCore(t, path, self)
+	snapshot, err := p.Snapshot(nothing)
+	require.NoError(t, err)
+	require.Zero(t, snapshot.Unread, snapshot.Unknown)
+
+	text, err := os.ReadFile(listing)
+	require.NoError(t, err)
+	want := each((&stack.Listing{Text: text}).Group(nothing))
+	got := each(snapshot)
+	require.Equal(t, len(want), len(got), "goroutines")
+	states := map[string]int{}
+	for id, w := range want {
+		g, ok := got[id]
+		require.True(t, ok, "goroutine %d %v", id, w)
+		if id == 1 || w.State == "running" || slices.ContainsFunc(w.Frames, func(f stack.Frame) bool { return strings.HasSuffix(f.Function, ".spin") }) {
+			continue // they have gone on since
+		}
+		states[w.State]++
+		require.Equal(t, w.State, g.State, "goroutine %d", id)
+		require.Equal(t, w.Frames, g.Frames, "goroutine %d", id)
+		require.Equal(t, w.Creator, g.Creator, "goroutine %d", id)
+		require.Equal(t, w.Members, g.Members, "goroutine %d", id)
+	}
+	for _, state := range []string{
+		"chan receive", "chan send", "chan receive (nil chan)", "chan send (nil chan)", "select", "select (no cases)", "IO wait", "syscall",
+		"sync.Mutex.Lock", "sync.RWMutex.RLock", "sync.RWMutex.Lock", "sync.Cond.Wait", "sync.WaitGroup.Wait", "sleep",
+	} {
+		require.Positive(t, states[state], "%s in %v", state, states)
+	}
+	var labels []string
+	spinning := 0
+	for _, g := range got {
+		for _, l := range g.Labels {
+			labels = append(labels, l.Labels)
+		}
+		if len(g.Frames) > 0 && strings.HasSuffix(g.Frames[0].Function, ".spin") {
+			spinning++
+			require.Equal(t, "running", g.State)
+		}
+	}
+	require.Equal(t, slices.Repeat([]string{`{"q\"uote":"a: b]", "tenant":"acme"}`}, 3), labels)
+	require.Equal(t, 1, spinning, "the running goroutine has the stack that the registers show")
+}

@@ -1,0 +1,209 @@
+package image
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/gomanhole/oneshot/internal/image/layout"
+	"github.com/gomanhole/oneshot/internal/stack"
+)
+
+// Snapshot reads all goroutines, without those of the runtime itself.
+func (p *Program) Snapshot(exclude stack.Exclude) (*stack.Snapshot, error) {
+	c := stack.NewCollector(exclude)
+	if err := p.Each(func(_ uint64, text []byte) bool { c.Add(text); return true }, c.Unreadable); err != nil {
+		return nil, err
+	}
+	return c.Snapshot(), nil
+}
+
+// Each calls f with the id and the text of each goroutine, in the form of
+// runtime.Stack, until f returns false. It leaves out the goroutines of the runtime
+// itself. unreadable is called for each goroutine that cannot be read; it may be nil.
+func (p *Program) Each(f func(id uint64, text []byte) bool, unreadable func(reason string)) error {
+	list, err := p.goroutines()
+	if err != nil {
+		return err
+	}
+	now := p.lastWait(list)
+	var frames []frame
+	var text bytes.Buffer
+	for _, addr := range list {
+		g, err := p.record(addr, p.Layout.G.Size)
+		if err != nil {
+			if unreadable != nil {
+				unreadable(fmt.Sprintf("runtime.g at %#x: %v", addr, err))
+			}
+			continue
+		}
+		if p.dead(g) {
+			continue
+		}
+		frames = p.stack(frames[:0], g)
+		if p.system(g, frames) {
+			continue
+		}
+		text.Reset()
+		p.write(&text, g, frames, now)
+		if !f(g.word(p.Layout.G.GoID), text.Bytes()) {
+			break
+		}
+	}
+	return nil
+}
+
+// dead reports whether a goroutine has ended and waits to be used again, or has not
+// begun to exist.
+func (p *Program) dead(g record) bool {
+	status := layout.Offset(g.half(p.Layout.G.AtomicStatus) &^ uint32(p.Layout.Status.Scan))
+	s := p.Layout.Status
+	return status == s.Dead || status == s.Idle || status == s.DeadExtra
+}
+
+// lastWait returns the latest time at which a goroutine began to wait, in
+// nanoseconds. It stands for the time of the core, which the core does not say: so
+// the minutes are at least as many as shown.
+func (p *Program) lastWait(list []uint64) int64 {
+	var last int64
+	for _, addr := range list {
+		if since, err := p.word(addr + uint64(p.Layout.G.WaitSince)); err == nil {
+			last = max(last, int64(since))
+		}
+	}
+	return last
+}
+
+// system reports whether a goroutine is one of the runtime's own, which a traceback
+// does not show (isSystemGoroutine in runtime/traceback.go). That of finalizers and
+// cleanups is shown while it runs code of the program.
+func (p *Program) system(g record, frames []frame) bool {
+	f, ok := p.find(g.word(p.Layout.G.StartPC))
+	if !ok {
+		return false
+	}
+	ids := p.Layout.FuncID
+	switch f.id {
+	case ids.RuntimeMain, ids.CoroStart, ids.HandleAsyncEvent:
+		return false
+	case ids.RunFinalizers, ids.RunCleanups:
+		for _, f := range frames {
+			if !strings.HasPrefix(f.function, "runtime.") {
+				return false
+			}
+		}
+		return true
+	}
+	return strings.HasPrefix(f.name, "runtime.")
+}
+
+// write writes a goroutine as runtime.Stack does.
+func (p *Program) write(b *bytes.Buffer, g record, frames []frame, now int64) {
+	l := p.Layout.G
+	fmt.Fprintf(b, "goroutine %d [%s", g.word(l.GoID), p.stateText(g))
+	if since := int64(g.word(l.WaitSince)); since > 0 && now > since {
+		if status := layout.Offset(g.half(l.AtomicStatus) &^ uint32(p.Layout.Status.Scan)); status == p.Layout.Status.Waiting || status == p.Layout.Status.Syscall {
+			if minutes := (now - since) / 60e9; minutes >= 1 {
+				fmt.Fprintf(b, ", %d minutes", minutes)
+			}
+		}
+	}
+	if g.word(l.LockedM) != 0 {
+		b.WriteString(", locked to thread")
+	}
+	b.WriteString("]")
+	p.writeLabels(b, g.word(l.Labels))
+	b.WriteString(":\n")
+	for _, f := range frames {
+		if strings.Contains(f.function, ".") && f.function != "runtime.goexit" { // C and assembly have no dot
+			fmt.Fprintf(b, "%s()\n\t%s:%d\n", plain(printed(f.function)), plain(f.file), f.line)
+		}
+	}
+	if c, ok := p.creator(g.word(l.GoPC)); ok && g.word(l.GoID) != 1 {
+		fmt.Fprintf(b, "created by %s", plain(printed(c.function)))
+		if parent := g.word(l.ParentGoID); parent != 0 {
+			fmt.Fprintf(b, " in goroutine %d", parent)
+		}
+		fmt.Fprintf(b, "\n\t%s:%d\n", plain(c.file), c.line)
+	}
+}
+
+// printed returns the name of a function as a traceback has it: with dots for type
+// arguments (funcNameForPrint in runtime/symtab.go).
+func printed(name string) string {
+	open, end := strings.IndexByte(name, '['), strings.LastIndexByte(name, ']')
+	if open < 0 || end <= open {
+		return name
+	}
+	return name[:open] + "[...]" + name[end+1:]
+}
+
+// plain returns a name without newlines, which would be taken for the end of a line.
+func plain(s string) string { return strings.ReplaceAll(s, "\n", `\n`) }
+
+// stateText returns the state in the runtime's words (goroutineheader in
+// runtime/traceback.go).
+func (p *Program) stateText(g record) string {
+	l, s := p.Layout.G, p.Layout.Status
+	number := g.half(l.AtomicStatus) &^ uint32(s.Scan)
+	text, ok := p.Layout.StatusText(number)
+	if !ok || text == "" {
+		text = "???"
+	}
+	status := layout.Offset(number)
+	if leaked := s.Leaked.Known() && status == s.Leaked; leaked || status == s.Waiting {
+		if reason, ok := p.Layout.WaitReason(g.byte(l.WaitReason)); ok && reason != "" {
+			text = reason
+		}
+		if leaked {
+			text += " (leaked)"
+		}
+	}
+	return text
+}
+
+// Bounds of labels.
+const (
+	maxLabels = 100
+	maxLabel  = 1 << 10
+)
+
+// writeLabels writes the pprof labels as Go 1.27 does, always quoted. Releases until
+// 1.23 have a map, which is not read.
+func (p *Program) writeLabels(b *bytes.Buffer, set uint64) {
+	if set == 0 || !p.Layout.Traits.LabelList {
+		return
+	}
+	header, err := p.block(set, 16)
+	if err != nil {
+		return
+	}
+	list, n := record(header).word(0), record(header).word(8)
+	if n == 0 || n > maxLabels {
+		return
+	}
+	pairs, err := p.block(list, 32*n)
+	if err != nil {
+		return
+	}
+	separator := " {"
+	for ; len(pairs) > 0; pairs = pairs[32:] {
+		key, ok := p.text(record(pairs).word(0), record(pairs).word(8))
+		value, also := p.text(record(pairs).word(16), record(pairs).word(24))
+		if !ok || !also {
+			continue
+		}
+		b.WriteString(separator + strconv.Quote(key) + ": " + strconv.Quote(value))
+		separator = ", "
+	}
+	if separator == ", " {
+		b.WriteString("}")
+	}
+}
+
+// text reads a string of the program.
+func (p *Program) text(addr, n uint64) (string, bool) {
+	s, err := p.block(addr, min(n, maxLabel))
+	return string(s), err == nil || n == 0
+}

@@ -1,0 +1,123 @@
+package image
+
+import (
+	"encoding/binary"
+
+	"github.com/gomanhole/oneshot/internal/image/layout"
+)
+
+// Bounds of stacks. The runtime ends a program whose stack grows beyond 1 GB.
+const (
+	maxStack  = 1 << 30
+	maxFrames = 1 << 20
+	maxSites  = 1 << 20
+)
+
+// place is where an unwinding is.
+type place struct {
+	pc, sp, lr uint64
+	exact      bool // pc is the next instruction, not a return address
+	injected   bool // the callee was called by a signal handler
+}
+
+// stackMemory is the memory of a stack from the stack pointer up.
+type stackMemory struct {
+	start, end uint64
+	bytes      []byte
+}
+
+// readStack reads the stack between lo and hi from sp up.
+func (p *Program) readStack(lo, hi, sp uint64) (*stackMemory, bool) {
+	if sp < lo || sp >= hi || hi-lo > maxStack {
+		return nil, false
+	}
+	b, err := p.block(sp, hi-sp)
+	return &stackMemory{sp, hi, b}, err == nil
+}
+
+func (s *stackMemory) word(addr uint64) (uint64, bool) {
+	if addr < s.start || addr+8 < addr || addr+8 > s.end {
+		return 0, false
+	}
+	return binary.LittleEndian.Uint64(s.bytes[addr-s.start:]), true
+}
+
+// site is what the tables say about a place in the code.
+type site struct {
+	calls []frame // the innermost first
+	size  int32   // of the frame, up to the return address on amd64
+	sized bool
+	top   bool // the last function of a stack
+	id    layout.Offset
+}
+
+type siteKey struct {
+	pc    uint64
+	exact bool
+}
+
+// site returns what the tables say about pc. Goroutines have few different ones.
+func (p *Program) site(pc uint64, exact bool) *site {
+	key := siteKey{pc, exact}
+	if s, ok := p.sites[key]; ok {
+		return s
+	}
+	var s *site
+	if f, ok := p.find(pc); ok {
+		call := pc
+		if !exact && pc > f.entry {
+			call--
+		}
+		s = &site{calls: p.calls(nil, f, call), id: f.id, top: f.record.byte(p.Layout.Func.Flag)&layout.FuncFlagTopFrame != 0}
+		s.size, s.sized = p.value(f, f.record.half(p.Layout.Func.PCSP), pc)
+		s.sized = s.sized && s.size >= 0
+	}
+	if len(p.sites) < maxSites {
+		p.sites[key] = s
+	}
+	return s
+}
+
+// unwind appends the calls of a stack. It returns the place at which it ended, and
+// whether a stack may end there. The tables of frame sizes lead from frame to frame,
+// as in runtime/traceback.go: they also hold in functions without a frame pointer.
+func (p *Program) unwind(to []frame, s *stackMemory, at place) (frames []frame, last place, complete bool) {
+	link := p.arch == "arm64"
+	for first := true; len(to) < maxFrames; first = false {
+		here := p.site(at.pc, at.exact)
+		if here == nil {
+			return to, at, false
+		}
+		to = append(to, here.calls...)
+		if !here.sized {
+			return to, at, here.top
+		}
+		next := place{sp: at.sp + uint64(here.size)}
+		ok := true
+		switch {
+		case !link:
+			next.pc, ok = s.word(next.sp)
+			next.sp += 8
+		case here.size == 0 && (first || at.injected):
+			next.pc = at.lr // a leaf: the return address is still in the register
+		default:
+			next.pc, ok = s.word(at.sp)
+		}
+		if here.top {
+			return to, next, true
+		}
+		ids := p.Layout.FuncID
+		if here.id == ids.SigPanic || here.id == ids.AsyncPreempt || here.id == ids.DebugCall {
+			next.exact, next.injected = true, true
+			if link && ok { // the handler has pushed the link register (pushCall in signal_arm64.go)
+				next.lr, ok = s.word(next.sp)
+				next.sp += 16
+			}
+		}
+		if !ok || next.sp < at.sp || next.sp == at.sp && !first || next.sp > s.end {
+			return to, at, false
+		}
+		at = next
+	}
+	return to, at, false
+}
