@@ -3,28 +3,20 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"regexp"
 	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/gomanhole/oneshot/cmd/oneshot/internal/display"
-	"github.com/gomanhole/oneshot/internal/dump"
-	"github.com/gomanhole/oneshot/internal/findings"
 	"github.com/gomanhole/oneshot/internal/image"
 	"github.com/gomanhole/oneshot/internal/image/core"
-	"github.com/gomanhole/oneshot/internal/ours"
 	"github.com/gomanhole/oneshot/internal/sigset"
-	"github.com/gomanhole/oneshot/internal/stack"
 )
 
 const coreHelp = `usage: oneshot core FILE [EXECUTABLE] [COMMAND [ARG...]]
@@ -52,11 +44,8 @@ waited are counted to the last wait that the core knows of, so they may be too f
 
 // coreCommand is the command line of oneshot core.
 type coreCommand struct {
-	dump.Options
+	readCommand
 	file, executable string
-	command          string // stacks, goroutine, or empty for the first screen
-	asGo             bool
-	goroutine        uint64
 }
 
 func runCore(args []string, stdout, stderr io.Writer) error {
@@ -76,18 +65,7 @@ func runCore(args []string, stdout, stderr io.Writer) error {
 	for _, remark := range opened.Remarks {
 		fmt.Fprintf(stderr, "oneshot: %s\n", display.EscapeLine(remark))
 	}
-	switch {
-	case c.command == "goroutine":
-		err = opened.goroutine(out, c.goroutine)
-	case c.asGo:
-		err = opened.program.Each(func(_ uint64, text []byte) bool {
-			_, err := fmt.Fprintf(out, "%s\n", text)
-			return err == nil
-		}, nil)
-	default:
-		err = opened.stacks(out, c)
-	}
-	return errors.Join(err, out.err)
+	return errors.Join(opened.run(out, c.readCommand), out.err)
 }
 
 func parseCore(args []string) (c coreCommand, err error) {
@@ -102,56 +80,14 @@ func parseCore(args []string) (c coreCommand, err error) {
 	if len(rest) > 0 && rest[0] != "stacks" && rest[0] != "goroutine" {
 		c.executable, rest = rest[0], rest[1:]
 	}
-	if len(rest) == 0 {
-		return c, nil
-	}
-	switch c.command, rest = rest[0], rest[1:]; c.command {
-	case "stacks":
-		return c, c.parseStacks(rest)
-	case "goroutine":
-		if len(rest) == 1 {
-			c.goroutine, err = strconv.ParseUint(rest[0], 10, 64)
-		}
-		if len(rest) != 1 || err != nil {
-			return c, usageError{"core: name one goroutine by its id: goroutine 18"}
-		}
-		return c, nil
-	}
-	return c, usageError{fmt.Sprintf("core: %.40q is not a command for a core; the commands are stacks and goroutine", c.command)}
-}
-
-func (c *coreCommand) parseStacks(args []string) error {
-	n := dump.DefaultGroups
-	rest, err := parseFlags("core", args, func(flags *flag.FlagSet) {
-		flags.IntVar(&n, "n", n, "")
-		flags.StringVar(&c.State, "state", "", "")
-		flags.BoolVar(&c.Full, "full", false, "")
-		flags.BoolVar(&c.asGo, "go", false, "")
-	})
-	switch {
-	case err != nil:
-		return err
-	case n < 0:
-		return usageError{fmt.Sprintf("core: stacks: -n %d: give the number of groups, 0 for all", n)}
-	case len(rest) > 1:
-		return usageError{"core: stacks: one regular expression at a time; use a|b for several"}
-	case c.asGo && (len(rest) > 0 || c.State != "" || c.Full):
-		return usageError{"core: stacks: -go shows all goroutines; it takes no -state, -full or expression"}
-	case len(rest) == 1:
-		if c.Match, err = regexp.Compile(rest[0]); err != nil {
-			return usageError{"core: stacks: " + err.Error()}
-		}
-	}
-	if c.Groups = n; n == 0 {
-		c.Groups = -1
-	}
-	return nil
+	c.readCommand, err = parseRead("core", rest)
+	return c, err
 }
 
 // openedCore is a core with its program.
 type openedCore struct {
 	*core.Core
-	program *image.Program
+	reading
 }
 
 func openCore(file, executable string) (*openedCore, error) {
@@ -261,51 +197,6 @@ func endText(s core.Signal, pid int) string {
 		text += fmt.Sprintf(", sent by process %d of uid %d", s.PID, s.UID)
 	}
 	return text
-}
-
-// goroutine writes one goroutine as the runtime does.
-func (o *openedCore) goroutine(w io.Writer, id uint64) error {
-	found := false
-	err := o.program.Each(func(n uint64, text []byte) bool {
-		if found = n == id; found {
-			_, _ = w.Write(bytes.TrimRight(text, "\n")) // the writer keeps its error
-			_, _ = io.WriteString(w, "\n")
-		}
-		return !found
-	}, nil)
-	if err == nil && !found {
-		err = fmt.Errorf("the core has no goroutine %d", id)
-	}
-	return err
-}
-
-// stacks writes the findings and the groups.
-func (o *openedCore) stacks(w io.Writer, c coreCommand) error {
-	snapshot, err := o.program.Snapshot(ours.Is)
-	if err != nil {
-		return err
-	}
-	d := &dump.Dump{Options: c.Options}
-	t := &dump.Writer{Ctx: context.Background(), W: w}
-	if c.State == "" && c.Match == nil {
-		t.Findings(o.findings(snapshot))
-	}
-	t.Groups(d.Selected(snapshot), d.Limit(), d.Full)
-	return t.Err
-}
-
-// findingsTime is how long the rules may search.
-const findingsTime = 2 * time.Second
-
-// findings applies the rules that need only the goroutines.
-func (o *openedCore) findings(s *stack.Snapshot) []findings.Finding {
-	code := findings.Code{Main: o.program.Build.Main.Path, Deps: map[string]bool{}}
-	for _, dep := range o.program.Build.Deps {
-		code.Deps[dep.Path] = true
-	}
-	return findings.Find(&findings.Evidence{
-		Looks: []*stack.Snapshot{s}, Final: true, Deadline: time.Now().Add(findingsTime), Code: code,
-	})
 }
 
 // escaping escapes what is written, since it comes from another program.

@@ -103,7 +103,7 @@ func TestCoreOfARunningProgram(t *testing.T) {
 
 	_, errs, status = coreClient(t, file, "goroutine", "987654321")
 	require.Equal(t, 1, status)
-	require.Equal(t, "oneshot: the core has no goroutine 987654321\n", errs)
+	require.Equal(t, "oneshot: there is no goroutine 987654321\n", errs)
 
 	text, err := os.ReadFile(filepath.Join("/usr/bin", "env"))
 	require.NoError(t, err)

@@ -33,11 +33,13 @@ The flags of a session go before the PID:
 	-1, -USR1, -2, -USR2   send SIGUSR1 or SIGUSR2 to open the manhole
 	-s SIGNAL              send another signal, by name or number
 	-n                     send no signal: the manhole is open, or something else opens it
+	-outside               read the memory of the process instead: no signal, no stop
 	-t SECONDS             wait this long for the socket; default 5
 
 Without -1, -2, -s or -n, oneshot reads the notice of the process in /proc/PID/maps,
 which names the signal and the path of the socket. A process without a notice gets no
-signal.
+signal. If it is a Go program, its goroutines are read from its memory; that needs the
+right to trace it (the same user where the system allows it, or root).
 
 oneshot help COMMAND describes a command: connect, ps, signals, pprof, core, clean.
 `,
@@ -70,6 +72,11 @@ need none.
 	oneshot 4321 stacks -n 0 | less
 	oneshot 4321 profile heap > heap.pb.gz
 	oneshot 4321 'filter(conns, .Idle > 60)'
+
+A Go program without a manhole, or any with -outside, is read from outside. Then there
+are the commands stacks [-n N] [-state S] [-full] [-go] [REGEXP] and goroutine ID, and
+without a command the first screen. Nothing is sent to the process or written to it,
+and it is not stopped. Where a running goroutine is cannot be seen.
 
 The status is 5 if the socket does not appear in time, 2 for wrong usage, and 1 for
 every other failure.

@@ -117,6 +117,9 @@ func runSession(args []string, stdin, stdout, stderr *os.File) error {
 	if err != nil {
 		return err
 	}
+	if p, is := readFromOutside(t, o); is {
+		return outside(p, o.outside, rest[1:], stdout, stderr)
+	}
 	if len(rest) > 1 {
 		return runCommand(t, o, commandLine(rest[1:]), stdout, stderr)
 	}

@@ -78,6 +78,10 @@ func runProgram(name string) {
 	case "triggered": // has a manhole that no signal opens
 		mustInstall(oneshot.Options{SocketPath: path, NoReceiver: true})
 	case "plain": // has no manhole
+	case "parked": // has no manhole, and goroutines that wait
+		for range 40 {
+			go func() { offer(make(chan int)) }()
+		}
 	case "ps": // runs oneshot ps
 		if err := runPS(nil, os.Stdout, os.Stderr); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -120,3 +124,6 @@ func call(t *testing.T, subcommand string, args ...string) (stdout, stderr strin
 	require.NoError(t, runSubcommand(subcommand, args, &out, &errs))
 	return out.String(), errs.String()
 }
+
+//go:noinline
+func offer(c chan int) { c <- 1 }

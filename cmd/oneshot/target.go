@@ -20,6 +20,7 @@ import (
 type connectOptions struct {
 	signal   syscall.Signal // 0: the signal in the notice of the process
 	noSignal bool
+	outside  bool // read the process from outside, even if it has a manhole
 	timeout  time.Duration
 }
 
@@ -42,6 +43,7 @@ func parseConnect(name string, args []string) (o connectOptions, rest []string, 
 		flags.StringVar(&signalName, "s", "", "")
 		flags.StringVar(&signalName, "signal", "", "")
 		flags.BoolVar(&o.noSignal, "n", false, "")
+		flags.BoolVar(&o.outside, "outside", false, "")
 		flags.Float64Var(&seconds, "t", seconds, "")
 		flags.Float64Var(&seconds, "timeout", seconds, "")
 	})

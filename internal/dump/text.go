@@ -112,7 +112,11 @@ func (t *Writer) group(g *stack.Group, number string, allIDs bool) {
 	t.Printf("%s %s%s%s%s\n", number, g.State, leakedText(g), waitsText(g), labelsText(g))
 	t.members(g, allIDs)
 	t.frames(g.Frames)
-	if len(g.Frames) == 0 {
+	switch {
+	case len(g.Frames) > 0:
+	case g.State == "running":
+		t.Printf("    (where it is cannot be read from outside)\n")
+	default:
 		t.Printf("    (not begun yet)\n")
 	}
 	if g.Deeper {

@@ -2,6 +2,7 @@ package findings
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/gomanhole/oneshot/internal/stack"
@@ -110,9 +111,14 @@ func (e *Evidence) shrinks(g *stack.Group) bool {
 // quiet reports whether goroutines began to run less often between the looks than
 // turns, which is how often they must run for a whole group to leave and come back.
 // In a quiet program, the group at the last look must contain the same goroutines.
-// In a busy program we cannot know.
+// In a busy program we cannot know. Where it is not known how often they run, the same
+// goroutines at all looks must be enough.
 func (e *Evidence) quiet(turns int) bool {
-	return len(e.Looks) == 1 || vitals.Runs(e.Before, e.After) < uint64(turns)
+	runs := vitals.Runs(e.Before, e.After)
+	if runs == math.MaxUint64 { // a program that is read from outside does not say it
+		return e.first().HasMembers
+	}
+	return len(e.Looks) == 1 || runs < uint64(turns)
 }
 
 // startedApart reports whether many different goroutines started those of the

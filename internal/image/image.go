@@ -36,6 +36,10 @@ type Program struct {
 	Build  *debug.BuildInfo // of the executable
 	Layout *layout.Layout
 
+	// Now is the program's clock (nanotime of its runtime, which is CLOCK_MONOTONIC), for
+	// the minutes that goroutines have waited. 0: not known.
+	Now int64
+
 	memory  Memory
 	arch    string
 	bias    uint64

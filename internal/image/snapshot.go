@@ -2,6 +2,7 @@ package image
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -27,22 +28,23 @@ func (p *Program) Each(f func(id uint64, text []byte) bool, unreadable func(reas
 	if err != nil {
 		return err
 	}
-	now := p.lastWait(list)
+	now := p.Now
+	if now == 0 {
+		now = p.lastWait(list)
+	}
 	var frames []frame
 	var text bytes.Buffer
 	for _, addr := range list {
-		g, err := p.record(addr, p.Layout.G.Size)
+		var g record
+		var err error
+		g, frames, err = p.steady(addr, frames[:0])
 		if err != nil {
 			if unreadable != nil {
 				unreadable(fmt.Sprintf("runtime.g at %#x: %v", addr, err))
 			}
 			continue
 		}
-		if p.dead(g) {
-			continue
-		}
-		frames = p.stack(frames[:0], g)
-		if p.system(g, frames) {
+		if p.dead(g) || p.system(g, frames) {
 			continue
 		}
 		text.Reset()
@@ -52,6 +54,46 @@ func (p *Program) Each(f func(id uint64, text []byte) bool, unreadable func(reas
 		}
 	}
 	return nil
+}
+
+// errMoves is the error for a goroutine whose stack cannot be read, because it runs and
+// stops all the time.
+var errMoves = errors.New("it moved while it was read")
+
+// steady reads a goroutine and its calls. The program may be running: then the struct is
+// read again after the stack, until both belong together.
+func (p *Program) steady(addr uint64, frames []frame) (record, []frame, error) {
+	const tries = 5
+	for range tries {
+		g, err := p.record(addr, p.Layout.G.Size)
+		if err != nil {
+			return nil, nil, err
+		}
+		if p.dead(g) {
+			return g, nil, nil
+		}
+		frames = p.stack(frames[:0], g)
+		again, err := p.record(addr, p.Layout.G.Size)
+		if err != nil {
+			return nil, nil, err
+		}
+		if p.same(g, again) {
+			return g, frames, nil
+		}
+	}
+	return nil, nil, errMoves
+}
+
+// same reports whether a goroutine has not moved between two readings of its struct.
+func (p *Program) same(a, b record) bool {
+	l := p.Layout.G
+	for _, at := range []layout.Offset{l.StackLo, l.StackHi, l.SchedSP, l.SchedPC, l.SyscallSP, l.SyscallPC, l.GoID, l.GoPC, l.M} {
+		if a.word(at) != b.word(at) {
+			return false
+		}
+	}
+	scan := uint32(p.Layout.Status.Scan)
+	return a.half(l.AtomicStatus)&^scan == b.half(l.AtomicStatus)&^scan && a.byte(l.WaitReason) == b.byte(l.WaitReason)
 }
 
 // dead reports whether a goroutine has ended and waits to be used again, or has not

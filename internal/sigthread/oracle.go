@@ -26,8 +26,9 @@ const (
 type Oracle struct {
 	thread sigThread
 
-	mu      sync.Mutex // held during a probe; guards handled
-	handled sigset.Set // the signals that had another subscriber at the last probe
+	mu        sync.Mutex // held during a probe; guards what follows
+	handled   sigset.Set // the signals that had another subscriber at the last probe
+	unhandled sigset.Set // the signals that had none
 }
 
 // New finds the runtime's signal thread and returns an Oracle. If it does not find
@@ -101,6 +102,12 @@ func (o *Oracle) Subscribers(sig syscall.Signal) (answer Subscriber, swallowed b
 		case asks:
 			o.handled &^= sigset.Of(sig)
 		}
+		switch answer {
+		case Other:
+			o.unhandled &^= sigset.Of(sig)
+		case None:
+			o.unhandled |= sigset.Of(sig)
+		}
 	} else if o.heard(sig, answers[:came], answers[came]) {
 		answer = Other
 	}
@@ -112,7 +119,15 @@ func (o *Oracle) Subscribers(sig syscall.Signal) (answer Subscriber, swallowed b
 // be killed in its graceful shutdown. The probe during which the signal arrived is
 // not reliable, since the signal itself moves the thread: only "other" counts. Without
 // an earlier probe, the last known answer decides.
+//
+// On a busy machine the thread may not get a CPU in time, and a probe then says
+// "other" although there is nobody. If nobody was subscribed when we last asked, a few
+// such answers do not count: the signal would be lost.
 func (o *Oracle) heard(sig syscall.Signal, before []Subscriber, meanwhile Subscriber) bool {
+	const few = 4
+	if o.unhandled.Has(sig) {
+		return len(before) >= few && countNone(before) == 0
+	}
 	if len(before) > 0 {
 		return 2*countNone(before) < len(before)
 	}
