@@ -39,7 +39,7 @@ func TestEveryCommandInATerminal(t *testing.T) {
 		lines []string
 	}{
 		{"help", []string{`...  .*`, `Ctrl-C .* stops a running command.*`}},
-		{"help profile", []string{`profile \[NAME\] \[-seconds N\] \[-o FILE\]`, `take a profile .*`, `.*`, `.*`, `.*`, `  -seconds N .*`, `  -o FILE .*`}},
+		{"help profile", []string{`profile \[NAME\] \[-seconds N\] \[-o FILE\]`, `take a profile .*`, `.*`, `.*`, `.*`, `.*`, `  -seconds N .*`, `  -o FILE .*`}},
 		{"stacks -n 1", []string{``, `\d+ goroutines in \d+ groups by identical stacks, \d+ of the manhole left out:`, ``, `\d+ \(\d+%\) .*`, `...    \S.*`, ``, `\d+ groups? more with \d+ goroutines?: stacks -n 0`, ``}},
 		{"goroutine 1", []string{`goroutine 1 \[select\]:`, `github.com/gomanhole/oneshot.*Wait\(.*`, `...(main|\s+/).*|.*Wait.*`}},
 		{"mem", []string{`heap in use  ` + bytes + `; .*`, `stacks       ` + bytes, `from system  ` + bytes + `.*`, `resident     ` + bytes, `collector .*`, `settings     GOGC 100, memory limit none`}},
