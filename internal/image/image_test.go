@@ -107,5 +107,7 @@ func TestTheGoroutinesAreThoseOfTheRuntime(t *testing.T) {
 		}
 	}
 	require.Equal(t, slices.Repeat([]string{`{"q\"uote":"a: b]", "tenant":"acme"}`}, 3), labels)
-	require.Equal(t, 1, spinning, "the running goroutine has the stack that the registers show")
+	if !testwait.RaceDetector { // whose C code the running goroutine may be in, without a stack of Go
+		require.Equal(t, 1, spinning, "the running goroutine has the stack that the registers show")
+	}
 }
