@@ -32,7 +32,7 @@ var commands = compile([][2]string{
 	{"stacks -n 1 main", `(?m)^\d+ goroutines? \(of \d+\) in \d+ groups?`},
 	{"stacks -state", `^stacks: flag needs an argument: -state`},
 	{"goroutine 1", `(?m)^goroutine 1 .*\[`},
-	{"goroutine 4000000000000", `(?m)^goroutine: there is no goroutine 4000000000000;`},
+	{"goroutine 4000000000000", `(?m)^goroutine: there is no goroutine 4000000000000 now;`},
 	{"goroutine one", `^goroutine: "one" is not an id`},
 	{"mem", `(?ms)^heap in use .*^collector .*^settings `},
 	{"gc", `(?m)^collected in .*; freed .*; heap in use `},
