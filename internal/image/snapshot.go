@@ -3,7 +3,6 @@ package image
 import (
 	"bytes"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/gomanhole/oneshot/internal/image/layout"
@@ -161,49 +160,4 @@ func (p *Program) stateText(g record) string {
 		}
 	}
 	return text
-}
-
-// Bounds of labels.
-const (
-	maxLabels = 100
-	maxLabel  = 1 << 10
-)
-
-// writeLabels writes the pprof labels as Go 1.27 does, always quoted. Releases until
-// 1.23 have a map, which is not read.
-func (p *Program) writeLabels(b *bytes.Buffer, set uint64) {
-	if set == 0 || !p.Layout.Traits.LabelList {
-		return
-	}
-	header, err := p.block(set, 16)
-	if err != nil {
-		return
-	}
-	list, n := record(header).word(0), record(header).word(8)
-	if n == 0 || n > maxLabels {
-		return
-	}
-	pairs, err := p.block(list, 32*n)
-	if err != nil {
-		return
-	}
-	separator := " {"
-	for ; len(pairs) > 0; pairs = pairs[32:] {
-		key, ok := p.text(record(pairs).word(0), record(pairs).word(8))
-		value, also := p.text(record(pairs).word(16), record(pairs).word(24))
-		if !ok || !also {
-			continue
-		}
-		b.WriteString(separator + strconv.Quote(key) + ": " + strconv.Quote(value))
-		separator = ", "
-	}
-	if separator == ", " {
-		b.WriteString("}")
-	}
-}
-
-// text reads a string of the program.
-func (p *Program) text(addr, n uint64) (string, bool) {
-	s, err := p.block(addr, min(n, maxLabel))
-	return string(s), err == nil || n == 0
 }
