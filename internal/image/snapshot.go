@@ -2,6 +2,7 @@ package image
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -12,11 +13,29 @@ import (
 // Snapshot reads all goroutines, without those of the runtime itself.
 func (p *Program) Snapshot(exclude stack.Exclude) (*stack.Snapshot, error) {
 	c := stack.NewCollector(exclude)
-	if err := p.Each(func(_ uint64, text []byte) bool { c.Add(text); return true }, c.Unreadable); err != nil {
+	kept, cut := 0, false
+	err := p.Each(func(_ uint64, text []byte) bool {
+		head := bytes.IndexByte(text, '\n') // it may have labels, which are kept for many goroutines
+		kept += head
+		if c.Add(text) {
+			kept += len(text)
+		}
+		cut = kept > maxKept
+		return !cut
+	}, c.Unreadable)
+	if err != nil {
 		return nil, err
 	}
-	return c.Snapshot(), nil
+	s := c.Snapshot()
+	s.Cut = cut || p.work <= 0
+	return s, nil
 }
+
+// Bounds of texts, in bytes: of all groups, and of one goroutine.
+const (
+	maxKept = 256 << 20
+	maxText = 4 << 20
+)
 
 // Each calls f with the id and the text of each goroutine, in the form of
 // runtime.Stack, until f returns false. It leaves out the goroutines of the runtime
@@ -31,6 +50,9 @@ func (p *Program) Each(f func(id uint64, text []byte) bool, unreadable func(reas
 	var text bytes.Buffer
 	for _, addr := range list {
 		g, err := p.record(addr, p.Layout.G.Size)
+		if l := p.Layout.G; err == nil && !p.dead(g) && (g.word(l.GoID) == 0 || g.word(l.StackLo) >= g.word(l.StackHi)) {
+			err = errDamaged
+		}
 		if err != nil {
 			if unreadable != nil {
 				unreadable(fmt.Sprintf("runtime.g at %#x: %v", addr, err))
@@ -52,6 +74,9 @@ func (p *Program) Each(f func(id uint64, text []byte) bool, unreadable func(reas
 	}
 	return nil
 }
+
+// errDamaged is the error for a goroutine that cannot be one.
+var errDamaged = errors.New("it has no id or no stack")
 
 // dead reports whether a goroutine has ended and waits to be used again, or has not
 // begun to exist.
@@ -115,6 +140,9 @@ func (p *Program) write(b *bytes.Buffer, g record, frames []frame, now int64) {
 	p.writeLabels(b, g.word(l.Labels))
 	b.WriteString(":\n")
 	for _, f := range frames {
+		if b.Len() > maxText {
+			break
+		}
 		if strings.Contains(f.function, ".") && f.function != "runtime.goexit" { // C and assembly have no dot
 			fmt.Fprintf(b, "%s()\n\t%s:%d\n", plain(printed(f.function)), plain(f.file), f.line)
 		}
