@@ -135,13 +135,13 @@ func (e *Evidence) moving(w *workers, stuck []stack.Goroutine) int {
 	for _, m := range stuck {
 		least = min(least, m.Minutes)
 	}
-	n := 0
+	n, among := 0, stack.Group{Members: stuck}
 	for _, g := range w.groups {
-		stay := e.staying(g)
+		stay := stack.Group{Members: e.staying(g)} // ordered by id, so that Has is quick
 		for _, m := range g.Members {
-			stays := slices.ContainsFunc(stay, func(s stack.Goroutine) bool { return s.ID == m.ID })
+			stays := stay.Has(m.ID)
 			switch {
-			case slices.ContainsFunc(stuck, func(s stack.Goroutine) bool { return s.ID == m.ID }):
+			case among.Has(m.ID):
 			case !blocked(g) && g.State != "IO wait" || !stays || least >= longWait && m.Minutes < least/2:
 				n++
 			}
