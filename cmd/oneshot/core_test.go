@@ -145,3 +145,12 @@ func TestCoreOfACrash(t *testing.T) {
 	require.Regexp(t, `runtime\.sigpanic\(\)\n.*\n\S+\.crashForCore\(\)\n\t\S+core_test\.go:\d+\n\S+\.coreProgram\(\)`, out, "the stack through the signal")
 	require.Regexp(t, `(?m)^7 \(\d+%\) chan receive$`, out)
 }
+
+// Names of functions and files come from the core. A terminal must not obey them.
+func TestWhatACoreSaysIsEscaped(t *testing.T) {
+	var out bytes.Buffer
+	e := &escaping{w: &out}
+	_, err := fmt.Fprintf(e, "main.\x1b[31mred()\n\t/src/\xff.go:%d\n", 1)
+	require.NoError(t, err)
+	require.Equal(t, `main.\x1b[31mred()`+"\n\t"+`/src/\xff.go:1`+"\n", out.String())
+}
