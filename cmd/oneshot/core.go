@@ -64,7 +64,7 @@ func runCore(args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	opened, err := openCore(c.file, c.executable)
+	opened, err := openCore(c.file, c.executable, stderr)
 	if err != nil {
 		return err
 	}
@@ -72,9 +72,6 @@ func runCore(args []string, stdout, stderr io.Writer) error {
 	out := &escaping{w: stdout}
 	if c.command == "" {
 		opened.identity(out)
-	}
-	for _, remark := range opened.Remarks {
-		fmt.Fprintf(stderr, "oneshot: %s\n", display.EscapeLine(remark))
 	}
 	switch {
 	case c.command == "goroutine":
@@ -154,13 +151,19 @@ type openedCore struct {
 	program *image.Program
 }
 
-func openCore(file, executable string) (*openedCore, error) {
+// openCore opens a core with its program. What is missing is said on stderr, also if
+// nothing can be shown because of it.
+func openCore(file, executable string, stderr io.Writer) (*openedCore, error) {
 	c, err := core.Open(file)
 	if err != nil {
 		return nil, err
 	}
 	o := &openedCore{Core: c}
-	if err := o.attach(executable); err != nil {
+	err = o.attach(executable)
+	for _, remark := range c.Remarks {
+		fmt.Fprintf(stderr, "oneshot: %s\n", display.EscapeLine(remark))
+	}
+	if err != nil {
 		o.Close()
 		return nil, err
 	}
