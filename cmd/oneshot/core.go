@@ -64,7 +64,7 @@ func runCore(args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	opened, err := openCore(c.file, c.executable, stderr)
+	opened, err := openCore(c.file, c.executable)
 	if err != nil {
 		return err
 	}
@@ -72,6 +72,9 @@ func runCore(args []string, stdout, stderr io.Writer) error {
 	out := &escaping{w: stdout}
 	if c.command == "" {
 		opened.identity(out)
+	}
+	for _, remark := range opened.Remarks {
+		fmt.Fprintf(stderr, "oneshot: %s\n", display.EscapeLine(remark))
 	}
 	switch {
 	case c.command == "goroutine":
@@ -151,20 +154,17 @@ type openedCore struct {
 	program *image.Program
 }
 
-// openCore opens a core with its program. What is missing is said on stderr, also if
-// nothing can be shown because of it.
-func openCore(file, executable string, stderr io.Writer) (*openedCore, error) {
+func openCore(file, executable string) (*openedCore, error) {
 	c, err := core.Open(file)
 	if err != nil {
 		return nil, err
 	}
 	o := &openedCore{Core: c}
-	err = o.attach(executable)
-	for _, remark := range c.Remarks {
-		fmt.Fprintf(stderr, "oneshot: %s\n", display.EscapeLine(remark))
-	}
-	if err != nil {
+	if err := o.attach(executable); err != nil {
 		o.Close()
+		if len(c.Remarks) > 0 { // what is missing may be the reason
+			err = fmt.Errorf("%w. %s", err, strings.Join(c.Remarks, " "))
+		}
 		return nil, err
 	}
 	return o, nil

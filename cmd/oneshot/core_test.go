@@ -158,7 +158,7 @@ func TestCoreThatIsCutOff(t *testing.T) {
 	for _, cut := range []int64{4096, info.Size() - 100_000} {
 		require.NoError(t, os.Truncate(file, info.Size()-cut))
 		out, errs, status := coreClient(t, file, cmd.Path)
-		require.Regexp(t, `oneshot: The core is truncated: \d+ of \d+ bytes of memory are missing\.\n`, errs)
+		require.Regexp(t, `The core is truncated: \d+ of \d+ bytes of memory are missing\.`, errs)
 		if shown[status]++; status == 0 {
 			require.Contains(t, out, "coreProgram")
 		}

@@ -2,7 +2,6 @@ package image
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -50,9 +49,6 @@ func (p *Program) Each(f func(id uint64, text []byte) bool, unreadable func(reas
 	var text bytes.Buffer
 	for _, addr := range list {
 		g, err := p.record(addr, p.Layout.G.Size)
-		if l := p.Layout.G; err == nil && !p.dead(g) && (g.word(l.GoID) == 0 || g.word(l.StackLo) >= g.word(l.StackHi)) {
-			err = errDamaged
-		}
 		if err != nil {
 			if unreadable != nil {
 				unreadable(fmt.Sprintf("runtime.g at %#x: %v", addr, err))
@@ -74,9 +70,6 @@ func (p *Program) Each(f func(id uint64, text []byte) bool, unreadable func(reas
 	}
 	return nil
 }
-
-// errDamaged is the error for a goroutine that cannot be one.
-var errDamaged = errors.New("it has no id or no stack")
 
 // dead reports whether a goroutine has ended and waits to be used again, or has not
 // begun to exist.
