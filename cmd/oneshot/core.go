@@ -98,6 +98,9 @@ func openCore(file, executable string) (*openedCore, error) {
 	o := &openedCore{Core: c}
 	if err := o.attach(executable); err != nil {
 		o.Close()
+		if len(c.Remarks) > 0 { // what is missing may be the reason
+			err = fmt.Errorf("%w. %s", err, strings.Join(c.Remarks, " "))
+		}
 		return nil, err
 	}
 	return o, nil

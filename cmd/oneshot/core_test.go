@@ -145,3 +145,32 @@ func TestCoreOfACrash(t *testing.T) {
 	require.Regexp(t, `runtime\.sigpanic\(\)\n.*\n\S+\.crashForCore\(\)\n\t\S+core_test\.go:\d+\n\S+\.coreProgram\(\)`, out, "the stack through the signal")
 	require.Regexp(t, `(?m)^7 \(\d+%\) chan receive$`, out)
 }
+
+// A core that is cut off shows what it still has, and says that it is cut off.
+func TestCoreThatIsCutOff(t *testing.T) {
+	cmd := coreCommandOf(t)
+	child := testwait.Start(t, cmd, "ready")
+	file := filepath.Join(t.TempDir(), "core")
+	coretest.Write(t, child.Process.Pid, file)
+	info, err := os.Stat(file)
+	require.NoError(t, err)
+	shown := map[int]int{}
+	for _, cut := range []int64{4096, info.Size() - 100_000} {
+		require.NoError(t, os.Truncate(file, info.Size()-cut))
+		out, errs, status := coreClient(t, file, cmd.Path)
+		require.Regexp(t, `The core is truncated: \d+ of \d+ bytes of memory are missing\.`, errs)
+		if shown[status]++; status == 0 {
+			require.Contains(t, out, "coreProgram")
+		}
+	}
+	require.Equal(t, map[int]int{0: 1, 1: 1}, shown)
+}
+
+// Names of functions and files come from the core. A terminal must not obey them.
+func TestWhatACoreSaysIsEscaped(t *testing.T) {
+	var out bytes.Buffer
+	e := &escaping{w: &out}
+	_, err := fmt.Fprintf(e, "main.\x1b[31mred()\n\t/src/\xff.go:%d\n", 1)
+	require.NoError(t, err)
+	require.Equal(t, `main.\x1b[31mred()`+"\n\t"+`/src/\xff.go:1`+"\n", out.String())
+}

@@ -13,7 +13,7 @@ type frame struct {
 }
 
 // maxInlined bounds how many calls may be inlined into one function at one place.
-const maxInlined = 1000
+const maxInlined = 200
 
 // calls appends the calls at pc, the innermost first: those that the compiler has
 // inlined, and the function itself (inlineUnwinder in runtime/symtabinl.go).

@@ -6,8 +6,8 @@ import (
 	"github.com/gomanhole/oneshot/internal/image/layout"
 )
 
-// maxGoroutines bounds the list of goroutines; each has at least 2.5 KB of memory.
-const maxGoroutines = 1 << 26
+// maxGoroutines bounds the list of goroutines. Each has at least 2.5 KB of memory.
+const maxGoroutines = 1 << 24
 
 // goroutines returns the addresses of all runtime.g, the dead ones included.
 func (p *Program) goroutines() ([]uint64, error) {

@@ -48,14 +48,35 @@ type Program struct {
 	module  moduledata
 	threads []Registers
 	sites   map[siteKey]*site
+	held    int    // bytes in sites
+	work    int64  // what may still be done, see spend
+	piece   []byte // of a stack; reused
+}
+
+// maxWork bounds the time that a hostile memory can take, in steps in the tables. A
+// frame counts as frameWork steps. It is enough for a million goroutines with stacks of
+// 150 frames.
+const (
+	maxWork   = 8 << 30
+	frameWork = 50
+)
+
+// spend reports whether there is still work to be done for the program.
+func (p *Program) spend(n int64) bool {
+	p.work -= n
+	return p.work > 0
 }
 
 // Open prepares the reading of a program. executable is its file, bias the difference
 // between its addresses in memory and in the file. threads has the registers of its
 // threads, if they are known.
-func Open(memory Memory, executable *elf.File, file io.ReaderAt, bias uint64, threads []Registers) (*Program, error) {
-	p := &Program{memory: memory, elf: executable, bias: bias, threads: threads, sites: map[siteKey]*site{}}
-	var err error
+func Open(memory Memory, executable *elf.File, file io.ReaderAt, bias uint64, threads []Registers) (p *Program, err error) {
+	defer func() { // debug/elf is not made for hostile files
+		if v := recover(); v != nil {
+			p, err = nil, fmt.Errorf("the executable is damaged: %v", v)
+		}
+	}()
+	p = &Program{memory: memory, elf: executable, bias: bias, threads: threads, sites: map[siteKey]*site{}, work: maxWork, piece: make([]byte, stackPiece)}
 	if p.Build, err = buildinfo.Read(file); err != nil {
 		return nil, err
 	}

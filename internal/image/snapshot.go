@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/gomanhole/oneshot/internal/image/layout"
@@ -14,11 +13,29 @@ import (
 // Snapshot reads all goroutines, without those of the runtime itself.
 func (p *Program) Snapshot(exclude stack.Exclude) (*stack.Snapshot, error) {
 	c := stack.NewCollector(exclude)
-	if err := p.Each(func(_ uint64, text []byte) bool { c.Add(text); return true }, c.Unreadable); err != nil {
+	kept, cut := 0, false
+	err := p.Each(func(_ uint64, text []byte) bool {
+		head := bytes.IndexByte(text, '\n') // it may have labels, which are kept for many goroutines
+		kept += head
+		if c.Add(text) {
+			kept += len(text)
+		}
+		cut = kept > maxKept
+		return !cut
+	}, c.Unreadable)
+	if err != nil {
 		return nil, err
 	}
-	return c.Snapshot(), nil
+	s := c.Snapshot()
+	s.Cut = cut || p.work <= 0
+	return s, nil
 }
+
+// Bounds of texts, in bytes: of all groups, and of one goroutine.
+const (
+	maxKept = 256 << 20
+	maxText = 4 << 20
+)
 
 // Each calls f with the id and the text of each goroutine, in the form of
 // runtime.Stack, until f returns false. It leaves out the goroutines of the runtime
@@ -158,6 +175,9 @@ func (p *Program) write(b *bytes.Buffer, g record, frames []frame, now int64) {
 	p.writeLabels(b, g.word(l.Labels))
 	b.WriteString(":\n")
 	for _, f := range frames {
+		if b.Len() > maxText {
+			break
+		}
 		if strings.Contains(f.function, ".") && f.function != "runtime.goexit" { // C and assembly have no dot
 			fmt.Fprintf(b, "%s()\n\t%s:%d\n", plain(printed(f.function)), plain(f.file), f.line)
 		}
@@ -203,49 +223,4 @@ func (p *Program) stateText(g record) string {
 		}
 	}
 	return text
-}
-
-// Bounds of labels.
-const (
-	maxLabels = 100
-	maxLabel  = 1 << 10
-)
-
-// writeLabels writes the pprof labels as Go 1.27 does, always quoted. Releases until
-// 1.23 have a map, which is not read.
-func (p *Program) writeLabels(b *bytes.Buffer, set uint64) {
-	if set == 0 || !p.Layout.Traits.LabelList {
-		return
-	}
-	header, err := p.block(set, 16)
-	if err != nil {
-		return
-	}
-	list, n := record(header).word(0), record(header).word(8)
-	if n == 0 || n > maxLabels {
-		return
-	}
-	pairs, err := p.block(list, 32*n)
-	if err != nil {
-		return
-	}
-	separator := " {"
-	for ; len(pairs) > 0; pairs = pairs[32:] {
-		key, ok := p.text(record(pairs).word(0), record(pairs).word(8))
-		value, also := p.text(record(pairs).word(16), record(pairs).word(24))
-		if !ok || !also {
-			continue
-		}
-		b.WriteString(separator + strconv.Quote(key) + ": " + strconv.Quote(value))
-		separator = ", "
-	}
-	if separator == ", " {
-		b.WriteString("}")
-	}
-}
-
-// text reads a string of the program.
-func (p *Program) text(addr, n uint64) (string, bool) {
-	s, err := p.block(addr, min(n, maxLabel))
-	return string(s), err == nil || n == 0
 }

@@ -74,7 +74,7 @@ func (p *Program) find(pc uint64) (*function, bool) {
 }
 
 // maxName bounds the name of a function or file.
-const maxName = 64 << 10
+const maxName = 8 << 10
 
 // text returns the string at an offset of a table.
 func text(table []byte, at uint64) string {
@@ -116,7 +116,7 @@ func (p *Program) value(f *function, table uint32, pc uint64) (int32, bool) {
 	if p.arch == "arm64" {
 		quantum = 4
 	}
-	for first := true; ; first = false {
+	for first := true; p.spend(1); first = false {
 		change, n := binary.Uvarint(b)
 		if n <= 0 || change == 0 && !first {
 			return -1, false
@@ -133,6 +133,7 @@ func (p *Program) value(f *function, table uint32, pc uint64) (int32, bool) {
 			return value, true
 		}
 	}
+	return -1, false
 }
 
 // position returns the file and line of pc.

@@ -10,7 +10,7 @@ import (
 const (
 	maxStack  = 1 << 30
 	maxFrames = 1 << 20
-	maxSites  = 1 << 20
+	maxSites  = 64 << 20 // bytes of names
 )
 
 // place is where an unwinding is.
@@ -20,26 +20,39 @@ type place struct {
 	injected   bool // the callee was called by a signal handler
 }
 
-// stackMemory is the memory of a stack from the stack pointer up.
+// stackMemory is the memory of a stack between the stack pointer and its end. It is
+// read piece by piece: most stacks are short, and a hostile one is long.
 type stackMemory struct {
+	program    *Program
 	start, end uint64
-	bytes      []byte
+	at         uint64 // the address of the piece
+	piece      []byte
 }
 
-// readStack reads the stack between lo and hi from sp up.
+// stackPiece is how much of a stack is read at once.
+const stackPiece = 2 << 10
+
+// readStack prepares the reading of the stack between lo and hi from sp up.
 func (p *Program) readStack(lo, hi, sp uint64) (*stackMemory, bool) {
 	if sp < lo || sp >= hi || hi-lo > maxStack {
 		return nil, false
 	}
-	b, err := p.block(sp, hi-sp)
-	return &stackMemory{sp, hi, b}, err == nil
+	return &stackMemory{program: p, start: sp, end: hi, piece: p.piece[:0]}, true
 }
 
 func (s *stackMemory) word(addr uint64) (uint64, bool) {
 	if addr < s.start || addr+8 < addr || addr+8 > s.end {
 		return 0, false
 	}
-	return binary.LittleEndian.Uint64(s.bytes[addr-s.start:]), true
+	if addr < s.at || addr+8 > s.at+uint64(len(s.piece)) {
+		s.at, s.piece = addr, s.program.piece[:min(stackPiece, s.end-addr)]
+		if s.program.memory.Read(addr, s.piece) != nil {
+			s.piece = s.piece[:0]
+			v, err := s.program.word(addr)
+			return v, err == nil
+		}
+	}
+	return binary.LittleEndian.Uint64(s.piece[addr-s.at:]), true
 }
 
 // site is what the tables say about a place in the code.
@@ -72,7 +85,12 @@ func (p *Program) site(pc uint64, exact bool) *site {
 		s.size, s.sized = p.value(f, f.record.half(p.Layout.Func.PCSP), pc)
 		s.sized = s.sized && s.size >= 0
 	}
-	if len(p.sites) < maxSites {
+	if s != nil {
+		for _, c := range s.calls {
+			p.held += len(c.function) + len(c.file) + 100
+		}
+	}
+	if p.held += 100; p.held < maxSites {
 		p.sites[key] = s
 	}
 	return s
@@ -83,7 +101,7 @@ func (p *Program) site(pc uint64, exact bool) *site {
 // as in runtime/traceback.go: they also hold in functions without a frame pointer.
 func (p *Program) unwind(to []frame, s *stackMemory, at place) (frames []frame, last place, complete bool) {
 	link := p.arch == "arm64"
-	for first := true; len(to) < maxFrames; first = false {
+	for first := true; len(to) < maxFrames && p.spend(frameWork); first = false {
 		here := p.site(at.pc, at.exact)
 		if here == nil {
 			return to, at, false

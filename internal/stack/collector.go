@@ -10,8 +10,12 @@ func NewCollector(exclude Exclude) *Collector {
 	return &Collector{listingParser{exclude: exclude, index: make(map[uint64]int)}}
 }
 
-// Add adds one goroutine.
-func (c *Collector) Add(text []byte) { c.p.record(text) }
+// Add adds one goroutine. It reports whether it is the first one of a group.
+func (c *Collector) Add(text []byte) (first bool) {
+	groups := len(c.p.groups)
+	c.p.record(text)
+	return len(c.p.groups) > groups
+}
 
 // Unreadable counts a goroutine that cannot be read.
 func (c *Collector) Unreadable(reason string) { c.p.cannotRead([]byte(reason)) }

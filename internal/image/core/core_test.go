@@ -210,13 +210,19 @@ func TestATruncatedCore(t *testing.T) {
 	info, err := os.Stat(path)
 	require.NoError(t, err)
 	written, _ := addresses()
-	seen := map[bool]int{}
+	seen, seenAttached := map[bool]int{}, 0
 	for _, size := range []int64{info.Size() - 1, info.Size() - 5000, info.Size() / 2, 20000, 5000, 2000, 200, 64} {
 		require.NoError(t, os.Truncate(path, size))
 		c := open(t, path)
 		require.NotEmpty(t, c.Remarks, "%d of %d bytes", size, info.Size())
-		seen[c.Read(written, make([]byte, 8)) == nil]++
+		there := c.Read(written, make([]byte, 8)) == nil
+		seen[there]++
+		if _, err := c.Attach(self(t)); err == nil && !there {
+			require.ErrorIs(t, c.Read(written, make([]byte, 8)), core.ErrNotThere, "what the program may have written is not taken from its file")
+			seenAttached++
+		}
 	}
+	require.NotZero(t, seenAttached)
 	require.NotZero(t, seen[true], "the variable was there")
 	require.NotZero(t, seen[false], "the variable was not there")
 	for _, size := range []int64{63, 1, 0} {
