@@ -187,6 +187,14 @@ func (v view) Changed(c command.Change) {
 	}
 }
 
+// changed returns the settings that commands have changed and not put back. A command
+// that was left behind may still change one.
+func (c *core) changed() []command.Change {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.changes)
+}
+
 // Listens returns the signals that the program is subscribed to.
 func (v view) Listens() (sigset.Set, error) { return v.host.oracle.Listens() }
 

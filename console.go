@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
-	"slices"
 	"time"
 
 	"github.com/gomanhole/oneshot/internal/clientio"
@@ -68,10 +67,7 @@ func (Console) Serve(ctx context.Context, s *Session) error {
 
 // writeChanges reminds of the settings of the program that are not as they were.
 func writeChanges(s *Session) {
-	s.mu.Lock()
-	changes := slices.Clone(s.changes)
-	s.mu.Unlock()
-	for _, c := range changes {
+	for _, c := range s.changed() {
 		fmt.Fprintf(s, "%s stays changed: now %s, before %s\n", c.What, c.After, c.Before)
 	}
 }

@@ -270,7 +270,7 @@ func (s *Session) run() {
 		args = append(args, "reason", err)
 	}
 	log.Info("session closed", args...)
-	for _, c := range s.changes {
+	for _, c := range s.changed() {
 		log.Info("the session has left a setting changed", "setting", c.What, "is", c.After, "was", c.Before, "client_pid", s.cred.PID)
 	}
 	s.forget()

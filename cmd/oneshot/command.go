@@ -35,7 +35,7 @@ func session(t target, o connectOptions, stdin, stdout *os.File) error {
 		return pipe(conn, stdin, stdout)
 	}
 	screen := display.NewScreen(stdout)
-	err = pipe(conn, stdin, screen)
+	err = pipe(conn, stdin, display.TextOnly(screen))
 	return errors.Join(err, screen.Flush())
 }
 
@@ -49,7 +49,7 @@ func runCommand(t target, o connectOptions, line string, stdout, stderr io.Write
 	if file, ok := stdout.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
 		screen := display.NewScreen(file)
 		defer screen.Flush()
-		form, stdout = textFrames, screen
+		form, stdout = textFrames, display.TextOnly(screen)
 	}
 	conn, err := connect(t, o, form)
 	if err != nil {

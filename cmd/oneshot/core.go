@@ -58,14 +58,14 @@ func runCore(args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer opened.Close()
-	out := &escaping{w: stdout}
+	out := display.NewScreen(stdout)
 	if c.command == "" {
 		opened.identity(out)
 	}
 	for _, remark := range opened.Remarks {
 		fmt.Fprintf(stderr, "oneshot: %s\n", display.EscapeLine(remark))
 	}
-	return errors.Join(opened.run(out, c.readCommand), out.err)
+	return errors.Join(opened.run(out, c.readCommand), out.Flush())
 }
 
 func parseCore(args []string) (c coreCommand, err error) {
@@ -200,17 +200,4 @@ func endText(s core.Signal, pid int) string {
 		text += fmt.Sprintf(", sent by process %d of uid %d", s.PID, s.UID)
 	}
 	return text
-}
-
-// escaping escapes what is written, since it comes from another program.
-type escaping struct {
-	w   io.Writer
-	err error
-}
-
-func (e *escaping) Write(text []byte) (int, error) {
-	if e.err == nil {
-		_, e.err = e.w.Write(display.AppendEscaped(nil, text))
-	}
-	return len(text), e.err
 }

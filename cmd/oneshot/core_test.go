@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gomanhole/oneshot/cmd/oneshot/internal/display"
 	"github.com/gomanhole/oneshot/internal/image/core/coretest"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
@@ -28,9 +29,7 @@ func coreProgram() {
 	for range 7 {
 		go waitForCore(make(chan int))
 	}
-	for len(stacksOf("waitForCore(")) < 7 {
-		runtime.Gosched()
-	}
+	testwait.Until(func() bool { return len(stacksOf("waitForCore(")) == 7 }, "7 goroutines that wait")
 	fmt.Println("ready")
 	if os.Args[len(os.Args)-1] == "crash" {
 		crashForCore(nil)
@@ -169,7 +168,7 @@ func TestCoreThatIsCutOff(t *testing.T) {
 // Names of functions and files come from the core. A terminal must not obey them.
 func TestWhatACoreSaysIsEscaped(t *testing.T) {
 	var out bytes.Buffer
-	e := &escaping{w: &out}
+	e := display.NewScreen(&out)
 	_, err := fmt.Fprintf(e, "main.\x1b[31mred()\n\t/src/\xff.go:%d\n", 1)
 	require.NoError(t, err)
 	require.Equal(t, `main.\x1b[31mred()`+"\n\t"+`/src/\xff.go:1`+"\n", out.String())

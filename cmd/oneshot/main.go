@@ -129,9 +129,11 @@ func runSession(args []string, stdin, stdout, stderr *os.File) error {
 // checkOrder returns an error for words in an order that people type by mistake, with
 // the right order.
 func checkOrder(words []string) error {
-	isCommand := slices.ContainsFunc(command.Completions(), func(c *command.Command) bool { return c.Name == words[0] })
+	all := command.Completions()
+	at := slices.IndexFunc(all, func(c *command.Command) bool { return c.Name == words[0] })
+	isCommand := at >= 0
 	switch {
-	case isCommand && len(words) > 1 && isProcess(words[len(words)-1]):
+	case isCommand && len(words) > 1 && isProcess(words[len(words)-1]) && !takesNumber(all[at]):
 		last := len(words) - 1
 		return usageError{"the process comes first: oneshot " + words[last] + " " + commandLine(words[:last])}
 	case isCommand:
@@ -145,6 +147,17 @@ func checkOrder(words []string) error {
 		return usageError{text}
 	}
 	return nil
+}
+
+// takesNumber reports whether an argument of a command may be a number, which must not
+// be taken for a pid: goroutine 18.
+func takesNumber(c *command.Command) bool {
+	for _, arg := range []string{"ID", "[N]", "[N|", "[BYTES|"} {
+		if strings.Contains(c.Args, arg) {
+			return true
+		}
+	}
+	return false
 }
 
 // isConnectFlag reports whether a word is a flag of a session. manhole-cli accepts

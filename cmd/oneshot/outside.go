@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/gomanhole/oneshot/internal/image"
 	"github.com/gomanhole/oneshot/internal/image/live"
 	"github.com/gomanhole/oneshot/internal/procfs"
+	"github.com/gomanhole/oneshot/internal/shellwords"
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
@@ -36,7 +36,10 @@ func readFromOutside(t target, o connectOptions) (*discovery.Process, bool) {
 // It sends no signal, does not stop the process and writes nothing to it.
 func outside(p *discovery.Process, forced bool, words []string, stdout, stderr io.Writer) error {
 	if len(words) == 1 { // a line, as for a manhole
-		words = strings.Fields(words[0])
+		var err error
+		if words, err = shellwords.Split(words[0]); err != nil {
+			return usageError{err.Error()}
+		}
 	}
 	c, err := parseRead(fmt.Sprintf("process %d", p.PID), words)
 	if err != nil {
@@ -44,7 +47,7 @@ func outside(p *discovery.Process, forced bool, words []string, stdout, stderr i
 	}
 	process, err := live.Open(p.PID)
 	if err != nil {
-		return err
+		return fmt.Errorf("process %d: %w", p.PID, err)
 	}
 	defer process.Close()
 	executable, file := process.Executable()
@@ -57,12 +60,12 @@ func outside(p *discovery.Process, forced bool, words []string, stdout, stderr i
 		why = "is read from outside"
 	}
 	fmt.Fprintf(stderr, "oneshot: process %d %s, without a signal and without a stop\n", p.PID, why)
-	out := &escaping{w: stdout}
+	out := display.NewScreen(stdout)
 	if c.command == "" {
 		describe(out, p, program)
 	}
 	r := &reading{program: program, looks: 3, tick: monotonic}
-	return errors.Join(r.run(out, c), out.err)
+	return errors.Join(r.run(out, c), out.Flush())
 }
 
 // describe writes which program it is.

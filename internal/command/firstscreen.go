@@ -15,9 +15,9 @@ import (
 // when the window was opened.
 func FirstScreen(ctx context.Context, s Session, opened vitals.Usage) error {
 	before := vitals.Read()
-	if before.At.Sub(opened.At) >= measured {
+	if before.At.Sub(opened.At) >= measured { // in a shorter time, mostly the manhole itself has run
 		before.Usage = opened
-	} // else it was mostly the manhole itself that has run since then
+	}
 	now := settle(ctx, before.Usage.At)
 	writeVitals(s, before, now)
 	if err := s.Flush(); err != nil {

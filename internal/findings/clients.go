@@ -8,7 +8,7 @@ import (
 )
 
 // clientCalls are functions of clients that send a request and wait for the answer. A
-// name that ends in a dot or a star stands for all names that begin so. The names are
+// name that ends in a star stands for all names that begin so. The names are
 // without the major version of the module. Calls that wait for whatever comes next, such
 // as the next message of a subscription, are not here: they may wait for ever.
 //

@@ -2,6 +2,7 @@ package image
 
 import (
 	"encoding/binary"
+	"fmt"
 
 	"github.com/gomanhole/oneshot/internal/image/layout"
 )
@@ -9,19 +10,32 @@ import (
 // maxGoroutines bounds the list of goroutines. Each has at least 2.5 KB of memory.
 const maxGoroutines = 1 << 24
 
-// goroutines returns the addresses of all runtime.g, the dead ones included.
+// goroutines returns the addresses of all runtime.g, the dead ones included. While the
+// program runs, the list may be changed at the moment of the reading, so there is
+// another try.
 func (p *Program) goroutines() ([]uint64, error) {
-	if symbols, err := p.elf.Symbols(); err == nil {
-		for _, s := range symbols {
-			if s.Name == "runtime.allgs" {
-				if header, err := p.block(s.Value+p.bias, 24); err == nil {
-					if list, ok := p.goroutineList(header); ok {
-						return list, nil
-					}
-				}
-			}
+	const tries = 3
+	for range tries {
+		if p.allgs == 0 {
+			p.allgs = p.findGoroutines()
+		}
+		if p.allgs == 0 {
+			return nil, errNoGoroutines
+		}
+		header, err := p.block(p.allgs, 24)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", errNoGoroutines, err) // the process may have ended
+		}
+		if list, ok := p.goroutineList(header); ok {
+			return list, nil
 		}
 	}
+	return nil, errNoGoroutines
+}
+
+// findGoroutines returns the address of runtime.allgs, or 0. It looks for a slice with
+// the shape of that list, which a stripped program has too.
+func (p *Program) findGoroutines() uint64 {
 	l := p.Layout.ModuleData
 	for _, bounds := range [][2]layout.Offset{{l.BSS, l.EBSS}, {l.NoPtrBSS, l.ENoPtrBSS}, {l.Data, l.EData}} {
 		start, end := p.module.record.word(bounds[0]), p.module.record.word(bounds[1])
@@ -32,13 +46,13 @@ func (p *Program) goroutines() ([]uint64, error) {
 		if err != nil {
 			continue
 		}
-		for ; len(data) >= 24; data = data[8:] {
-			if list, ok := p.goroutineList(data[:24]); ok {
-				return list, nil
+		for at := 0; at+24 <= len(data); at += 8 {
+			if _, ok := p.goroutineList(data[at : at+24]); ok {
+				return start + uint64(at)
 			}
 		}
 	}
-	return nil, errNoGoroutines
+	return 0
 }
 
 // goroutineList reads a slice of pointers if it looks like runtime.allgs: the first

@@ -80,7 +80,7 @@ func takeCore(t testing.TB) (c *core.Core, open func(image.Memory) (*image.Progr
 	}
 }
 
-// TestCorruptedMemories reads a hundred corrupted memories. Each ends in an error or in
+// TestCorruptedMemories reads a hundred corrupted memories, or fewer with the race detector. Each ends in an error or in
 // a dump, soon and without much memory.
 func TestCorruptedMemories(t *testing.T) {
 	c, open := takeCore(t)
@@ -88,8 +88,12 @@ func TestCorruptedMemories(t *testing.T) {
 	require.NoError(t, err)
 	whole, err := clean.Snapshot(nothing)
 	require.NoError(t, err)
+	memories := uint64(100)
+	if testwait.RaceDetector { // with which each takes ten times as long
+		memories = 24
+	}
 	dumps, failed, different := 0, 0, 0
-	for seed := range uint64(100) {
+	for seed := range memories {
 		m := &corrupted{memory: c, seed: seed, one: []uint64{5, 50, 500, 5000}[seed%4]}
 		if seed%3 > 0 { // the tables are right: the corruption is in goroutines and stacks
 			m.one = 0

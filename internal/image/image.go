@@ -48,6 +48,7 @@ type Program struct {
 	module  moduledata
 	threads []Registers
 	sites   map[siteKey]*site
+	allgs   uint64 // the address of runtime.allgs; 0 until it is found
 	held    int    // bytes in sites
 	work    int64  // what may still be done, see spend
 	piece   []byte // of a stack; reused
@@ -81,6 +82,9 @@ func Open(memory Memory, executable *elf.File, file io.ReaderAt, bias uint64, th
 		return nil, err
 	}
 	p.arch = map[elf.Machine]string{elf.EM_X86_64: "amd64", elf.EM_AARCH64: "arm64"}[executable.Machine]
+	if p.arch == "" {
+		return nil, fmt.Errorf("it is a program for %v; only programs for amd64 and arm64 can be read", executable.Machine)
+	}
 	if p.Layout, err = p.layout(); err != nil {
 		return nil, err
 	}

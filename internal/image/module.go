@@ -15,8 +15,9 @@ import (
 
 // Bounds of what a program may claim.
 const (
-	maxTables  = 512 << 20 // of .gopclntab; the largest programs have 100 MB
-	maxSegment = 512 << 20 // of the data that is searched
+	maxTables  = 256 << 20 // of .gopclntab; the largest programs have 100 MB
+	maxSegment = 256 << 20 // of the data that is searched
+	maxDWARF   = 512 << 20
 )
 
 // layout returns the table of the program's release, or one made from its DWARF.
@@ -24,6 +25,15 @@ func (p *Program) layout() (*layout.Layout, error) {
 	l, err := layout.For(p.Build.GoVersion, p.arch)
 	if err == nil {
 		return l, nil
+	}
+	size := uint64(0)
+	for _, s := range p.elf.Sections {
+		if strings.HasPrefix(s.Name, ".debug_") || strings.HasPrefix(s.Name, ".zdebug_") {
+			size += min(s.Size, maxDWARF+1)
+		}
+	}
+	if size > maxDWARF {
+		return nil, fmt.Errorf("%w, and its DWARF has more than %d MiB; use a newer oneshot", err, maxDWARF>>20)
 	}
 	data, dwarfErr := p.elf.DWARF()
 	if dwarfErr != nil {

@@ -30,6 +30,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/pprof"
+	"strings"
 	"sync"
 	"time"
 )
@@ -78,9 +79,19 @@ func main() {
 		go f()
 		go f()
 	}
-	time.Sleep(300 * time.Millisecond)
+	// The listing is taken when all have parked. Only this goroutine runs then.
 	buf := make([]byte, 1<<20)
-	if err := os.WriteFile(os.Args[1], buf[:runtime.Stack(buf, true)], 0o600); err != nil {
+	text := ""
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+		text = string(buf[:runtime.Stack(buf, true)])
+		if strings.Count(text, "goroutine ") >= 29 && strings.Count(text, "[running") == 1 && !strings.Contains(text, "[runnable") {
+			break
+		}
+		if time.Now().After(deadline) {
+			panic("timeout, waited for: goroutines that wait")
+		}
+	}
+	if err := os.WriteFile(os.Args[1], []byte(text), 0o600); err != nil {
 		panic(err)
 	}
 	fmt.Println("ready")

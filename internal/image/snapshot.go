@@ -41,6 +41,7 @@ const (
 // runtime.Stack, until f returns false. It leaves out the goroutines of the runtime
 // itself. unreadable is called for each goroutine that cannot be read; it may be nil.
 func (p *Program) Each(f func(id uint64, text []byte) bool, unreadable func(reason string)) error {
+	p.work = maxWork
 	list, err := p.goroutines()
 	if err != nil {
 		return err

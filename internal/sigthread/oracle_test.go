@@ -143,3 +143,28 @@ func TestTheProbeIsUnknownWhereEverySignalIsListenedTo(t *testing.T) {
 	defer stop()
 	require.Empty(t, findSigThread().dir)
 }
+
+// What is known of a signal that came during a probe decides whether somebody has
+// received it, or whether it must be raised again.
+func TestWhoHasHeardTheSignal(t *testing.T) {
+	term := sigset.Of(syscall.SIGTERM)
+	for _, test := range []struct {
+		name               string
+		handled, unhandled sigset.Set
+		before             []Subscriber
+		meanwhile          Subscriber
+		want               bool
+	}{
+		{"a subscriber before", 0, 0, []Subscriber{Other, Other}, None, true},
+		{"nobody before", 0, 0, []Subscriber{None, None}, Other, false},
+		{"the first probe of all", 0, 0, nil, Other, true},
+		{"there was one at the last command", term, 0, nil, None, true},
+		{"there was nobody, and the CPU is busy", 0, term, nil, Other, false},
+		{"the same, a few probes long", 0, term, []Subscriber{Other, Other, Other}, Other, false},
+		{"there was nobody, now there is one", 0, term, []Subscriber{Other, Other, Other, Other}, Other, true},
+		{"the CPU is busy for long", 0, term, []Subscriber{Other, Other, None, Other, Other}, Other, false},
+	} {
+		o := &Oracle{handled: test.handled, unhandled: test.unhandled}
+		require.Equal(t, test.want, o.heard(syscall.SIGTERM, test.before, test.meanwhile), test.name)
+	}
+}

@@ -26,19 +26,26 @@ type Process struct {
 
 // Open opens a process. The caller must call Close. The error says which right is
 // missing, if that is the reason.
-func Open(pid int) (*Process, error) {
+func Open(pid int) (_ *Process, err error) {
 	dir := "/proc/" + strconv.Itoa(pid)
 	exe, err := os.Open(dir + "/exe")
 	if err != nil {
-		return nil, explain(pid, err)
+		return nil, explain(err)
 	}
+	defer func() {
+		if v := recover(); v != nil { // debug/elf is not made for hostile files
+			err = fmt.Errorf("the executable is damaged: %v", v)
+		}
+		if err != nil {
+			exe.Close()
+		}
+	}()
 	p := &Process{pid: pid, exe: exe}
 	if p.file, err = elf.NewFile(exe); err == nil {
 		p.entry, err = entry(dir + "/auxv")
 	}
 	if err != nil {
-		exe.Close()
-		return nil, explain(pid, err)
+		return nil, explain(err)
 	}
 	return p, nil
 }
@@ -64,7 +71,7 @@ func (p *Process) Read(addr uint64, b []byte) error {
 		case errors.Is(err, unix.EINTR):
 			continue
 		case err != nil:
-			return explain(p.pid, os.NewSyscallError("process_vm_readv", err))
+			return explain(os.NewSyscallError("process_vm_readv", err))
 		case n <= 0:
 			return fmt.Errorf("%#x: %w", addr, io.ErrUnexpectedEOF)
 		}
@@ -94,13 +101,13 @@ func entry(file string) (uint64, error) {
 }
 
 // explain adds to an error about rights who may read the memory.
-func explain(pid int, err error) error {
-	if !errors.Is(err, os.ErrPermission) && !errors.Is(err, unix.EPERM) {
-		return fmt.Errorf("process %d: %w", pid, err)
+func explain(err error) error {
+	if !errors.Is(err, os.ErrPermission) {
+		return err
 	}
-	text := "only root, or a process with CAP_SYS_PTRACE, may read its memory"
-	if scope, readErr := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope"); readErr != nil || len(scope) > 0 && scope[0] == '0' {
-		text = "only its own user, root, or a process with CAP_SYS_PTRACE, may read its memory"
+	who := "root, and programs with CAP_SYS_PTRACE, may"
+	if scope, readErr := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope"); readErr != nil || scope[0] == '0' {
+		who = "the same user, root, and programs with CAP_SYS_PTRACE, may"
 	}
-	return fmt.Errorf("process %d: %w; %s; in a container, kubectl debug --profile=general gives this right", pid, err, text)
+	return fmt.Errorf("%w; only %s read its memory; in Kubernetes, kubectl debug --profile=general gives this right", err, who)
 }

@@ -9,11 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// ErrBinary is the error of Screen.Write for bytes that are not text.
-var ErrBinary = errors.New("the answer is binary, and is not shown on a terminal")
-
-// Screen is a terminal that the output of another process is written to. It escapes
-// as AppendEscaped does. It is not for concurrent use.
+// Screen escapes what it writes, as AppendEscaped does: text that comes from another
+// process. It is not for concurrent use.
 type Screen struct {
 	w    io.Writer
 	held []byte // the beginning of a character whose rest has not come yet
@@ -23,12 +20,8 @@ type Screen struct {
 func NewScreen(w io.Writer) *Screen { return &Screen{w: w} }
 
 // Write shows text. The beginning of a character at the end of p is kept until its
-// rest comes. If p contains a NUL byte, Write shows nothing of p and returns
-// ErrBinary, as curl and less do for output that is not text.
+// rest comes.
 func (s *Screen) Write(p []byte) (int, error) {
-	if bytes.IndexByte(p, 0) >= 0 {
-		return 0, ErrBinary
-	}
 	text := append(s.held, p...)
 	whole := len(text) - incomplete(text)
 	if _, err := s.w.Write(AppendEscaped(nil, text[:whole])); err != nil {
@@ -57,4 +50,20 @@ func incomplete(text []byte) int {
 		}
 	}
 	return 0
+}
+
+// ErrBinary is the error of TextOnly for bytes that are not text.
+var ErrBinary = errors.New("the answer is binary, and is not shown on a terminal")
+
+// TextOnly returns a writer to w that takes nothing with a NUL byte, as curl and less do
+// with output that is not text. Then its error is ErrBinary.
+func TextOnly(w io.Writer) io.Writer { return textOnly{w} }
+
+type textOnly struct{ w io.Writer }
+
+func (t textOnly) Write(p []byte) (int, error) {
+	if bytes.IndexByte(p, 0) >= 0 {
+		return 0, ErrBinary
+	}
+	return t.w.Write(p)
 }

@@ -39,7 +39,7 @@ func TestScreenShowsACharacterAtOnce(t *testing.T) {
 
 func TestScreenRefusesBinary(t *testing.T) {
 	var out bytes.Buffer
-	_, err := NewScreen(&out).Write([]byte("\x1f\x8b\x08\x00"))
+	_, err := TextOnly(NewScreen(&out)).Write([]byte("\x1f\x8b\x08\x00"))
 	require.ErrorIs(t, err, ErrBinary)
 	require.Empty(t, out.String())
 }
