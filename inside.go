@@ -143,7 +143,7 @@ func (s *Session) endOther(number string) error {
 	case !mayEnd(s.cred, inside[i].cred):
 		return fmt.Errorf("session %d belongs to uid %d; only that user and root may end it", n, inside[i].cred.UID)
 	}
-	inside[i].cancel(endedBy{s.cred, "has ended the session"})
+	inside[i].cancel(endedBy{s.cred, "ended it with sessions -end"})
 	_, err = fmt.Fprintf(s, "session %d is ending\n", n)
 	return err
 }
@@ -172,7 +172,7 @@ func (s *Session) enter(cred Cred) error {
 		if idle == nil {
 			return fmt.Errorf("%d sessions are open already, the most there can be; leave one and try again (sessions -end N ends another)", len(l.all))
 		}
-		idle.cancel(endedBy{cred, "needed its place"})
+		idle.cancel(endedBy{cred, "needed the place"})
 		l.all = slices.DeleteFunc(l.all, func(c *core) bool { return c == idle })
 	}
 	if len(l.all) == 0 {

@@ -343,10 +343,10 @@ func TestASessionCanBeEnded(t *testing.T) {
 	require.Equal(t, "this is your own session; exit leaves it\n", one.do("sessions -end 1"))
 	require.Contains(t, one.do("sessions 2"), "sessions takes -end N")
 	require.Equal(t, "session 2 is ending\n", one.do("sessions -end 2"))
-	two.rest()
+	require.Regexp(t, `\nthe session was ended: pid \d+, uid \d+ ended it with sessions -end\n$`, two.rest())
 	eventually(t, func() bool { inside, _ := h.inside.now(); return len(inside) == 1 }, "the session does not end")
 	h.host.log.Flush(testwait.Patience)
-	require.Regexp(t, `session closed.* reason="pid \d+, uid \d+ has ended the session"`, h.log.String())
+	require.Regexp(t, `session closed.* reason="pid \d+, uid \d+ ended it with sessions -end"`, h.log.String())
 }
 
 func TestWhoMayEndASession(t *testing.T) {
@@ -377,7 +377,8 @@ func TestAForgottenSessionLocksNobodyOut(t *testing.T) {
 	}
 	require.ErrorContains(t, newSession(h.host).enter(Cred{UID: 4_000_000}), "8 sessions are open already", "another user may not end them")
 	next := h.enter(t)
-	clients[maxSessions-1].rest() // it has been at the prompt for the longest time
+	// It has been at the prompt for the longest time.
+	require.Contains(t, clients[maxSessions-1].rest(), "\nthe session was ended: pid ")
 	require.NotContains(t, next.do("sessions"), fmt.Sprintf(" %d  pid", maxSessions))
 	require.Contains(t, clients[1].do("help"), "stacks")
 	clients[0].Close()

@@ -256,6 +256,9 @@ func (s *Session) run() {
 		s.sayWhy(err, read)
 	}
 	stderrpipe.End(&s.stderr)
+	if by := (endedBy{}); errors.As(context.Cause(s.ctx), &by) && !s.script {
+		fmt.Fprintf(s.out, "\nthe session was ended: %v\n", by)
+	}
 	if flushed := s.out.Flush(); err == nil {
 		err = flushed
 	}

@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -90,6 +92,12 @@ func runProgram(name string) {
 		os.Exit(0)
 	case "trap":
 		trap(path)
+	case "frozen": // can run nothing any more: loops that are not preempted have all CPUs
+		fmt.Println("ready")
+		for range runtime.GOMAXPROCS(0) {
+			go func() { spinForever() }()
+		}
+		runtime.GC() // waits for the loops, and the whole program with it
 	default:
 		fmt.Fprintln(os.Stderr, "no program", name)
 		os.Exit(2)
@@ -127,3 +135,11 @@ func call(t *testing.T, subcommand string, args ...string) (stdout, stderr strin
 
 //go:noinline
 func offer(c chan int) { c <- 1 }
+
+var thawed atomic.Bool // never
+
+//go:noinline
+func spinForever() {
+	for !thawed.Load() {
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -42,7 +43,7 @@ func TestAProgramWithoutAManholeIsReadFromOutside(t *testing.T) {
 	require.Contains(t, errs, "there is no goroutine 999999999\n")
 	_, errs, status = client(t, os.Args[0], pid, "gc")
 	require.Equal(t, 2, status)
-	require.Contains(t, errs, `"gc" needs the help of the program`)
+	require.Contains(t, errs, `there is no "gc" for a program that is read from its memory`)
 }
 
 // With -outside the manhole is left alone.
@@ -54,4 +55,14 @@ func TestOutsideLeavesTheManholeAlone(t *testing.T) {
 	require.Contains(t, out, "goroutine 1\n")
 	require.NoFileExists(t, "/tmp/manhole-"+pid)
 	require.Contains(t, out, "oneshot/cmd/oneshot.runProgram  ")
+}
+
+// No signal, no window and no traceback helps here: the program cannot run any Go code.
+func TestAProgramInWhichNothingRunsIsRead(t *testing.T) {
+	pid := strconv.Itoa(startProgram(t, "frozen", "GODEBUG=asyncpreemptoff=1"))
+	clienttest.Poll(t, "a loop that runs", func() (string, bool) {
+		out, errs, status := client(t, os.Args[0], "-outside", pid, "stacks", "-state", "running")
+		return out + errs, status == 0 && strings.Contains(out, "running\n") &&
+			strings.Contains(out, "    created by github.com/gomanhole/oneshot/cmd/oneshot.runProgram  ")
+	})
 }

@@ -44,7 +44,7 @@ func parseRead(name string, words []string) (c readCommand, err error) {
 		}
 		return c, nil
 	}
-	return c, usageError{fmt.Sprintf("%s: %.40q needs the help of the program; from its memory alone there are stacks and goroutine", name, c.command)}
+	return c, usageError{fmt.Sprintf("%s: there is no %.40q for a program that is read from its memory; there are stacks and goroutine", name, c.command)}
 }
 
 func (c *readCommand) parseStacks(name string, args []string) error {
