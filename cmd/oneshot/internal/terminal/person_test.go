@@ -293,6 +293,20 @@ func (s fakeSession) gets(text string) {
 	require.NoError(s.t, err)
 }
 
+// getsAfterInterrupts requires that the client sends this text next, behind any number
+// of interrupts.
+func (s fakeSession) getsAfterInterrupts(text string) {
+	s.t.Helper()
+	require.NoError(s.t, s.conn.SetReadDeadline(time.Now().Add(testwait.Patience)))
+	first := make([]byte, 1)
+	for first[0] = ctrlC; first[0] == ctrlC; {
+		_, err := io.ReadFull(s.conn, first)
+		require.NoError(s.t, err)
+	}
+	require.Equal(s.t, text[:1], string(first))
+	s.gets(text[1:])
+}
+
 // getsEnd requires that the client sends nothing more and closes its writing side.
 func (s fakeSession) getsEnd() {
 	s.t.Helper()
