@@ -90,7 +90,7 @@ func TestCorruptedMemories(t *testing.T) {
 	require.NoError(t, err)
 	memories := uint64(100)
 	if testwait.RaceDetector { // with which each takes ten times as long
-		memories = 24
+		memories = 12
 	}
 	dumps, failed, different := 0, 0, 0
 	for seed := range memories {
