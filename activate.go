@@ -11,7 +11,7 @@ import (
 
 // activate opens a window, or restarts the timeout of the open one. The signal
 // calls this too. It does not wait. If mine is true, the caller must make sure that
-// live is called with the window.
+// serveWindow is called with the window.
 func (m *Manhole) activate() (w *window, mine bool, err error) {
 	if m == nil {
 		return nil, false, ErrNotInstalled
@@ -22,23 +22,23 @@ func (m *Manhole) activate() (w *window, mine bool, err error) {
 }
 
 func (m *Manhole) activateLocked() (w *window, mine bool, err error) {
-	if m.undone {
+	if m.uninstalled {
 		return nil, false, ErrNotInstalled
 	}
-	if err := m.moveIn(); err != nil {
+	if err := m.adoptAfterFork(); err != nil {
 		return nil, false, err
 	}
 	if m.win == nil {
-		m.win = newWindow(&m.host, m.home.Load(), m.stays(), m.newGuard)
+		m.win = m.newWindow()
 		return m.win, true, nil
 	}
-	if m.win.extend(m.stays()) {
+	if m.win.extend(m.windowTimeout()) {
 		return m.win, false, nil
 	}
 	// The window is being shut, which takes microseconds. Its path must be free
 	// before another window can be published there.
 	if m.win.next == nil {
-		m.win.next = newWindow(&m.host, m.home.Load(), m.stays(), m.newGuard)
+		m.win.next = m.newWindow()
 	}
 	return m.win.next, false, nil
 }
@@ -47,39 +47,39 @@ func (m *Manhole) activateLocked() (w *window, mine bool, err error) {
 // window on a new goroutine.
 func (m *Manhole) open() (w *window, mine bool, err error) {
 	if w, mine, err = m.activate(); mine {
-		ours.Go(func() { m.live(w) })
+		ours.Go(func() { m.serveWindow(w) })
 	}
 	return w, mine, err
 }
 
-// live runs the window and then its session, on the caller's goroutine.
-func (m *Manhole) live(w *window) {
-	w.run()
+// serveWindow runs the window and then its session, on the caller's goroutine.
+func (m *Manhole) serveWindow(w *window) {
+	w.awaitClient()
 	m.mu.Lock()
 	next := w.next
 	if m.win == w { // false in a forked child, which has dropped the window
 		m.win = next
 	}
 	if next != nil {
-		if m.undone {
+		if m.uninstalled {
 			next.shut(errUninstalled)
 		}
-		ours.Go(func() { m.live(next) })
+		ours.Go(func() { m.serveWindow(next) })
 	}
 	m.mu.Unlock()
 	close(w.done)
-	w.stepAside()
+	w.handOverReceiver()
 	if w.session != nil {
 		w.session.run()
 	}
 }
 
-// stepAside starts a new receiver if the window runs on the receiver's goroutine,
+// handOverReceiver starts a new receiver if the window runs on the receiver's goroutine,
 // because the window will keep that goroutine busy.
-func (w *window) stepAside() {
-	if w.replace != nil {
-		w.replace()
-		w.replace = nil
+func (w *window) handOverReceiver() {
+	if w.startNextReceiver != nil {
+		w.startNextReceiver()
+		w.startNextReceiver = nil
 	}
 }
 
@@ -145,12 +145,12 @@ func (m *Manhole) Activate() error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.undone {
+	if m.uninstalled {
 		return ErrNotInstalled
 	}
 	if m.active != nil {
 		if m.win != nil {
-			m.win.extend(m.stays())
+			m.win.extend(m.windowTimeout())
 		}
 		return nil
 	}
@@ -186,8 +186,17 @@ func (m *Manhole) stopActive() bool {
 	return true
 }
 
-// stays returns how long a window stays open for a client. The caller holds m.mu.
-func (m *Manhole) stays() time.Duration {
+// newWindow makes a window of this manhole. The caller holds m.mu.
+func (m *Manhole) newWindow() *window {
+	w := newWindow(&m.host, m.instance.Load(), m.windowTimeout(), m.newGuard)
+	if m.opts.ReportOn != nil && !m.reportsAlone() && m.active == nil {
+		w.reportAfter, w.report = m.opts.ReportAfter, m.report.Request
+	}
+	return w
+}
+
+// windowTimeout returns how long a window stays open for a client. The caller holds m.mu.
+func (m *Manhole) windowTimeout() time.Duration {
 	if m.active != nil {
 		return m.opts.IdleTimeout
 	}
@@ -221,7 +230,7 @@ func (m *Manhole) windows(a *activation) error {
 			return err
 		}
 		if mine {
-			ours.Go(func() { m.live(w) })
+			ours.Go(func() { m.serveWindow(w) })
 		}
 		select {
 		case <-w.done:
@@ -247,8 +256,8 @@ func (m *Manhole) windows(a *activation) error {
 // first. The only error is ctx's.
 func (m *Manhole) Drain(ctx context.Context) error {
 	for m != nil {
-		inside, left := m.inside.now()
-		if len(inside) == 0 {
+		sessions, left := m.sessions.running()
+		if len(sessions) == 0 {
 			return nil
 		}
 		select {

@@ -25,20 +25,20 @@ func (m testManhole) isActive() bool {
 	return m.active != nil
 }
 
-// TestASignalActivates: one client after another, with a socket for each.
+// TestASignalActivates connects one client after another. Each has a socket of its own.
 func TestASignalActivates(t *testing.T) {
 	m := install(t, Options{ActivateOn: syscall.SIGUSR1, OneshotOn: syscall.SIGUSR2})
 	kill(t, syscall.SIGUSR1)
 	for range 5 {
 		c := connect(t, m.Path())
 		c.expect(protocol.Prompt)
-		requireGone(t, m.Path()) // one at a time
+		requireGone(t, m.Path()) // one client at a time
 		c.send("exit\n")
 		require.Empty(t, c.rest())
 	}
 	c := connect(t, m.Path())
 	c.expect(protocol.Prompt)
-	kill(t, syscall.SIGUSR2) // another window all the same
+	kill(t, syscall.SIGUSR2) // it still opens another window
 	other := connect(t, m.Path())
 	other.leave()
 	require.Contains(t, c.do("deactivate"), "deactivated")
@@ -65,7 +65,7 @@ func TestAnActivatedManholeEndsWhenIdle(t *testing.T) {
 
 func TestDeactivateClosesTheWindowAndLeavesTheSession(t *testing.T) {
 	m := install(t, Options{})
-	m.Deactivate() // what is not active
+	m.Deactivate() // it is not active
 	require.NoError(t, m.Activate())
 	c := connect(t, m.Path())
 	c.expect(protocol.Prompt)
@@ -101,9 +101,13 @@ func TestActivationJoinsAnOpenWindow(t *testing.T) {
 	eventually(t, func() bool { return !m.isActive() }, "it stays active")
 }
 
-func TestTwoSignalsThatAreOne(t *testing.T) {
+func TestOneshotOnAndActivateOnMustDiffer(t *testing.T) {
 	_, err := Install(Options{OneshotOn: syscall.SIGUSR2, ActivateOn: syscall.SIGUSR2})
 	require.ErrorIs(t, err, ErrConfigurationConflict)
+	_, err = Install(Options{ActivateOn: syscall.SIGUSR1, ReportOn: syscall.SIGUSR1})
+	require.ErrorContains(t, err, "ReportOn and ActivateOn are the same signal, SIGUSR1")
+	_, err = Install(Options{ReportOn: syscall.SIGKILL})
+	require.ErrorContains(t, err, "ReportOn cannot be SIGKILL")
 	require.ErrorContains(t, err, "SIGUSR2")
 	require.Nil(t, Installed())
 	_, err = Install(Options{ActivateOn: syscall.SIGKILL})
@@ -146,10 +150,10 @@ func TestDrainWaitsForSessions(t *testing.T) {
 	c.send("exit\n")
 	require.Empty(t, c.rest())
 	require.NoError(t, testwait.Receive(t, drained, "Drain to return"))
-	require.Zero(t, m.sessions())
+	require.Zero(t, m.sessionCount())
 }
 
-// TestUninstallFromASessionsOwnCommand must not wait for itself.
+// Uninstall must not wait for the session that called it.
 func TestUninstallFromASessionsOwnCommand(t *testing.T) {
 	m := install(t, Options{Commands: []Command{{Name: "leave", Run: func(context.Context, *Session, []string) error {
 		return Installed().Uninstall()
@@ -160,8 +164,9 @@ func TestUninstallFromASessionsOwnCommand(t *testing.T) {
 	require.Nil(t, Installed())
 }
 
-// TestActivationFromAllSides: whatever comes together, nothing is left.
-func TestActivationFromAllSides(t *testing.T) {
+// TestConcurrentActivations activates and deactivates from several goroutines. Nothing
+// may be left in the end.
+func TestConcurrentActivations(t *testing.T) {
 	ignored := goleak.IgnoreCurrent()
 	m := install(t, Options{OneshotOn: syscall.SIGUSR2, ActivateOn: syscall.SIGUSR1})
 	var all sync.WaitGroup
@@ -181,7 +186,7 @@ func TestActivationFromAllSides(t *testing.T) {
 	goleak.VerifyNone(t, ignored)
 }
 
-// TestANilManholeDoesNothing: a program goes on with it if Install has failed.
+// A program continues with a nil Manhole if Install has failed.
 func TestANilManholeDoesNothing(t *testing.T) {
 	_, err := Install(Options{OneshotOn: syscall.SIGKILL})
 	require.Error(t, err)
@@ -215,17 +220,17 @@ func TestANilManholeDoesNothing(t *testing.T) {
 	require.Equal(t, result{syscall.SIGWINCH, nil}, <-results)
 }
 
-// TestUninstallWaitsForTheNextWindow, which was requested while another was being shut.
+// The next window was requested while another was being shut.
 func TestUninstallWaitsForTheNextWindow(t *testing.T) {
 	m := install(t, Options{})
 	w, mine, err := m.open()
 	require.NoError(t, err)
 	require.True(t, mine)
-	at := *m.home.Load()
+	at := *m.instance.Load()
 	at.wait(time.Hour)
 	next := newWindow(&m.host, &at, time.Hour, m.newGuard)
 	begun, going := make(chan struct{}), make(chan struct{})
-	next.replace = func() { close(begun); <-going } // called when it begins to wait
+	next.startNextReceiver = func() { close(begun); <-going } // called when it begins to wait
 	m.mu.Lock()
 	w.next = next
 	m.mu.Unlock()
@@ -243,8 +248,8 @@ func TestUninstallWaitsForTheNextWindow(t *testing.T) {
 	require.ErrorIs(t, next.why(), ErrNotInstalled)
 }
 
-// TestUninstallWaitsForWhoIsTurnedAway: the client can still read why.
-func TestUninstallWaitsForWhoIsTurnedAway(t *testing.T) {
+// The refused client must have time to read the reason.
+func TestUninstallWaitsForRefusedClients(t *testing.T) {
 	enter, letIn := testwait.Gate(t)
 	m := install(t, Options{Authorize: func(Cred) error { <-enter; return nil }})
 	_, _, err := m.open()
@@ -252,9 +257,7 @@ func TestUninstallWaitsForWhoIsTurnedAway(t *testing.T) {
 	first, second := connect(t, m.Path()), connect(t, m.Path())
 	require.NoError(t, m.Uninstall())
 	letIn()
-	m.dismissals.mu.Lock()
-	defer m.dismissals.mu.Unlock()
-	require.Zero(t, m.dismissals.now)
+	require.Zero(t, m.dismissals.Wait())
 	for _, c := range []client{first, second} {
 		require.Contains(t, c.rest(), "uninstalled")
 	}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/gomanhole/oneshot/internal/command"
 	"github.com/gomanhole/oneshot/internal/plaintext"
+	"github.com/gomanhole/oneshot/internal/procfs"
 	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/sigset"
 	"github.com/gomanhole/oneshot/internal/stack"
@@ -48,18 +48,16 @@ type Command struct {
 	// the command has not returned one second later, it is left running, and what
 	// it writes after that is lost.
 	Run func(ctx context.Context, s *Session, args []string) error
+
+	partial bool // after an interrupt it delivers what it has
+
+	// candidates returns what an argument can be; before are the words before it. It
+	// may be nil.
+	candidates func(s *Session, before []string, word string) []string
 }
 
 // errExit is the error with which a command ends the session.
 var errExit = fmt.Errorf("exit: %w", io.EOF)
-
-// isA reports whether err is or wraps an error of type E. errors.As would do the
-// same, but it needs reflection, which would be linked into the program only for
-// this.
-func isA[E error](err error) bool {
-	_, ok := errors.AsType[E](err)
-	return ok
-}
 
 // errNoCommand is the error for a line whose first word is not a command.
 type errNoCommand struct{ name string }
@@ -68,16 +66,23 @@ func (e errNoCommand) Error() string {
 	return fmt.Sprintf("no command %q; help lists them", plaintext.Clip(e.name, 40))
 }
 
+// Is reports whether target is an errNoCommand for any line. With errors.Is it does
+// what errors.As does, which needs reflection that no other code may need.
+func (e errNoCommand) Is(target error) bool {
+	_, ok := target.(errNoCommand)
+	return ok
+}
+
 // allCommands returns the built-in commands and the program's own.
-func allCommands(own []Command) ([]*Command, error) {
+func allCommands(added []Command) ([]*Command, error) {
 	all := builtins()
-	for i := range own {
-		cmd := &own[i]
+	for i := range added {
+		cmd := &added[i]
 		switch {
 		case cmd.Run == nil:
 			return nil, fmt.Errorf("oneshot: Commands: %q has no Run", cmd.Name)
 		case cmd.Fallback && fallback(all) != nil:
-			return nil, errors.New("oneshot: Commands: two of them are a Fallback; only one command can have the lines that are no command")
+			return nil, errors.New("oneshot: Commands: two of them are a Fallback; there can be only one")
 		case cmd.Name == "" && cmd.Fallback:
 		case cmd.Name == "":
 			return nil, errors.New("oneshot: Commands: one of them has no Name; only a Fallback needs none")
@@ -123,32 +128,46 @@ func builtins() []*Command {
 	var all []*Command
 	for _, b := range command.All() {
 		all = append(all, &Command{
-			Name: b.Name, Args: b.Args, Summary: b.Summary, Help: b.Help,
-			Run: func(ctx context.Context, s *Session, args []string) error { return b.Run(ctx, view{s}, args) },
+			Name: b.Name, Args: b.Args, Summary: b.Summary, Help: b.Help, partial: b.Partial,
+			Run:        func(ctx context.Context, s *Session, args []string) error { return b.Run(ctx, view{s}, args) },
+			candidates: candidatesOf(b),
 		})
 	}
 	return append(all, consoleCommands()...)
+}
+
+func candidatesOf(b *command.Command) func(*Session, []string, string) []string {
+	return func(s *Session, before []string, word string) []string { return b.Candidates(view{s}, before, word) }
 }
 
 // consoleCommands returns the commands that are about the session itself.
 func consoleCommands() []*Command {
 	var all []*Command
 	for _, b := range command.ForSession {
-		all = append(all, &Command{Name: b.Name, Args: b.Args, Summary: b.Summary, Help: b.Help, Run: consoleRuns[b.Name]})
+		all = append(all, &Command{
+			Name: b.Name, Args: b.Args, Summary: b.Summary, Help: b.Help, Run: consoleRuns[b.Name],
+			candidates: candidatesOf(b),
+		})
 	}
 	return all
 }
 
-// firstScreen prints what a person sees first. It runs like any command.
-var firstScreen = Command{
-	Name: "stacks",
-	Run: func(ctx context.Context, s *Session, _ []string) error {
-		return command.FirstScreen(ctx, view{s}, s.usage)
-	},
+// firstScreen returns the command that prints what a person sees first. If all is true,
+// it shows as much as stacks does.
+func firstScreen(all bool) *Command {
+	return &Command{Name: "stacks", Run: func(ctx context.Context, s *Session, _ []string) error {
+		return command.FirstScreen(ctx, view{s}, s.usage, all)
+	}}
 }
 
 // view is a session as the built-in commands see it.
 type view struct{ *Session }
+
+// Base sends a part of a profile that the client subtracts from the output.
+func (v view) Base(p []byte) error {
+	v.out.Frame(protocol.Base, string(p))
+	return v.Flush()
+}
 
 // Remark sends the client a line that is not part of the command's output.
 func (v view) Remark(text string) {
@@ -173,6 +192,14 @@ func (v view) SwapSnapshot(s *stack.Snapshot) (previous *stack.Snapshot) {
 	return previous
 }
 
+// Given returns what the program has given for the commands.
+func (v view) Given() command.Given {
+	return command.Given{Sections: v.host.opts.Sections, FlightRecorder: v.host.opts.FlightRecorder}
+}
+
+// Process returns this process.
+func (view) Process() *procfs.Process { return procfs.Self() }
+
 // Changed notes a setting of the program that a command has changed.
 func (v view) Changed(c command.Change) {
 	v.mu.Lock()
@@ -188,7 +215,7 @@ func (v view) Changed(c command.Change) {
 }
 
 // changed returns the settings that commands have changed and not put back. A command
-// that was left behind may still change one.
+// that was left running may still change one.
 func (c *core) changed() []command.Change {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -197,6 +224,9 @@ func (c *core) changed() []command.Change {
 
 // Listens returns the signals that the program is subscribed to.
 func (v view) Listens() (sigset.Set, error) { return v.host.oracle.Listens() }
+
+// Hears reports whether a signal may wake a goroutine of the program.
+func (v view) Hears() bool { return v.host.hears() }
 
 // Disposition describes what a terminating signal does to the program.
 func (v view) Disposition(sig syscall.Signal) string { return v.host.disposition(sig) }
@@ -211,22 +241,12 @@ func (v view) IsSignalThread(dir string) bool { return v.host.oracle.IsThread(di
 // the slog.HandlerOptions of the program's handler use. If lv is nil, the command
 // returns an error.
 func LevelCommand(lv *slog.LevelVar) Command {
-	level := command.Setting{
-		Command: "loglevel", What: "log level",
-		Read:  func() string { return lv.Level().String() },
-		Value: func() string { return lv.Level().String() },
-		Set: func(value string) error {
-			l, err := parseLevel(value)
-			if err == nil {
-				lv.Set(l)
-			}
-			return err
-		},
-	}
+	level := command.LogLevel(lv)
 	return Command{
 		Name: "loglevel", Args: "[LEVEL]", Summary: "show or set from which level on the program logs",
 		Help: "LEVEL is debug, info, warn or error, one of them with a distance such as info+2, or a number: -4 is debug.\n" +
 			"  -for TIME  only for that time, such as 10m; then the old level is set again, unless it was changed meanwhile",
+		candidates: func(*Session, []string, string) []string { return []string{"debug", "info", "warn", "error", "-for"} },
 		Run: func(ctx context.Context, s *Session, args []string) error {
 			if lv == nil {
 				return errors.New("loglevel: the program has no level to set; give LevelCommand the LevelVar of its handler")
@@ -234,14 +254,4 @@ func LevelCommand(lv *slog.LevelVar) Command {
 			return level.Run(ctx, view{s}, args)
 		},
 	}
-}
-
-func parseLevel(value string) (l slog.Level, err error) {
-	if n, err := strconv.Atoi(value); err == nil {
-		return slog.Level(n), nil
-	}
-	if err := l.UnmarshalText([]byte(value)); err != nil {
-		return 0, fmt.Errorf("%q: give debug, info, warn, error, INFO+2 or a number", plaintext.Clip(value, 40))
-	}
-	return l, nil
 }

@@ -26,18 +26,18 @@ import (
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
-// crowd is many goroutines that do everything that can be done with a manhole,
-// to whatever is installed at the moment or was at some time.
+// crowd is many goroutines that do everything that can be done with a manhole. They use
+// the manhole that is installed, and those that were installed before.
 type crowd struct {
 	dir      string
 	last     atomic.Pointer[Manhole]
 	sessions atomic.Int64
 
 	mu      sync.Mutex
-	strange []error // that no promise allows
+	strange []error // the errors that are not allowed
 }
 
-// did notes an error that is none of those allowed.
+// did notes an error if it is not one of those that are allowed.
 func (c *crowd) did(what string, err error, allowed ...error) {
 	if err == nil || slices.ContainsFunc(allowed, func(a error) bool { return errors.Is(err, a) }) {
 		return
@@ -130,7 +130,7 @@ func (c *crowd) visit(path string) {
 	}
 }
 
-// oneSession is a whole session, after which nothing is installed.
+// oneSession installs a manhole, runs a session, and uninstalls the manhole.
 func (c *crowd) oneSession(t *testing.T) {
 	t.Helper()
 	c.install(true)
@@ -145,10 +145,10 @@ func (c *crowd) oneSession(t *testing.T) {
 	requireGone(t, m.Path())
 }
 
-// TestEverythingAtOnce: whatever is called together, and while sessions run,
-// every call returns what it may return, and in the end nothing is left.
-func TestEverythingAtOnce(t *testing.T) {
-	others := make(chan os.Signal, 1) // between two manholes they would end the program
+// TestConcurrentCallsLeaveNothingBehind calls everything at the same time, while
+// sessions run. Every call must return an allowed result, and nothing may be left.
+func TestConcurrentCallsLeaveNothingBehind(t *testing.T) {
+	others := make(chan os.Signal, 1) // if no manhole is installed, these signals would end the program
 	signal.Notify(others, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH)
 	defer signal.Stop(others)
 	ignored := goleak.IgnoreCurrent()
@@ -158,7 +158,7 @@ func TestEverythingAtOnce(t *testing.T) {
 		return len(names)
 	}
 	c := &crowd{dir: testwait.TempDir(t)}
-	c.oneSession(t) // the poller has its descriptors from here on
+	c.oneSession(t) // the poller has opened its descriptors after this
 	before := descriptors()
 
 	c.install(false)

@@ -5,25 +5,28 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
-	"runtime"
-	"runtime/debug"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/gomanhole/oneshot/internal/clientio"
 	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/protocol"
+	"github.com/gomanhole/oneshot/internal/shellwords"
 )
 
-// Console is the handler for people. It prints which program this is and what every
-// goroutine is doing. Then it runs the commands that the user types.
-type Console struct{}
+// Console is the handler for people. It prints which program this is, what stands out
+// in it and what its goroutines are doing. Then it runs the commands that the user types.
+type Console struct {
+	// AllStacks shows on connect as much as the command stacks does. Without it, there are
+	// at most 24 lines, or 60 lines of stacks if nothing stands out and these are all.
+	AllStacks bool
+}
 
 func (Console) forPeople() bool { return true }
 
 // Serve implements Handler.
-func (Console) Serve(ctx context.Context, s *Session) error {
+func (c Console) Serve(ctx context.Context, s *Session) error {
 	s, release := s.until(ctx)
 	defer release()
 	// Send the rest of the banner before anything that may have to wait for the
@@ -32,9 +35,10 @@ func (Console) Serve(ctx context.Context, s *Session) error {
 	if err := s.Flush(); err != nil {
 		return err
 	}
-	s.begun()
-	s.setRunning(firstScreen.Name)
-	if err := s.do(&firstScreen, nil); err != nil {
+	s.lineBegun()
+	first := firstScreen(c.AllStacks)
+	s.setRunning(first.Name)
+	if err := s.do(first, nil); err != nil {
 		fmt.Fprintln(s, plaintext.Error(err))
 	}
 	s.setRunning("")
@@ -65,6 +69,50 @@ func (Console) Serve(ctx context.Context, s *Session) error {
 	}
 }
 
+// answerQuery answers a line that is a query of a client's line editor. It reports
+// whether it is one. Such a line is neither logged nor kept.
+func (s *Session) answerQuery(line string) bool {
+	id, text, ok := protocol.ParseQuery(line)
+	if !ok || !isConsole(s.handler()) {
+		return false
+	}
+	_, _ = s.out.WriteString(protocol.Answer(id, s.completions(text)))
+	return true
+}
+
+// completions returns the words with which the last word of a line can go on, sorted.
+func (s *Session) completions(line string) []string {
+	start := shellwords.LastWord(line)
+	before, err := shellwords.Split(line[:start])
+	if err != nil {
+		return nil
+	}
+	word := line[start:]
+	var all []string
+	switch {
+	case len(before) == 0, len(before) == 1 && before[0] == "help":
+		for _, cmd := range s.host.commands {
+			all = append(all, cmd.Name)
+		}
+	default:
+		if cmd := lookup(s.host.commands, before[0]); cmd != nil && cmd.candidates != nil {
+			all = cmd.candidates(s, before, word)
+		}
+	}
+	if fallback(s.host.commands) != nil && (len(before) == 0 || lookup(s.host.commands, before[0]) == nil) {
+		// An expression: what is completed is the name at its end.
+		ahead := word[:len(word)-len(shellwords.NameAtEnd(word))]
+		for name := range s.Locals() {
+			all = append(all, ahead+name)
+		}
+	}
+	all = slices.DeleteFunc(all, func(s string) bool {
+		return !strings.HasPrefix(s, word) && !strings.HasPrefix(strings.Trim(s, "'"), word)
+	})
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 // writeChanges reminds of the settings of the program that are not as they were.
 func writeChanges(s *Session) {
 	for _, c := range s.changed() {
@@ -78,39 +126,4 @@ func writeBanner(s *Session) {
 		fmt.Fprintf(s.out, "up %v; ", up.Round(time.Second))
 	}
 	fmt.Fprintf(s.out, "you are pid %d, uid %d; help lists the commands\n", s.cred.PID, s.cred.UID)
-}
-
-// greeting returns the first line of the banner, which says what program this is.
-// It is prepared in advance so that it can be sent at once.
-func greeting(pid int) []byte {
-	name := "a Go program"
-	if exe, err := os.Executable(); err == nil {
-		name = filepath.Base(exe)
-	}
-	text := fmt.Sprintf("%s, pid %d", name, pid)
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Path != "" {
-		text += ", " + moduleVersion(info)
-	}
-	return fmt.Appendf(nil, "%s, %s %s/%s\n", text, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-}
-
-// moduleVersion returns the main module, its version, and the revision it was built
-// from, as far as the binary contains them.
-func moduleVersion(info *debug.BuildInfo) string {
-	text := info.Main.Path
-	if info.Main.Version != "" {
-		text += " " + info.Main.Version
-	}
-	settings := make(map[string]string)
-	for _, s := range info.Settings {
-		settings[s.Key] = s.Value
-	}
-	if rev := settings["vcs.revision"]; rev != "" {
-		text += " (" + plaintext.Clip(rev, 12)
-		if settings["vcs.modified"] == "true" {
-			text += ", modified"
-		}
-		text += ")"
-	}
-	return text
 }

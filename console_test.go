@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"regexp"
 	"runtime"
@@ -16,24 +17,26 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/testwait"
-	"github.com/stretchr/testify/require"
 )
 
-func TestTheBannerSaysWhoAndWhat(t *testing.T) {
+func TestTheBannerNamesProgramAndClient(t *testing.T) {
 	m := install(t, Options{})
 	go m.Oneshot(t.Context())
 	c := connect(t, m.Path())
 	first := c.expect("\n")
 	require.Contains(t, first, fmt.Sprintf("pid %d, ", os.Getpid()))
 	require.Contains(t, first, "github.com/gomanhole/oneshot")
-	require.Contains(t, first, runtime.Version()+" "+runtime.GOOS+"/"+runtime.GOARCH)
+	require.Contains(t, first, runtime.Version())
+	require.LessOrEqual(t, len(first), len("\n")+80, first)
 	second := c.expect("\n")
 	require.Regexp(t, `(up \d+s; )?you are pid \d+, uid \d+; help lists the commands`, second)
 }
 
-func TestHelpNamesEveryCommandAndEachHasHelp(t *testing.T) {
+func TestHelpListsAndExplainsEveryCommand(t *testing.T) {
 	h := hostFor(t, Options{})
 	c := h.enter(t)
 	out := c.do("help")
@@ -43,11 +46,73 @@ func TestHelpNamesEveryCommandAndEachHasHelp(t *testing.T) {
 	}
 }
 
-func TestCommandsSayWhatTheyShould(t *testing.T) {
+func TestALineCanBeCompletedWithWhatTheProgramKnows(t *testing.T) {
+	nothing := func(context.Context, *Session, []string) error { return nil }
+	h := hostFor(t, Options{
+		Commands: []Command{{Name: "flush", Run: nothing}, {Fallback: true, Run: nothing}, LevelCommand(new(slog.LevelVar))},
+		Locals:   map[string]any{"cache": 1, "conns": 2},
+	})
+	_, c := h.start(t)
+	c.expect(protocol.Prompt)
+	ask := func(line string) []string {
+		c.send(protocol.QueryLine(0xbeef, line) + "\n")
+		id, words, ok := protocol.ParseAnswer(strings.TrimSuffix(c.expect("\n"), "\n"))
+		require.True(t, ok)
+		require.Equal(t, "0000beef", id)
+		return words
+	}
+	for _, test := range []struct {
+		line string
+		want []string
+	}{
+		{"flu", []string{"flush"}},
+		{"hel", []string{"help"}},
+		{"help flu", []string{"flush"}},
+		{"  'x", nil},
+		{"print c", []string{"cache", "conns"}},
+		{"print -r", []string{"-racy"}},
+		{"co", []string{"conns"}},
+		{"len(con", []string{"len(conns"}},
+		{"1 + len(cache) + con", []string{"conns"}},
+		{"loglevel d", []string{"debug"}},
+		{"loglevel debug -f", []string{"-for"}},
+		{"metrics /sched/gomaxprocs", []string{"/sched/gomaxprocs:threads"}},
+		{"stderr o", []string{"off", "on"}},
+		{"profile goroutine -sec", []string{"-seconds"}},
+		{"nosuch -f", nil},
+		{"flush x", nil},
+	} {
+		require.Equal(t, test.want, ask(test.line), test.line)
+	}
+	require.Contains(t, ask("stacks -state "), "'chan receive'")
+	require.Contains(t, ask("stacks -state chan"), "'chan receive'")
+	require.Contains(t, ask("stacks -state 'chan r"), "'chan receive'")
+	require.Contains(t, ask("metrics "), "/gc/heap/live:bytes")
+	if runtime.GOOS == "linux" {
+		require.Contains(t, ask("proc lim"), "limits")
+		require.Contains(t, ask("proc ne"), "net/")
+		require.Contains(t, ask("proc net/un"), "net/unix")
+		for _, line := range []string{"proc cwd/", "proc ../", "proc /", "proc net/nosuch/"} { // no link is followed
+			require.Empty(t, ask(line), line)
+		}
+	}
+	c.send(protocol.QueryLine(1, "flu")[:8] + "\n") // not a query
+	c.expect(protocol.Prompt)
+	require.Equal(t, 1, strings.Count(c.do("history"), "\\x05"), "queries are not kept")
+	require.NotContains(t, h.log.String(), "print c")
+
+	script := h.dialScript(t)
+	script.send(protocol.QueryLine(2, "flu") + "\n")
+	output, errs, status := answer(t, script)
+	require.Empty(t, output+errs)
+	require.Equal(t, "0", status, "to a script it is a line like any other")
+}
+
+func TestTheAnswersOfCommands(t *testing.T) {
 	h := hostFor(t, Options{})
 	c := h.enter(t)
 	for _, test := range []struct{ line, says string }{
-		{"mem", `(?s)heap in use +[\d.]+ [KMG]iB; the last .*\nstacks .*\nfrom system .*\ncollector +\d+ cycles.*\nsettings +GOGC 100, memory limit none\n`},
+		{"mem", `(?s)heap in use +[\d.]+ [KMG]iB; the last .*\nstacks .*\nfrom system .*\ncollector +\d+ cycles?.*\nsettings +GOGC 100, memory limit none\n`},
 		{"gc", `^collected in [\d.]+[µm]?s; freed [\d.]+ \w*B; heap in use [\d.]+ \wiB\n$`},
 		{"build", `go1\.[\s\S]*mod\tgithub.com/gomanhole/oneshot\t`},
 		{"stacks -n 1", `(?s)goroutines in \d+ groups.*\n\d+ groups? more with \d+ goroutines?: stacks -n 0\n`},
@@ -58,7 +123,7 @@ func TestCommandsSayWhatTheyShould(t *testing.T) {
 		{"stacks -x", `stacks: flag provided but not defined: -x; help stacks says more\n`},
 		{"stacks -pprof", `give the name of a new file: stacks -pprof -o FILE`},
 		{"stacks -go -pprof", `either -go or -pprof`},
-		{"stacks -go -diff", `they take no -state, -diff, -full or expression`},
+		{"stacks -go -diff", `they take no -state, -diff, -full, -frames, -paths or expression`},
 		{"goroutine", `give the id of one goroutine: goroutine 18\n`},
 		{"goroutine x", `goroutine: "x" is not an id`},
 		{"goroutine 99999999", `there is no goroutine 99999999 now; it may have ended`},
@@ -69,7 +134,7 @@ func TestCommandsSayWhatTheyShould(t *testing.T) {
 	require.NotContains(t, c.do("stacks -n 0"), "more with")
 }
 
-func TestSignalsSaysWhatThisProcessListensTo(t *testing.T) {
+func TestSignalsShowsTheSubscriptions(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("needs /proc, as Linux has it")
 	}
@@ -98,9 +163,10 @@ func TestEqualStacksAreOneGroup(t *testing.T) {
 	c := h.enter(t)
 	eventually(t, func() bool {
 		out := c.do("stacks")
-		first := strings.Split(out, "\n\n")[1]
+		_, groups, _ := strings.Cut(out, " by identical stacks")
+		_, first, _ := strings.Cut(groups, "\n\n")
 		return strings.HasPrefix(first, "200 (") && strings.Contains(first, "chan receive") &&
-			strings.Contains(first, "parkInReceive") && strings.Contains(first, "console_test.go:")
+			strings.Contains(first, "parkInReceive") && strings.Contains(first, "  console_test.go:")
 	}, "the largest group does not come first")
 	require.Contains(t, c.do("stacks -go"), "(*Session)")
 	require.NotContains(t, c.do("stacks -n 0"), "(*Session)", "the manhole leaves itself out")
@@ -144,7 +210,7 @@ func TestNoLogLevelIsAnError(t *testing.T) {
 	}
 }
 
-// greeter is a console with something of its own before it.
+// greeter is a console that first writes a line of its own.
 type greeter struct{ Console }
 
 func (g greeter) Serve(ctx context.Context, s *Session) error {
@@ -152,7 +218,7 @@ func (g greeter) Serve(ctx context.Context, s *Session) error {
 	return g.Console.Serve(ctx, s)
 }
 
-// TestAConsoleBehindAPointerIsAConsole: so is a handler that embeds one.
+// A handler that embeds Console is a console too.
 func TestAConsoleBehindAPointerIsAConsole(t *testing.T) {
 	for name, h := range map[string]Handler{"pointer": &Console{}, "embedded": greeter{}, "pointer to embedded": &greeter{}} {
 		t.Run(name, func(t *testing.T) {
@@ -179,7 +245,7 @@ type handlerFunc func(ctx context.Context, s *Session) error
 
 func (f handlerFunc) Serve(ctx context.Context, s *Session) error { return f(ctx, s) }
 
-func TestALineThatIsTooLongCanBeToldApart(t *testing.T) {
+func TestALineThatIsTooLongHasItsOwnError(t *testing.T) {
 	got := make(chan error, 2)
 	h := hostFor(t, Options{Handler: handlerFunc(func(_ context.Context, s *Session) error {
 		_, err := s.ReadLine()
@@ -197,7 +263,7 @@ func TestALineThatIsTooLongCanBeToldApart(t *testing.T) {
 	testwait.Receive(t, s.done, "the session to end")
 }
 
-func TestOneCommandHasTheOtherLines(t *testing.T) {
+func TestTheFallbackRunsAllOtherLines(t *testing.T) {
 	run := func(_ context.Context, s *Session, args []string) error { _, err := fmt.Fprintln(s, args); return err }
 	for _, commands := range [][]Command{
 		{{Run: run}},
@@ -212,7 +278,7 @@ func TestOneCommandHasTheOtherLines(t *testing.T) {
 	require.Equal(t, "[1 2]\n", c.do("calc 1 2"), "it can be called by its name too")
 }
 
-// evil is an error with which everything panics, with the error itself.
+// evil is an error whose methods panic with the error itself.
 type evil struct{}
 
 func (e evil) Error() string { panic(e) }
@@ -240,9 +306,9 @@ func (e evilText) LogValue() slog.Value { panic(evil{}) }
 
 const evilFailure = "oneshot.evil{} (its Error panicked: oneshot.evil{})"
 
-// TestPanicsOfPanics: an error or panic whose own methods panic, end their goroutine
-// or have no end harms neither the program nor the session.
-func TestPanicsOfPanics(t *testing.T) {
+// The methods of such an error or panic themselves panic, end their goroutine, or do not
+// end. Neither the program nor the session may be harmed.
+func TestAPanicWhoseTextPanics(t *testing.T) {
 	command := func(name string, run func(s *Session) error) Command {
 		return Command{Name: name, Run: func(_ context.Context, s *Session, _ []string) error { return run(s) }}
 	}
@@ -321,7 +387,7 @@ func (m testManhole) once(t *testing.T) client {
 	return connect(t, m.Path())
 }
 
-// TestAPanicOfAHandler: the handler of the program is a command too.
+// A handler that panics, or returns such an error, must not end the program.
 func TestAPanicOfAHandler(t *testing.T) {
 	for name, serve := range map[string]handlerFunc{
 		"panics": func(context.Context, *Session) error { panic(evil{}) },
@@ -335,9 +401,8 @@ func TestAPanicOfAHandler(t *testing.T) {
 	}
 }
 
-// TestASessionHasOneContext: a handler of the program that calls Console.Serve or
-// Exec.Serve with a context of its own decides with it for how long, and its commands
-// run below that context.
+// A handler of the program may call Console.Serve or Exec.Serve with a context of its own.
+// This context ends the session, and the contexts of its commands are derived from it.
 func TestASessionHasOneContext(t *testing.T) {
 	type key struct{}
 	for name, inner := range map[string]Handler{"Console": Console{}, "Exec": Exec{}} {
@@ -381,8 +446,7 @@ func TestASessionHasOneContext(t *testing.T) {
 	}
 }
 
-// TestASessionEndsWithItsClientUnderAnyContext: a handler may even call Serve with a
-// context that is not derived from its own.
+// A handler may even call Serve with a context that is not derived from the session's.
 func TestASessionEndsWithItsClientUnderAnyContext(t *testing.T) {
 	started, stopped := make(chan struct{}), make(chan struct{})
 	h := hostFor(t, Options{
@@ -396,4 +460,127 @@ func TestASessionEndsWithItsClientUnderAnyContext(t *testing.T) {
 	testwait.Receive(t, stopped, "the command to stop")
 	testwait.Receive(t, s.done, "the session to end")
 	require.ErrorIs(t, context.Cause(s.ctx), errGone)
+}
+
+type account struct {
+	Name    string
+	balance int
+	Friends map[string]int
+	self    *account
+}
+
+func TestLocalsAndPrint(t *testing.T) {
+	a := &account{Name: "ada", balance: 7, Friends: map[string]int{"bob": 1}}
+	a.self = a
+	var mu sync.Mutex
+	calls := 0
+	h := hostFor(t, Options{Locals: map[string]any{
+		"account": a,
+		"copy":    func() any { return *a },
+		"calls": func() any {
+			mu.Lock()
+			defer mu.Unlock()
+			calls++
+			return calls
+		},
+		"broken":  func() any { panic("not today") },
+		"none":    nil,
+		"friends": func() any { return maps.Clone(a.Friends) },
+		"text":    "a\x1b[31mb\n",
+	}, Commands: []Command{{Name: "keep", Run: func(_ context.Context, s *Session, args []string) error {
+		v, ok := s.Local(args[0])
+		if !ok {
+			return fmt.Errorf("no %s", args[0])
+		}
+		return s.SetLocal(args[1], v)
+	}}}})
+	c := h.enter(t)
+	text := c.do("locals")
+	require.Regexp(t, `(?m)^account +\*oneshot\.account +\{Name: string\(3 bytes not read\), balance: 7`, text)
+	require.Regexp(t, `(?m)^broken +!panic: not today$`, text)
+	require.Regexp(t, `(?m)^calls +int +1$`, text)
+	require.Regexp(t, `(?m)^none +nil +nil$`, text)
+	require.Regexp(t, `(?m)^text +string +"a\\x1b\[31mb\\n"$`, text)
+	require.Equal(t, "2\n", c.do("print calls"), "it is called each time")
+	require.Equal(t, `&oneshot.account{
+  Name: string(3 bytes not read)
+  balance: 7
+  Friends: map[string]int{1 not read}
+  self: <cycle: *oneshot.account>
+}
+not read: the program may be writing it; see help print
+`, c.do("print account"))
+	require.Regexp(t, `(?s)Name: "ada".*"bob": 1.*cycle.*\n\}\n$`, c.do("print -racy account"))
+	require.Regexp(t, `(?s)Name: "ada".*"bob": 1`, c.do("print copy"), "a func has copied it")
+	require.Contains(t, c.do("print friends"), `"bob": 1`)
+	require.Contains(t, c.do("help print"), "END THE PROGRAM")
+	require.Equal(t, "print: broken: !panic: not today\n", c.do("print broken"))
+	require.Equal(t, `print: there is no local "nosuch"; there are account, broken, calls, copy, friends, none, text`+"\n", c.do("print nosuch"))
+	require.Equal(t, "print: give one name; locals lists them\n", c.do("print"))
+
+	// What one session keeps is not visible in others.
+	require.Empty(t, c.do("keep account mine"))
+	require.Contains(t, c.do("print mine"), "balance: 7")
+	require.Contains(t, c.do("print mine"), "3 bytes not read", "it is still what the program writes")
+	require.Empty(t, c.do("keep calls account"), "it hides the program's")
+	require.Equal(t, "3\n", c.do("print account"))
+	other := h.enter(t)
+	require.Contains(t, other.do("print mine"), "no local")
+	require.Contains(t, other.do("print account"), "balance: 7")
+}
+
+func TestTheNamesOfASessionAreLimited(t *testing.T) {
+	s := newSession(hostFor(t, Options{}).host)
+	for n := range maxKept {
+		require.NoError(t, s.SetLocal(fmt.Sprint(n), n))
+	}
+	require.ErrorContains(t, s.SetLocal("another", 1), "100 names are kept already")
+	require.NoError(t, s.SetLocal("1", "another value"))
+}
+
+// A func that does not return is left running. The values that were shown before are not lost.
+func TestALocalThatBlocks(t *testing.T) {
+	block, letGo := testwait.Gate(t)
+	entered := make(chan struct{}, 1)
+	h := hostFor(t, Options{Locals: map[string]any{
+		"a": 1,
+		"b": func() any { entered <- struct{}{}; <-block; return 2 },
+	}})
+	c := h.enter(t)
+	c.send("locals\n")
+	testwait.Receive(t, entered, "the func to be called")
+	c.send("\x03")
+	text := c.expect(protocol.Prompt)
+	require.EqualValues(t, 1, h.abandoned.Load())
+	letGo()
+	require.Regexp(t, `^a +int +1\n`, text)
+	require.Contains(t, text, "interrupted, but it does not stop")
+	require.Contains(t, c.do("print a"), "1")
+	eventually(t, func() bool { return h.abandoned.Load() == 0 }, "the command does not end")
+	// Its later output is lost.
+	require.Equal(t, "1\n", c.do("print a"))
+}
+
+func TestNamesThatCannotBeTyped(t *testing.T) {
+	for _, name := range []string{"", "a b", "a\n"} {
+		_, err := Install(Options{Locals: map[string]any{name: 1}, SocketPath: testwait.TempDir(t) + "/s"})
+		require.ErrorContains(t, err, "Locals: ")
+		require.ErrorContains(t, err, "cannot be typed as one word")
+		_, err = Install(Options{Sections: map[string]func(context.Context, io.Writer) error{name: nil}, SocketPath: testwait.TempDir(t) + "/s"})
+		require.ErrorContains(t, err, "Sections: ")
+	}
+}
+
+func TestTheCommandsGetWhatTheProgramHasGiven(t *testing.T) {
+	h := hostFor(t, Options{
+		Sections: map[string]func(context.Context, io.Writer) error{"cache": func(_ context.Context, w io.Writer) error {
+			_, err := io.WriteString(w, "3 entries\n")
+			return err
+		}},
+		FlightRecorder: strings.NewReader("go 1.26 trace"),
+	})
+	output, errors, _ := h.script(t, "sections cache\n")
+	require.Equal(t, "3 entries\n", output+errors)
+	output, errors, _ = h.script(t, "trace -last\n")
+	require.Equal(t, "go 1.26 trace", output+errors)
 }

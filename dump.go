@@ -4,7 +4,7 @@ import (
 	"bufio"
 	"context"
 	"io"
-	"regexp"
+	"reflect"
 
 	"github.com/gomanhole/oneshot/internal/dump"
 	"github.com/gomanhole/oneshot/internal/vitals"
@@ -21,14 +21,15 @@ const (
 	// DumpGroups is what stands out, and the goroutines in groups of identical
 	// stacks, the largest first.
 	DumpGroups = DumpForm(dump.Groups)
-	// DumpGo is the text of runtime.Stack, as a panic prints it.
+	// DumpGo is the text of runtime.Stack, as a panic prints it. The program is stopped
+	// for it, for a millisecond or more per 1,000 goroutines.
 	DumpGo = DumpForm(dump.Go)
 	// DumpPprof is the goroutine profile that go tool pprof reads: compressed
 	// protocol buffers.
 	DumpPprof = DumpForm(dump.Pprof)
 )
 
-// DumpOptions select what Dump writes. The zero value is what the console shows.
+// DumpOptions select what Dump writes. The zero value is what the command stacks shows.
 type DumpOptions struct {
 	// Form is how it is written. The other options are for DumpGroups only, except
 	// Force.
@@ -42,15 +43,23 @@ type DumpOptions struct {
 	// garbage collector has proved leaked. Empty: any.
 	State string
 
-	// Match selects the groups with a function or file:line that it matches.
-	// Nil: any.
-	Match *regexp.Regexp
+	// Match selects the groups with a function or file:line that it matches. It
+	// can be a *regexp.Regexp. Nil: any.
+	Match interface{ MatchString(string) bool }
 
-	// Full shows each goroutine of a group: its id, for how many minutes it has
-	// waited, and what started it. A dump of up to 500 goroutines has that anyway.
-	// A larger program is stopped for it, for a millisecond or more per 1,000
-	// goroutines.
+	// Full shows the ids of all goroutines of a group, and for how many minutes each
+	// has waited. Where the goroutines of a large program cannot be read one by one
+	// (the dump says so), the program is stopped for it, for a millisecond or more per
+	// 1,000 goroutines.
 	Full bool
+
+	// Frames shows the frames of libraries inside the program's own code too. Without
+	// it, groups that differ only in such frames or in the depth of a recursion are one.
+	Frames bool
+
+	// Paths shows the full paths of source files. Without it, they are relative to the
+	// program's module, to GOROOT/src or to the module cache.
+	Paths bool
 
 	// Force allows Full and DumpGo to stop the program for more than a second.
 	Force bool
@@ -62,14 +71,18 @@ var ErrLongStop = dump.ErrLongStop
 
 // Dump writes what the goroutines of the program are doing, as the command stacks
 // of the console does. It does not need Install. It stops a program of more than 500
-// goroutines only for moments well below a millisecond, and a smaller one for a
-// millisecond or two, up to three times; DumpOptions.Full says what stops it for
-// longer. Dump may be called at any time from any goroutine. Its errors are
+// goroutines only for moments well below a millisecond, if at all, and a smaller one
+// for a millisecond or two, up to three times; DumpOptions.Full and DumpGo say what
+// stops it for longer. Dump may be called at any time from any goroutine. Its errors are
 // ErrLongStop and those of w.
 func Dump(w io.Writer, o DumpOptions) error {
 	d := dump.Dump{Ctx: context.Background(), Before: vitals.Read()}
 	d.Options = dump.Options{
 		Form: dump.Form(o.Form), Groups: o.Groups, State: o.State, Match: o.Match, Full: o.Full, Force: o.Force,
+		Frames: o.Frames, Paths: o.Paths,
+	}
+	if v := reflect.ValueOf(o.Match); v.Kind() == reflect.Pointer && v.IsNil() {
+		d.Match = nil // a nil *regexp.Regexp
 	}
 	b := bufio.NewWriterSize(w, 16<<10)
 	if err := d.Write(b); err != nil {

@@ -68,20 +68,19 @@ func dumped(t *testing.T, o DumpOptions) string {
 	return b.String()
 }
 
-func TestASmallProgramIsShownOneByOne(t *testing.T) {
+func TestASmallProgramIsShownWithIDs(t *testing.T) {
 	parkMany(t, 30, waitHere)
 	parkMany(t, 3, waitThere)
 	out := dumped(t, DumpOptions{Groups: -1})
 	require.Regexp(t, `(?m)^30 \(\d+%\) chan receive\n    goroutines( \d+){8} and 22 more\n    `+
-		`github.com/gomanhole/oneshot.waitHere  \S+/dump_test.go:\d+\n`, out)
+		`github.com/gomanhole/oneshot.waitHere  dump_test.go:\d+\n`, out)
 	require.Regexp(t, `(?m)^3 \(\d+%\) chan receive \{"tenant":"acme"\}\n    goroutines( \d+){3}\n`, out)
 	require.Regexp(t, `    created by sync.\(\*WaitGroup\).Go  \S+:\d+\n`, out)
 	full := dumped(t, DumpOptions{Full: true, Match: regexp.MustCompile(`waitHere`)})
 	require.Len(t, idsOf(t, full, "    goroutines"), 30)
-	require.Contains(t, full, "the program was stopped for ")
 }
 
-// idsOf returns the ids that follow a text in a dump. 18-20 are three.
+// idsOf returns the ids that follow a text in a dump. A range such as 18-20 has three ids.
 func idsOf(t *testing.T, dump, text string) (ids []int) {
 	t.Helper()
 	_, list, found := strings.Cut(dump, text)
@@ -102,16 +101,22 @@ func idsOf(t *testing.T, dump, text string) (ids []int) {
 
 func TestALargeProgramIsNotStopped(t *testing.T) {
 	parkMany(t, 600, waitHere)
-	out := dumped(t, DumpOptions{})
-	require.Regexp(t, `(?m)^600 \(\d+%\) chan receive\n    github.com/gomanhole/oneshot.waitHere`, out)
-	require.NotRegexp(t, `(?m)^    goroutines? \d`, out, "only who has stopped the program for each of them knows their ids")
-
-	full := dumped(t, DumpOptions{Full: true})
+	out, full := dumped(t, DumpOptions{}), dumped(t, DumpOptions{Full: true})
 	require.Len(t, idsOf(t, full, ") chan receive\n    goroutines"), 600)
-	require.Contains(t, full, "the program was stopped for ")
+	if reason := stack.CannotRead(); reason != "" {
+		require.Regexp(t, `(?m)^600 \(\d+%\) chan receive\n    github.com/gomanhole/oneshot.waitHere`, out)
+		require.NotRegexp(t, `(?m)^    goroutines? \d`, out, "only who has stopped the program for each of them knows their ids")
+		require.Contains(t, out, "\nthe goroutines cannot be read one by one: ")
+		require.Contains(t, full, "the program was stopped for ")
+		return
+	}
+	require.Regexp(t, `(?m)^600 \(\d+%\) chan receive\n    goroutines( \d+){8} and 592 more\n    github.com/gomanhole/oneshot.waitHere`, out)
+	require.Regexp(t, `    created by sync.\(\*WaitGroup\).Go  \S+:\d+\n`, out)
+	require.NotContains(t, out+full, "the program was stopped for ")
+	require.NotContains(t, out, "one by one")
 }
 
-func TestSelections(t *testing.T) {
+func TestADumpSelectsGroups(t *testing.T) {
 	parkMany(t, 5, waitHere)
 	parkMany(t, 4, waitThere)
 	for _, c := range []struct {
@@ -128,6 +133,7 @@ func TestSelections(t *testing.T) {
 		require.Equal(t, c.here, strings.Contains(out, "waitHere"), out)
 		require.Equal(t, c.none, strings.Contains(out, "0 goroutines (of "), out)
 	}
+	require.Contains(t, dumped(t, DumpOptions{Match: (*regexp.Regexp)(nil)}), "waitHere")
 	require.Regexp(t, `\n\d+ groups? more with \d+ goroutines?: stacks -n 0\n`, dumped(t, DumpOptions{Groups: 1}))
 }
 
@@ -158,7 +164,7 @@ func TestGoroutineShowsOne(t *testing.T) {
 	require.Regexp(t, `^goroutine `+id[1]+` \[chan receive\]:\ngithub.com/gomanhole/oneshot.waitHere\(`, c.do("goroutine "+id[1]))
 }
 
-func TestStandardForms(t *testing.T) {
+func TestStacksInTheFormsOfTheRuntime(t *testing.T) {
 	parkMany(t, 3, waitHere)
 	_, c := startSession(t)
 	c.expect(protocol.Prompt)
@@ -194,8 +200,8 @@ func TestAWriterThatFailsEndsTheDump(t *testing.T) {
 	}
 }
 
-// TestASlowClientHoldsNothingUp: the dump of a large program goes to a client
-// that does not read, and the program can be dumped all the same.
+// A client that does not read gets the dump of a large program. Other dumps must still
+// work.
 func TestASlowClientHoldsNothingUp(t *testing.T) {
 	parkMany(t, 600, waitHere)
 	_, c := startSession(t)
@@ -223,10 +229,9 @@ func (h stuckLogger) Handle(context.Context, slog.Record) error {
 	return nil
 }
 
-// TestADumpShowsNoGoroutineOfTheManhole has many kinds of them: a receiver, an
-// activation, an open window, a session with a command and with the standard
-// error, and a log that is stuck.
-func TestADumpShowsNoGoroutineOfTheManhole(t *testing.T) {
+// The manhole's goroutines are a receiver, an activation, an open window, a session with a
+// command and with the standard error, and a stuck log.
+func TestADumpLeavesOutTheManholesGoroutines(t *testing.T) {
 	release, letGo := testwait.Gate(t)
 	m := install(t, Options{
 		OneshotOn: syscall.SIGUSR2,
@@ -251,7 +256,7 @@ func TestADumpShowsNoGoroutineOfTheManhole(t *testing.T) {
 		defer tr.Release()
 		return string(tr.Text)
 	}
-	for _, function := range []string{"receive", "stayActive", "run", "read", "perform", "forward", "writeLog", "drain", "live"} {
+	for _, function := range []string{"receive", "stayActive", "run", "read", "perform", "forward", "writeLog", "drain", "serveWindow"} {
 		eventually(t, func() bool { return strings.Contains(trace(), ")."+function+"(") }, "a goroutine in %s", function)
 	}
 	const creator = "created by github.com/gomanhole/oneshot/internal/ours.Go"

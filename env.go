@@ -5,29 +5,32 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"slices"
 	"strings"
 
-	"github.com/gomanhole/oneshot/internal/plaintext"
+	"github.com/gomanhole/oneshot/internal/access"
 	"github.com/gomanhole/oneshot/internal/pyvalue"
 	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
 const (
 	envName = "ONESHOT"
-	maxEnv  = 64 << 10
+	envOff  = "off" // forbids the manhole
 )
 
 // InstallFromEnv calls Install with the options in the environment variable
 // ONESHOT, so that the person who starts the program decides. If the variable is
 // not set, it does nothing and returns nil and no error; the methods of a nil
-// *Manhole may be called. An empty variable means zero Options.
-// Otherwise the variable is a list of name=value separated by commas, at most 64
+// *Manhole may be called. An empty variable means zero Options. ONESHOT=off forbids
+// the manhole, also that of Install. Otherwise the variable is a list of name=value separated by commas, at most 64
 // KiB long. The strings of manhole's PYTHONMANHOLE work as well:
 //
 //	ONESHOT='oneshot_on="USR2", reinstall_delay=0.5, verbose=False' ./server
 //
 //	oneshot_on, activate_on           a signal, as ParseSignal reads it; None: none
+//	report_on                         a signal that writes a report, see Options.ReportOn
+//	report_after, shutdown_report     30s, or a number of seconds
+//	report_dir                        the directory of the reports; None: the log
+//	report_stderr                     a bool; reports go to standard error
 //	trigger_file, socket_path         a path; None: the default
 //	connect_timeout, idle_timeout     30s, or a number of seconds
 //	reinstall_delay                   the same; 0 is no delay
@@ -49,18 +52,21 @@ const (
 // program.
 //
 // An error names the option, says what is wrong and what to write instead. Use
-// errors.Is to distinguish the errors of Install. A program that runs with another
-// user's rights (set-user-ID, set-group-ID) does not use the variable, because its
-// caller could then make it create files: InstallFromEnv returns an error.
+// errors.Is to distinguish the errors of Install. A program that runs with more rights
+// than its caller (set-user-ID, set-group-ID, file capabilities; AT_SECURE in
+// getauxval(3)) does not use the variable, because its caller could then make it
+// create files: InstallFromEnv returns an error.
 func InstallFromEnv() (*Manhole, error) {
 	text, ok := os.LookupEnv(envName)
 	switch {
 	case !ok:
 		return nil, nil
+	case forbidden():
+		return Install(Options{}) // which says so
 	case !unixsock.Supported:
 		return nil, ErrUnsupported
-	case os.Getuid() != os.Geteuid() || os.Getgid() != os.Getegid():
-		return nil, errors.New("oneshot: " + envName + " is not heeded in a set-user-ID or set-group-ID program; call Install there")
+	case access.Secure():
+		return nil, errors.New("oneshot: " + envName + " is not heeded in a program that has more rights than its caller (set-user-ID, set-group-ID, file capabilities); call Install there")
 	}
 	o, err := parseEnv(text)
 	if err != nil {
@@ -71,6 +77,11 @@ func InstallFromEnv() (*Manhole, error) {
 		return nil, &envError{"", err}
 	}
 	return m, nil
+}
+
+// forbidden reports whether the person who started the program forbids the manhole.
+func forbidden() bool {
+	return strings.EqualFold(strings.TrimSpace(os.Getenv(envName)), envOff)
 }
 
 // envError is an error in the variable, or an error of Install with the options
@@ -91,117 +102,63 @@ func (e *envError) Error() string {
 
 func (e *envError) Unwrap() error { return e.cause }
 
-// envOption is an option that the variable can set.
-type envOption struct {
-	name    string
-	example string // a value, for errors
-	set     func(*Options, pyvalue.Value) error
+// option is an entry of envOptions.
+func option(name, example string, set func(*Options, pyvalue.Value) error) pyvalue.Option[Options] {
+	return pyvalue.Option[Options]{Name: name, Example: example, Set: set}
 }
 
-var envOptions = []envOption{
-	{"oneshot_on", `"USR2"`, func(o *Options, v pyvalue.Value) (err error) { o.OneshotOn, err = v.Signal(); return }},
-	{"activate_on", `"USR1"`, func(o *Options, v pyvalue.Value) (err error) { o.ActivateOn, err = v.Signal(); return }},
-	{"trigger_file", `"/run/app.manhole"`, func(o *Options, v pyvalue.Value) (err error) { o.TriggerFile, err = v.Path(); return }},
-	{"socket_path", `"/tmp/manhole-%p"`, func(o *Options, v pyvalue.Value) (err error) { o.SocketPath, err = v.Path(); return }},
-	{"connect_timeout", "60", func(o *Options, v pyvalue.Value) (err error) { o.ConnectTimeout, err = v.Timeout(); return }},
-	{"idle_timeout", "900", func(o *Options, v pyvalue.Value) (err error) { o.IdleTimeout, err = v.Timeout(); return }},
-	{"reinstall", "True", func(o *Options, v pyvalue.Value) (err error) { o.Reinstall, err = v.Bool(); return }},
-	{"strict", "False", func(o *Options, v pyvalue.Value) error {
-		strict, err := v.Bool()
-		o.Reinstall = !strict
-		return err
-	}},
-	{"reinstall_delay", "0.5", func(o *Options, v pyvalue.Value) (err error) {
-		if o.ReinstallDelay, err = v.Duration(); err == nil && o.ReinstallDelay == 0 {
-			o.ReinstallDelay = -1 // 0 would mean the default
-		}
-		return
-	}},
-	{"sigmask", `"USR1,TERM"`, func(o *Options, v pyvalue.Value) error {
-		set, err := v.Sigmask()
-		o.Sigmask = (*SignalSet)(set)
-		return err
-	}},
-	{"terminate", "auto", func(o *Options, v pyvalue.Value) (err error) { o.Terminate, err = terminatePolicy(v); return }},
-	{"redirect_stderr", "True", func(o *Options, v pyvalue.Value) (err error) { o.RedirectStderr, err = v.Bool(); return }},
-	{"connection_handler", `"exec"`, func(o *Options, v pyvalue.Value) (err error) { o.Handler, err = namedHandler(v); return }},
-	{"verbose", "False", func(o *Options, v pyvalue.Value) error {
-		verbose, err := v.Bool()
-		if err == nil && !verbose {
-			o.Logger = slog.New(slog.DiscardHandler)
-		}
-		return err
-	}},
-}
-
-// envElsewhere has the options of Install or manhole that the variable cannot set.
-// Options of manhole are accepted with manhole's default value, since PYTHONMANHOLE
-// may contain them.
-var envElsewhere = map[string]struct {
-	accepts []string // in lower case; true and false include every word that means the same
-	why     string
-}{
-	"no_receiver": {nil, "is not offered here, since nobody would call Wait and the signal would go unheard; leave it out, or call Install with NoReceiver in the program"},
-	"authorize":   {nil, "is a Go function, which no variable can hold; call Install with it in the program"},
-	"commands":    {nil, "are Go functions, which no variable can hold; call Install with them in the program"},
-	"logger":      {nil, "is a Go value, which no variable can hold; call Install with it in the program, or write verbose=False for silence"},
-
-	"patch_fork":          {[]string{"true"}, "has no equivalent, since a Go program does not fork without exec; leave it out"},
-	"thread":              {[]string{"true"}, "has no equivalent, since nothing waits for clients before a signal; leave it out"},
-	"start_timeout":       {[]string{"0.5", ".5"}, "has no equivalent, since there is no thread to wait for; leave it out"},
-	"daemon_connection":   {[]string{"false"}, "has no equivalent, since a Go program that ends waits for nobody; leave it out"},
-	"verbose_destination": {[]string{"2"}, "has no equivalent, since the program's slog.Default has the log; leave it out, or write verbose=False for silence"},
-	"locals":              {[]string{"none"}, "are Go values, which no variable can hold; call Install with them in the program"},
+// envOptions returns the options that the variable can set. They are no variable, which
+// would be made, with all its functions, in programs that do not use it.
+func envOptions() []pyvalue.Option[Options] {
+	return []pyvalue.Option[Options]{
+		option("oneshot_on", `"USR2"`, func(o *Options, v pyvalue.Value) (err error) { o.OneshotOn, err = v.Signal(); return }),
+		option("activate_on", `"USR1"`, func(o *Options, v pyvalue.Value) (err error) { o.ActivateOn, err = v.Signal(); return }),
+		option("report_on", `"USR1"`, func(o *Options, v pyvalue.Value) (err error) { o.ReportOn, err = v.Signal(); return }),
+		option("report_dir", `"/var/log/app"`, func(o *Options, v pyvalue.Value) (err error) { o.ReportDir, err = v.Path(); return }),
+		option("report_stderr", "True", func(o *Options, v pyvalue.Value) (err error) { o.ReportStderr, err = v.Bool(); return }),
+		option("report_after", "5", func(o *Options, v pyvalue.Value) (err error) { o.ReportAfter, err = v.Timeout(); return }),
+		option("shutdown_report", "20", func(o *Options, v pyvalue.Value) (err error) { o.ShutdownReport, err = v.Timeout(); return }),
+		option("trigger_file", `"/run/app.manhole"`, func(o *Options, v pyvalue.Value) (err error) { o.TriggerFile, err = v.Path(); return }),
+		option("socket_path", `"/tmp/manhole-%p"`, func(o *Options, v pyvalue.Value) (err error) { o.SocketPath, err = v.Path(); return }),
+		option("connect_timeout", "60", func(o *Options, v pyvalue.Value) (err error) { o.ConnectTimeout, err = v.Timeout(); return }),
+		option("idle_timeout", "900", func(o *Options, v pyvalue.Value) (err error) { o.IdleTimeout, err = v.Timeout(); return }),
+		option("reinstall", "True", func(o *Options, v pyvalue.Value) (err error) { o.Reinstall, err = v.Bool(); return }),
+		option("strict", "False", func(o *Options, v pyvalue.Value) error {
+			strict, err := v.Bool()
+			o.Reinstall = !strict
+			return err
+		}),
+		option("reinstall_delay", "0.5", func(o *Options, v pyvalue.Value) (err error) {
+			if o.ReinstallDelay, err = v.Duration(); err == nil && o.ReinstallDelay == 0 {
+				o.ReinstallDelay = -1 // 0 would mean the default
+			}
+			return
+		}),
+		option("sigmask", `"USR1,TERM"`, func(o *Options, v pyvalue.Value) error {
+			set, err := v.Sigmask()
+			o.Sigmask = (*SignalSet)(set)
+			return err
+		}),
+		option("terminate", "auto", func(o *Options, v pyvalue.Value) (err error) { o.Terminate, err = terminatePolicy(v); return }),
+		option("redirect_stderr", "True", func(o *Options, v pyvalue.Value) (err error) { o.RedirectStderr, err = v.Bool(); return }),
+		option("connection_handler", `"exec"`, func(o *Options, v pyvalue.Value) (err error) { o.Handler, err = namedHandler(v); return }),
+		option("verbose", "False", func(o *Options, v pyvalue.Value) error {
+			verbose, err := v.Bool()
+			if err == nil && !verbose {
+				o.Logger = slog.New(slog.DiscardHandler)
+			}
+			return err
+		}),
+	}
 }
 
 // parseEnv parses the value of the variable.
 func parseEnv(text string) (Options, error) {
-	var o Options
-	if len(text) > maxEnv {
-		return o, &envError{"", fmt.Errorf("it has %d bytes; at most %d are read", len(text), maxEnv)}
-	}
-	s := pyvalue.Scanner{Rest: text}
-	seen := map[string]bool{}
-	for last := ""; ; {
-		name, err := s.Next(last)
-		if err != nil {
-			return Options{}, &envError{"", err}
-		}
-		if name == "" {
-			break
-		}
-		last = name
-		if err := o.setFromEnv(name, &s, seen); err != nil {
-			return Options{}, &envError{name, err}
-		}
+	o, option, err := pyvalue.Parse(text, envOptions())
+	if err != nil {
+		return Options{}, &envError{option, err}
 	}
 	return o, nil
-}
-
-// setFromEnv reads the value of one option and sets it.
-func (o *Options) setFromEnv(name string, s *pyvalue.Scanner, seen map[string]bool) error {
-	i := slices.IndexFunc(envOptions, func(opt envOption) bool { return opt.name == name })
-	elsewhere, known := envElsewhere[name]
-	if i < 0 && !known {
-		return unknownOption(name)
-	}
-	if seen[name] {
-		return errors.New("it is given twice; leave one of them out")
-	}
-	seen[name] = true
-	if seen["strict"] && seen["reinstall"] {
-		return errors.New("strict and reinstall are one option and its reverse, and both are given; leave one of them out")
-	}
-	v, err := s.Value()
-	switch {
-	case known && (err != nil || !v.IsOneOf(elsewhere.accepts)):
-		return errors.New(elsewhere.why)
-	case known:
-		return nil
-	case err != nil:
-		return fmt.Errorf("%w; write %s=%s", err, name, envOptions[i].example)
-	}
-	return envOptions[i].set(o, v)
 }
 
 func terminatePolicy(v pyvalue.Value) (TerminatePolicy, error) {
@@ -226,17 +183,4 @@ func namedHandler(v pyvalue.Value) (Handler, error) {
 		return Exec{}, nil
 	}
 	return nil, fmt.Errorf("%.40q is no handler; write repl or exec, or call Install with a Handler in the program", v.Text)
-}
-
-// unknownOption returns an error that suggests the option that was probably meant,
-// and lists all options.
-func unknownOption(name string) error {
-	meant, names := "", make([]string, len(envOptions))
-	for i, opt := range envOptions {
-		names[i] = opt.name
-		if plaintext.IsSlip(strings.ToLower(name), opt.name) {
-			meant = "did you mean " + opt.name + "? "
-		}
-	}
-	return fmt.Errorf("there is no such option; %sthere are %s", meant, strings.Join(names, ", "))
 }

@@ -16,13 +16,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gomanhole/oneshot/internal/pyvalue"
 	"github.com/gomanhole/oneshot/internal/sigset"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 var usr1, usr2 = syscall.SIGUSR1, syscall.SIGUSR2
 
-// setOf is a Sigmask.
+// setOf returns a Sigmask.
 func setOf(sigs ...syscall.Signal) *SignalSet {
 	set := SignalSet(sigset.Of(sigs...))
 	return &set
@@ -68,8 +69,8 @@ func TestVariableSetsOptions(t *testing.T) {
 	}
 }
 
-// TestStringsOfManholeCarryOver has PYTHONMANHOLE's as people write them.
-func TestStringsOfManholeCarryOver(t *testing.T) {
+// The strings are values of PYTHONMANHOLE as people write them.
+func TestStringsForThePythonManholeAreAccepted(t *testing.T) {
 	silent := slog.New(slog.DiscardHandler)
 	for text, want := range map[string]Options{
 		`oneshot_on="USR2",reinstall_delay=0.5,verbose=False`: {OneshotOn: usr2, ReinstallDelay: 500 * time.Millisecond, Logger: silent},
@@ -80,7 +81,10 @@ func TestStringsOfManholeCarryOver(t *testing.T) {
 		`thread=True,start_timeout=0.5,daemon_connection=False,redirect_stderr=True,connection_handler="repl",strict=0`: {
 			OneshotOn: usr2, Reinstall: true, RedirectStderr: true, Handler: Console{}},
 		`connection_handler=manhole.handle_connection_exec, redirect_stderr=False`: {OneshotOn: usr2, Handler: Exec{}},
-		`connection_handler="exec"`: {OneshotOn: usr2, Handler: Exec{}},
+		`connection_handler="exec"`:                 {OneshotOn: usr2, Handler: Exec{}},
+		`report_on="USR1", report_dir=/var/log/app`: {OneshotOn: usr2, ReportOn: usr1, ReportDir: "/var/log/app"},
+		`report_stderr=yes, report_after=5, shutdown_report=20s`: {
+			OneshotOn: usr2, ReportStderr: true, ReportAfter: 5 * time.Second, ShutdownReport: 20 * time.Second},
 	} {
 		o, err := parseEnv(text)
 		require.NoError(t, err, text)
@@ -89,7 +93,7 @@ func TestStringsOfManholeCarryOver(t *testing.T) {
 	}
 }
 
-func TestErrorsInTheVariableSayWhatToWrite(t *testing.T) {
+func TestErrorsInTheVariableShowTheRightForm(t *testing.T) {
 	for text, want := range map[string][]string{
 		"onshot_on=USR2":  {"onshot_on: there is no such option; did you mean oneshot_on? there are oneshot_on, activate_on,"},
 		"OneshotOn=USR2":  {"OneshotOn: ", "did you mean oneshot_on?"},
@@ -125,39 +129,39 @@ func TestErrorsInTheVariableSayWhatToWrite(t *testing.T) {
 		"sigmask=[,]":                     {"sigmask: a value is missing"},
 		"sigmask=[[1]]":                   {"sigmask: "},
 
-		"oneshot_on=USR3":             {`oneshot_on: unknown signal "USR3"; give a name such as USR2`},
-		"oneshot_on=0":                {"oneshot_on: no signal has the number 0"},
-		"oneshot_on=KILL":             {"oneshot_on: SIGKILL opens nothing: it cannot be caught; write", "USR2"},
-		"activate_on=['USR1']":        {"activate_on: it is a list; write one signal"},
-		"sigmask=USR3":                {"sigmask: unknown signal"},
-		"sigmask=['USR3']":            {"sigmask: unknown signal"},
-		"socket_path=''":              {"socket_path: it is no path; write one such as"},
-		"trigger_file=[a]":            {"trigger_file: it is no path"},
-		"idle_timeout=0":              {"idle_timeout: 0 leaves no time; write seconds"},
-		"connect_timeout=-1":          {`connect_timeout: "-1" is out of range; write a time from 0`},
-		"connect_timeout=nan":         {"out of range"},
-		"connect_timeout=-1s":         {"out of range"},
-		"reinstall_delay=1e10":        {`reinstall_delay: "1e10" is out of range`},
-		"reinstall_delay=soon":        {`reinstall_delay: "soon" is no time; write seconds, such as 0.5, or 500ms`},
-		"reinstall_delay=1e999":       {"is no time"},
-		"reinstall_delay=[1]":         {"is no time"},
-		"verbose=2":                   {`verbose: "2" is neither true nor false; write True or False`},
-		"reinstall=None":              {`reinstall: "None" is neither true nor false`},
-		"terminate=TERM":              {`terminate: "TERM" is no policy; write auto, reraise or leave`},
-		"no_receiver=True":            {"no_receiver: is not offered here", "nobody would call Wait", "leave it out"},
-		"no_receiver=False":           {"is not offered here"},
-		"logger=None":                 {"logger: is a Go value"},
-		"patch_fork=False":            {"patch_fork: has no equivalent", "leave it out"},
-		"thread=False":                {"thread: has no equivalent"},
-		"daemon_connection=True":      {"daemon_connection: has no equivalent"},
-		"verbose_destination=1":       {"verbose_destination: has no equivalent", "slog.Default"},
-		"start_timeout=2":             {"start_timeout: has no equivalent"},
-		`locals={"a": 1, 2: 3}`:       {"locals: are Go values, which no variable can hold"},
-		"locals=[]":                   {"locals: are Go values, which no variable can hold"},
-		"redirect_stderr=2":           {"redirect_stderr: "},
-		"connection_handler=f(x)":     {"connection_handler: "},
-		"connection_handler=ipython":  {`connection_handler: "ipython" is no handler; write repl or exec`},
-		strings.Repeat(" ", maxEnv+1): {"it has 65537 bytes; at most 65536 are read"},
+		"oneshot_on=USR3":                      {`oneshot_on: unknown signal "USR3"; give a name such as USR2`},
+		"oneshot_on=0":                         {"oneshot_on: no signal has the number 0"},
+		"oneshot_on=KILL":                      {"oneshot_on: SIGKILL opens nothing: it cannot be caught; write", "USR2"},
+		"activate_on=['USR1']":                 {"activate_on: it is a list; write one signal"},
+		"sigmask=USR3":                         {"sigmask: unknown signal"},
+		"sigmask=['USR3']":                     {"sigmask: unknown signal"},
+		"socket_path=''":                       {"socket_path: it is no path; write one such as"},
+		"trigger_file=[a]":                     {"trigger_file: it is no path"},
+		"idle_timeout=0":                       {"idle_timeout: 0 leaves no time; write seconds"},
+		"connect_timeout=-1":                   {`connect_timeout: "-1" is out of range; write a time from 0`},
+		"connect_timeout=nan":                  {"out of range"},
+		"connect_timeout=-1s":                  {"out of range"},
+		"reinstall_delay=1e10":                 {`reinstall_delay: "1e10" is out of range`},
+		"reinstall_delay=soon":                 {`reinstall_delay: "soon" is no time; write seconds, such as 0.5, or 500ms`},
+		"reinstall_delay=1e999":                {"is no time"},
+		"reinstall_delay=[1]":                  {"is no time"},
+		"verbose=2":                            {`verbose: "2" is neither true nor false; write True or False`},
+		"reinstall=None":                       {`reinstall: "None" is neither true nor false`},
+		"terminate=TERM":                       {`terminate: "TERM" is no policy; write auto, reraise or leave`},
+		"no_receiver=True":                     {"no_receiver: is not offered here", "nobody would call Wait", "leave it out"},
+		"no_receiver=False":                    {"is not offered here"},
+		"logger=None":                          {"logger: is a Go value"},
+		"patch_fork=False":                     {"patch_fork: has no equivalent", "leave it out"},
+		"thread=False":                         {"thread: has no equivalent"},
+		"daemon_connection=True":               {"daemon_connection: has no equivalent"},
+		"verbose_destination=1":                {"verbose_destination: has no equivalent", "slog.Default"},
+		"start_timeout=2":                      {"start_timeout: has no equivalent"},
+		`locals={"a": 1, 2: 3}`:                {"locals: are Go values, which no variable can hold"},
+		"locals=[]":                            {"locals: are Go values, which no variable can hold"},
+		"redirect_stderr=2":                    {"redirect_stderr: "},
+		"connection_handler=f(x)":              {"connection_handler: "},
+		"connection_handler=ipython":           {`connection_handler: "ipython" is no handler; write repl or exec`},
+		strings.Repeat(" ", pyvalue.MaxText+1): {"it has 65537 bytes; at most 65536 are read"},
 	} {
 		o, err := parseEnv(text)
 		require.Error(t, err, text)
@@ -171,12 +175,12 @@ func TestErrorsInTheVariableSayWhatToWrite(t *testing.T) {
 }
 
 func TestLongestVariableIsRead(t *testing.T) {
-	o, err := parseEnv("oneshot_on=USR1" + strings.Repeat(" ", maxEnv-len("oneshot_on=USR1")))
+	o, err := parseEnv("oneshot_on=USR1" + strings.Repeat(" ", pyvalue.MaxText-len("oneshot_on=USR1")))
 	require.NoError(t, err)
 	require.Equal(t, usr1, o.OneshotOn)
 }
 
-func TestInstallFromEnvDoesWhatTheVariableSays(t *testing.T) {
+func TestInstallFromEnvAppliesTheVariable(t *testing.T) {
 	path := filepath.Join(testwait.TempDir(t), "s-%p")
 	t.Setenv(envName, fmt.Sprintf(`oneshot_on="USR2",verbose=False,socket_path=%q`, path))
 	m, err := InstallFromEnv()
@@ -251,6 +255,19 @@ func envOf(o Options) string {
 	if o.ActivateOn != nil {
 		put("activate_on", "%q", sigset.Name(o.ActivateOn.(syscall.Signal)))
 	}
+	if o.ReportOn != nil {
+		put("report_on", "%q", sigset.Name(o.ReportOn.(syscall.Signal)))
+	}
+	if o.ReportDir != "" {
+		put("report_dir", "%s", str(o.ReportDir))
+	}
+	put("report_stderr", "%t", o.ReportStderr)
+	if o.ReportAfter != 0 {
+		put("report_after", "%s", o.ReportAfter)
+	}
+	if o.ShutdownReport != 0 {
+		put("shutdown_report", "%s", o.ShutdownReport)
+	}
 	if o.TriggerFile != "" {
 		put("trigger_file", "%s", str(o.TriggerFile))
 	}
@@ -285,14 +302,14 @@ func FuzzEnv(f *testing.F) {
 	for _, seed := range []string{
 		"", `oneshot_on="USR2",reinstall_delay=0.5,verbose=False`, "activate_on=10, strict=no",
 		`socket_path=r"/tmp/\x", trigger_file='/\x41\''`, `sigmask=["USR1",15],terminate=leave`, "sigmask=0x4000",
-		"connect_timeout=1m,idle_timeout=2,reinstall_delay=0", `locals={"a": 1}`, "thread=True,", "=,", `a="`, "sigmask=(", "\xff=\n",
+		"connect_timeout=1m,idle_timeout=2,reinstall_delay=0", `report_on=USR1,report_dir="/d",report_stderr=yes,report_after=5,shutdown_report=20s`, `locals={"a": 1}`, "thread=True,", "=,", `a="`, "sigmask=(", "\xff=\n",
 	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		o, err := parseEnv(text)
 		if err != nil {
-			// strconv.Quote makes up to ten bytes of one.
+			// strconv.Quote makes up to ten bytes of each byte.
 			if s := err.Error(); !strings.HasPrefix(s, "oneshot: ONESHOT: ") || strings.ContainsAny(s, "\n\r\x1b\x00") || len(s) > 1200 {
 				t.Fatalf("%q: the error is %q", text, s)
 			}
@@ -308,7 +325,7 @@ func FuzzEnv(f *testing.F) {
 			t.Fatalf("%q: %+v", text, o)
 		}
 		again := envOf(o)
-		if len(again) > maxEnv {
+		if len(again) > pyvalue.MaxText {
 			return
 		}
 		o2, err := parseEnv(again)

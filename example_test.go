@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -21,8 +22,8 @@ import (
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
-// visit is what a client does: it waits for the socket, sends its commands, and
-// reads the answers. What goes wrong is printed, and so fails the example.
+// visit is a client: it waits for the socket, sends its commands, and reads the answers.
+// It prints every error, so that the example fails.
 func visit(path, commands string) string {
 	deadline := time.Now().Add(testwait.Patience)
 	conn, err := net.Dial("unix", path)
@@ -45,8 +46,8 @@ func visit(path, commands string) string {
 	return string(answers)
 }
 
-// examplePath is a path of the example's own; a program needs none. The example
-// must not take too long before it calls remove.
+// examplePath returns a path for one example; a program needs no such function. The
+// example must be short, because the socket must be gone when remove is called.
 func examplePath() (path string, remove func()) {
 	dir, err := os.MkdirTemp("", "oneshot")
 	if err != nil {
@@ -77,14 +78,60 @@ func ExampleInstall() {
 	// Output: true
 }
 
+// A service that runs its parts in a group, as errgroup does. main waits in Wait, so no
+// goroutine of the package exists. The shutdown can be inspected too: the door opens after
+// Wait has returned, and ShutdownReport writes by itself where a shutdown hangs.
 func ExampleManhole_Wait() {
 	path, remove := examplePath()
 	defer remove()
 	m, err := oneshot.Install(oneshot.Options{
-		OneshotOn:  syscall.SIGUSR2,
-		NoReceiver: true, // main waits for signals anyway
-		SocketPath: path,
-		Logger:     quiet,
+		OneshotOn:      syscall.SIGUSR2,
+		NoReceiver:     true, // main waits for signals anyway
+		ShutdownReport: 20 * time.Second,
+		SocketPath:     path,
+		Logger:         quiet,
+	})
+	if err != nil {
+		fmt.Println(err) // and go on without one
+	}
+	defer m.Uninstall()
+
+	ctx, stop := context.WithCancel(context.Background())
+	var group sync.WaitGroup
+	group.Go(func() { <-ctx.Done() }) // a server, a consumer, ...
+
+	looked := make(chan struct{})
+	go func() { // somebody looks inside, ends the program, and looks at its shutdown
+		_ = syscall.Kill(os.Getpid(), syscall.SIGUSR2)
+		visit(m.Path(), "stacks\nexit\n")
+		_ = syscall.Kill(os.Getpid(), syscall.SIGTERM)
+		<-ctx.Done()
+		_ = syscall.Kill(os.Getpid(), syscall.SIGUSR2)
+		fmt.Println("during the shutdown:", strings.Contains(visit(m.Path(), "exit\n"), "help lists the commands"))
+		close(looked)
+	}()
+	sig, err := m.Wait(ctx, os.Interrupt, syscall.SIGTERM)
+	fmt.Println(sig, err)
+	stop()
+	group.Wait()
+	<-looked
+	// Output:
+	// terminated <nil>
+	// during the shutdown: true
+}
+
+// A shutdown hangs. The log says where, and the door can still be opened, although Wait
+// has returned.
+func ExampleOptions_shutdownReport() {
+	path, remove := examplePath()
+	defer remove()
+	var log testwait.Buffer
+	m, err := oneshot.Install(oneshot.Options{
+		OneshotOn:      syscall.SIGUSR2,
+		NoReceiver:     true,
+		ShutdownReport: 50 * time.Millisecond, // in a program rather 20 * time.Second
+		SocketPath:     path,
+		Logger:         slog.New(slog.NewTextHandler(&log, nil)),
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -92,14 +139,22 @@ func ExampleManhole_Wait() {
 	}
 	defer m.Uninstall()
 
-	go func() { // somebody looks inside, and then ends the program
-		_ = syscall.Kill(os.Getpid(), syscall.SIGUSR2)
-		visit(m.Path(), "stacks\nexit\n")
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
 		_ = syscall.Kill(os.Getpid(), syscall.SIGTERM)
+		testwait.Until(func() bool { return strings.Contains(log.String(), "by identical stacks") }, "the report")
+		_ = syscall.Kill(os.Getpid(), syscall.SIGUSR2)
+		fmt.Println("the door opens:", strings.Contains(visit(m.Path(), "exit\n"), "help lists the commands"))
 	}()
-	sig, err := m.Wait(context.Background(), os.Interrupt, syscall.SIGTERM)
+	sig, err := m.Wait(context.Background(), syscall.SIGTERM)
+	<-ended // the shutdown that hangs
 	fmt.Println(sig, err)
-	// Output: terminated <nil>
+	fmt.Println(regexp.MustCompile(`SIGTERM came .* ago, and the process is still there`).MatchString(log.String()))
+	// Output:
+	// the door opens: true
+	// terminated <nil>
+	// true
 }
 
 func ExampleManhole_Handle() {
@@ -146,50 +201,13 @@ func ExampleManhole_Oneshot() {
 	defer m.Uninstall()
 
 	go visit(m.Path(), "exit\n")
-	fmt.Println(m.Oneshot(context.Background())) // from a trigger of the program's own
+	fmt.Println(m.Oneshot(context.Background())) // call it wherever the program's own trigger is handled
 	// Output: <nil>
-}
-
-func ExampleSameUserOrRoot() {
-	// Root only, and not the process's own user.
-	authorize := func(c oneshot.Cred) error {
-		if c.UID != 0 {
-			return fmt.Errorf("uid %d is not root", c.UID)
-		}
-		return oneshot.SameUserOrRoot(c)
-	}
-	fmt.Println(authorize(oneshot.Cred{UID: 0}))
-	fmt.Println(authorize(oneshot.Cred{UID: 1000}))
-	// Output:
-	// <nil>
-	// uid 1000 is not root
 }
 
 func ExampleInstalled() {
 	fmt.Println(oneshot.Installed() == nil)
 	// Output: true
-}
-
-func ExampleDump() {
-	var text strings.Builder
-	if err := oneshot.Dump(&text, oneshot.DumpOptions{Groups: -1, Match: regexp.MustCompile("ExampleDump")}); err != nil {
-		fmt.Println(err)
-		return
-	}
-	fmt.Println(strings.Contains(text.String(), "1 goroutine (of "))
-	// Output: true
-}
-
-func ExampleLevelCommand() {
-	level := new(slog.LevelVar)
-	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
-	options := oneshot.Options{
-		OneshotOn: syscall.SIGUSR2,
-		Logger:    logger,
-		Commands:  []oneshot.Command{oneshot.LevelCommand(level)},
-	}
-	fmt.Println(options.Commands[0].Name, options.Commands[0].Args)
-	// Output: loglevel [LEVEL]
 }
 
 func ExampleManhole_Activate() {
@@ -226,8 +244,8 @@ func ExampleManhole_Drain() {
 		fmt.Println(err)
 		return
 	}
-	// At the end of a program: nobody may enter any more, and whoever is inside may
-	// finish, for a while.
+	// At the end of a program, no new client may enter, and running sessions have some time
+	// to finish.
 	fmt.Println(m.Uninstall())
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -237,89 +255,7 @@ func ExampleManhole_Drain() {
 	// <nil>
 }
 
-// echo is a handler of the program's own.
-type echo struct{}
-
-func (echo) Serve(_ context.Context, s *oneshot.Session) error {
-	for {
-		line, err := s.ReadLine()
-		if errors.Is(err, oneshot.ErrLineTooLong) {
-			continue
-		}
-		if err != nil {
-			return nil // the client has gone
-		}
-		fmt.Fprintf(s, "you said %q\n", line)
-	}
-}
-
-func ExampleHandler() {
-	path, remove := examplePath()
-	defer remove()
-	m, err := oneshot.Install(oneshot.Options{SocketPath: path, Logger: quiet, Handler: echo{}})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer m.Uninstall()
-
-	go func() { _ = m.Oneshot(context.Background()) }()
-	fmt.Print(visit(m.Path(), "hello\n"))
-	// Output: you said "hello"
-}
-
-func ExampleExec() {
-	path, remove := examplePath()
-	defer remove()
-	m, err := oneshot.Install(oneshot.Options{
-		SocketPath: path, Logger: quiet,
-		Handler: oneshot.Exec{}, // no banner, no dump, no prompt
-		Commands: []oneshot.Command{{
-			Name: "flush", Summary: "empty the cache",
-			Run: func(_ context.Context, s *oneshot.Session, _ []string) error {
-				_, err := fmt.Fprintln(s, "flushed")
-				return err
-			},
-		}},
-	})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer m.Uninstall()
-
-	go func() { _ = m.Oneshot(context.Background()) }()
-	fmt.Print(visit(m.Path(), "flush\nflash\n"))
-	// Output:
-	// flushed
-	// no command "flash"; help lists them
-}
-
-// traced is a console that writes a line of its own before the first screen.
-type traced struct{ oneshot.Console }
-
-func (t traced) Serve(ctx context.Context, s *oneshot.Session) error {
-	fmt.Fprintln(s, "ticket: INC-1234")
-	return t.Console.Serve(ctx, s)
-}
-
-func ExampleConsole() {
-	path, remove := examplePath()
-	defer remove()
-	m, err := oneshot.Install(oneshot.Options{SocketPath: path, Logger: quiet, Handler: traced{}})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer m.Uninstall()
-
-	go func() { _ = m.Oneshot(context.Background()) }()
-	answers := visit(m.Path(), "help\nexit\n")
-	fmt.Println(strings.Contains(answers, "ticket: INC-1234"), strings.Contains(answers, "list the commands"))
-	// Output: true true
-}
-
-// A program whose manhole cannot be installed logs that, and goes on with a nil
+// If a manhole cannot be installed, the program logs the error and goes on with a nil
 // *Manhole.
 func ExampleManhole() {
 	m, err := oneshot.Install(oneshot.Options{OneshotOn: syscall.SIGUSR2, SocketPath: "/no/such/directory/manhole"})
@@ -367,39 +303,53 @@ func ExampleManhole_Deactivate() {
 	// Output: true
 }
 
-// A command of the program. It gives up when the client interrupts it or leaves.
-func ExampleCommand() {
+// A part of the program has installed a manhole already. Reinstall replaces it: its window
+// closes, and its session may finish.
+func ExampleOptions_reinstall() {
 	path, remove := examplePath()
 	defer remove()
-	settled := make(chan int, 1)
-	settled <- 3
-	m, err := oneshot.Install(oneshot.Options{
-		SocketPath: path, Logger: quiet, Handler: oneshot.Exec{},
-		Commands: []oneshot.Command{{
-			Name: "settle", Args: "ACCOUNT", Summary: "wait until an account is settled",
-			Run: func(ctx context.Context, s *oneshot.Session, args []string) error {
-				if len(args) != 1 {
-					return errors.New("settle: give one account")
-				}
-				select {
-				case n := <-settled:
-					_, err := fmt.Fprintf(s, "%s is settled: %d bookings\n", args[0], n)
-					return err
-				case <-ctx.Done():
-					return context.Cause(ctx)
-				}
-			},
-		}},
-	})
+	first, err := oneshot.Install(oneshot.Options{SocketPath: path, Logger: quiet})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	defer m.Uninstall()
+	_, err = oneshot.Install(oneshot.Options{SocketPath: path, Logger: quiet})
+	fmt.Println(errors.Is(err, oneshot.ErrAlreadyInstalled))
 
-	go func() { _ = m.Oneshot(context.Background()) }()
-	fmt.Print(visit(m.Path(), "settle\nsettle 'A 7'\n"))
+	second, err := oneshot.Install(oneshot.Options{SocketPath: path, Logger: quiet, Reinstall: true})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer second.Uninstall()
+	fmt.Println(oneshot.Installed() == second, first.Activate() != nil)
 	// Output:
-	// settle: give one account
-	// A 7 is settled: 3 bookings
+	// true
+	// true true
+}
+
+func ExampleParseSignalSet() {
+	set, err := oneshot.ParseSignalSet("0x4003") // as ps -o caught prints it
+	fmt.Println(set, err)
+	// Output: SIGHUP,SIGINT,SIGTERM <nil>
+}
+
+func ExampleParseSignal() {
+	for _, text := range []string{"USR2", "sigterm", "15"} {
+		sig, err := oneshot.ParseSignal(text)
+		fmt.Println(sig, err)
+	}
+	// Output:
+	// user defined signal 2 <nil>
+	// terminated <nil>
+	// terminated <nil>
+}
+
+func ExampleSignalSet_String() {
+	set := oneshot.SignalSet(0x4003) // as SigBlk in /proc/PID/status
+	fmt.Println(set)
+	fmt.Println(oneshot.SignalSet(0))
+	// Output:
+	// SIGHUP,SIGINT,SIGTERM
+	// none
 }

@@ -1,17 +1,25 @@
 package oneshot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path"
 	"strconv"
 	"strings"
+	"sync"
+	"unicode"
 
+	"github.com/gomanhole/oneshot/internal/clientio"
+	"github.com/gomanhole/oneshot/internal/ours"
 	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/protocol"
+	"github.com/gomanhole/oneshot/internal/sigthread"
 	"github.com/gomanhole/oneshot/internal/unixsock"
+	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
 // Exec is manhole's connection_handler="exec". It reads lines and runs them as
@@ -58,26 +66,41 @@ const (
 	statusInterrupted = 130 // what a shell reports for SIGINT
 )
 
-// framesFor reports whether the client is a script, and whether it accepts binary
-// answers. Such a client says so by the name of its own socket.
-func framesFor(client int) (script, binary bool) {
-	name := strings.TrimPrefix(path.Base(unixsock.PeerName(client)), "@")
-	script = strings.HasPrefix(name, protocol.SocketPrefix)
-	return script, script && !strings.HasPrefix(name, protocol.TextSocketPrefix)
+// framesFor reports whether the client is a script, and how it wants its answer. Such a
+// client says so by the name of its own socket.
+func framesFor(client int) (wishes protocol.Wishes, script bool) {
+	return protocol.ParseName(strings.TrimPrefix(path.Base(unixsock.PeerName(client)), "@"))
 }
 
-// script serves a client that sends one command line. The answer is sent in frames.
-// It has neither banner nor prompt, and may be binary.
+// script serves a client that sends one command line, or more if it wishes. Each answer is
+// sent in frames. It has neither banner nor prompt, and may be binary.
 type script struct{}
 
 func (script) Serve(ctx context.Context, s *Session) error {
 	s.out.Frame(protocol.Output, "") // tells the client that it is being served
-	err := s.runScript()
+	var stops vitals.AllStops
+	if s.wishes.Cost {
+		stops.Since()
+	}
+	for {
+		ran, err := s.runScript()
+		if s.wishes.Cost {
+			s.out.Frame(protocol.Cost, protocol.FormatCost(stops.Since()))
+		}
+		s.endAnswer(err)
+		if !ran || !s.wishes.More {
+			return s.Flush()
+		}
+	}
+}
+
+// endAnswer sends the end of the answer to one line.
+func (s *Session) endAnswer(err error) {
 	status := statusOK
 	switch {
 	case errors.Is(err, errExit):
 		err = nil
-	case isA[errNoCommand](err):
+	case errors.Is(err, errNoCommand{}):
 		status = statusNoCommand
 	case errors.Is(err, errInterrupted):
 		status = statusInterrupted
@@ -88,25 +111,105 @@ func (script) Serve(ctx context.Context, s *Session) error {
 		s.out.Frame(protocol.Error, err.Error()+"\n")
 	}
 	s.out.Frame(protocol.End, strconv.Itoa(status))
-	return s.Flush()
 }
 
-func (s *Session) runScript() error {
+// runScript runs one line. It returns false if nothing can follow it.
+func (s *Session) runScript() (ran bool, err error) {
 	line, err := s.ReadLine()
 	s.mu.Lock()
 	interrupted := s.stopped && !s.busy
 	s.mu.Unlock()
 	if interrupted {
-		return errInterrupted
+		return false, errInterrupted
 	}
 	if errors.Is(err, io.EOF) || err == nil && strings.TrimSpace(line) == "" {
-		return errNoCommand{""}
+		return false, errNoCommand{""}
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	if _, ok := s.host.opts.Handler.(commandHandler); !ok {
-		return errors.New("the program serves its clients itself (Options.Handler); there are no commands for scripts")
+		return false, errors.New(protocol.OwnHandler)
 	}
-	return s.Run(line)
+	err = s.Run(line)
+	return !errors.Is(err, errExit), err
+}
+
+// RunCommand runs one line as the console does, and writes the output to w, byte for byte:
+// a profile is binary. It needs no client and no window, and is for a front end of the
+// program, such as package oneshothttp: whoever calls it decides who may use it. It counts
+// as a session of the manhole m and is logged as one. If m is nil, there are only the
+// built-in commands, and the log is slog.Default.
+//
+// remarks is what the command says besides its output, such as a warning. When ctx ends,
+// the command is stopped, and RunCommand returns. The error is ctx's, that of w, or has
+// the text of the command's error. If the environment forbids the manhole
+// (ONESHOT=off), the error is ErrNotInstalled.
+func RunCommand(ctx context.Context, m *Manhole, line string, w io.Writer) (remarks string, err error) {
+	var h *host
+	switch {
+	case forbidden():
+		return "", fmt.Errorf("the environment forbids it (%s=%s): %w", envName, envOff, ErrNotInstalled)
+	case m == nil:
+		h = alone()
+	case m.isUninstalled():
+		return "", ErrNotInstalled
+	default:
+		h = &m.host
+	}
+	if strings.ContainsFunc(line, unicode.IsControl) || len(line) >= clientio.MaxLine {
+		return "", errors.New("a command is one line, without control characters, of less than 64 KiB")
+	}
+	ends, err := unixsock.Pair()
+	if err != nil {
+		return "", err
+	}
+	conn := os.NewFile(uintptr(ends[1]), "manhole command")
+	defer conn.Close()
+	s := newSession(h)
+	if err := s.enter(Cred{os.Getpid(), os.Geteuid(), os.Getegid()}); err != nil {
+		_ = os.NewFile(uintptr(ends[0]), "manhole command").Close()
+		return "", err
+	}
+	s.usage = vitals.ReadUsage()
+	s.beginAs(ends[0], protocol.Wishes{}, true)
+	ours.Go(s.run)
+	defer context.AfterFunc(ctx, func() { conn.Close() })() // the session stops the command
+	if _, err := io.WriteString(conn, line+"\n"); err != nil {
+		return "", cmp.Or(ctx.Err(), err)
+	}
+	text, failed, err := protocol.ReadAnswer(conn, w)
+	text = strings.TrimSpace(text)
+	switch {
+	case err != nil:
+		return text, cmp.Or(ctx.Err(), err)
+	case failed:
+		return "", errors.New(text)
+	}
+	return text, nil
+}
+
+// alone returns the host of commands without a manhole.
+func alone() *host {
+	lone.Do(func() {
+		installed.Lock() // since the oracle subscribes to signals
+		defer installed.Unlock()
+		h := &lone.host
+		h.deactivate, h.hears = func() bool { return false }, func() bool { return true }
+		h.oracle, h.greeting, h.uptime = sigthread.New(), func() []byte { return nil }, thisProcess().uptime
+		h.disposition = h.oracle.Disposition
+		_ = h.set(Options{}) // without commands of the program, there is no error
+	})
+	return &lone.host
+}
+
+var lone struct {
+	sync.Once
+	host
+}
+
+func (m *Manhole) isUninstalled() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.uninstalled
 }

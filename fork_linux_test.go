@@ -18,10 +18,12 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/testwait"
 	"github.com/gomanhole/oneshot/internal/unixsock"
 )
@@ -38,6 +40,20 @@ func init() {
 		panic(syscall.Exec("/proc/self/exe", os.Args, os.Environ()))
 	}
 	morePrograms["forks"] = fork
+	morePrograms["keeps"] = func(o Options) { forkAndKeep(o, keepInChild) }
+	morePrograms["keeps-in-orphan"] = func(o Options) { forkAndKeep(o, keepInOrphan) }
+	morePrograms["drops"] = func(o Options) { // gives up its rights
+		drop := make(chan os.Signal, 1)
+		signal.Notify(drop, syscall.SIGUSR1)
+		mustInstall(o)
+		fmt.Println("ready")
+		<-drop
+		if err := syscall.Setuid(54321); err != nil {
+			panic(err)
+		}
+		fmt.Println("ready")
+		select {}
+	}
 	morePrograms["parent"] = func(o Options) {
 		mustInstall(o)
 		fmt.Println("ready")
@@ -48,7 +64,7 @@ func init() {
 		signal.Notify(again, syscall.SIGUSR1)
 		for range again {
 			child := *child
-			_ = child.Run() // what it prints tells
+			_ = child.Run() // the test checks what it prints
 		}
 	}
 	morePrograms["child"] = func(o Options) {
@@ -60,16 +76,16 @@ func init() {
 	}
 }
 
-// reinstallDelay is that of the programs here: longer than what goes on before
-// takes on a busy machine, or nothing would be seen of it.
+// reinstallDelay is the delay of these programs. It must be longer than the program needs
+// before the delay on a busy machine, or the test could not see the delay.
 const reinstallDelay = 500 * time.Millisecond
 
-// An image that is executed in place of the one that had a window open finds a
-// dead socket of its own pid, and waits with the next.
-func TestAnImageExecutedInPlaceWaitsWithItsWindow(t *testing.T) {
+// A program that calls exec with a window open finds a dead socket with its own pid after
+// that. It delays the next window.
+func TestTheWindowIsDelayedAfterExec(t *testing.T) {
 	p := startProgram(t, "execs")
 	p.path += fmt.Sprintf("-%d", p.Process.Pid)
-	for range 3 { // each time another image
+	for range 3 { // each round calls exec again
 		p.open(t)
 		first, _, err := unixsock.IDAt(p.path)
 		require.NoError(t, err)
@@ -91,8 +107,8 @@ func TestAnImageExecutedInPlaceWaitsWithItsWindow(t *testing.T) {
 	}
 }
 
-func TestTerminatedDuringTheDelay(t *testing.T) {
-	for _, around := range []string{"", " posts"} {
+func TestATerminatingSignalDuringTheDelay(t *testing.T) {
+	for _, around := range []string{"", " subscribed"} {
 		t.Run(around, func(t *testing.T) {
 			p := startProgram(t, "execs"+around)
 			p.path += fmt.Sprintf("-%d", p.Process.Pid)
@@ -102,7 +118,7 @@ func TestTerminatedDuringTheDelay(t *testing.T) {
 			first, _, err := unixsock.IDAt(p.path)
 			require.NoError(t, err)
 			p.signal(t, syscall.SIGUSR2)
-			time.Sleep(reinstallDelay / 10) // any moment of the delay will do
+			time.Sleep(reinstallDelay / 10) // at any moment of the delay
 			p.signal(t, syscall.SIGTERM)
 			status := p.wait(t)
 			require.True(t, status.Signaled())
@@ -114,9 +130,9 @@ func TestTerminatedDuringTheDelay(t *testing.T) {
 	}
 }
 
-// A dead socket of somebody else, or at a path that is not of this pid alone,
-// tells nothing about this process.
-func TestOnlyTheOwnDeadSocketDelays(t *testing.T) {
+// A dead socket that belongs to another user, or whose path does not contain the pid, does
+// not cause a delay.
+func TestOnlyOurOwnDeadSocketDelaysTheWindow(t *testing.T) {
 	dir := testwait.TempDir(t)
 	dead := func(path string) {
 		t.Helper()
@@ -137,7 +153,7 @@ func TestOnlyTheOwnDeadSocketDelays(t *testing.T) {
 			if test.path != "" {
 				dead(test.path)
 			}
-			h, err := newHome(test.pattern, time.Hour)
+			h, err := newInstance(test.pattern, time.Hour)
 			require.NoError(t, err)
 			require.Equal(t, test.delays, time.Until(h.notBefore) > 0)
 		})
@@ -147,16 +163,16 @@ func TestOnlyTheOwnDeadSocketDelays(t *testing.T) {
 			t.Skip("needs root, to give a file away")
 		}
 		require.NoError(t, os.Lchown(own, 65534, 65534))
-		h, err := newHome(filepath.Join(dir, "s-%p"), time.Hour)
+		h, err := newInstance(filepath.Join(dir, "s-%p"), time.Hour)
 		require.NoError(t, err)
 		require.True(t, h.notBefore.IsZero())
 	})
 }
 
-// fork opens a window and forks without exec. The child shuts its copy of the
-// window and dies of SIGTERM; more than a few system calls Go does not support
-// there, since of all threads it has one. Where even these hang, since another
-// thread was in the middle of something, it is killed.
+// fork opens a window and forks without exec. The child shuts its copy of the window and
+// dies of SIGTERM. Go does not support more than a few system calls in such a child,
+// because it has only one of the threads. If another thread held a lock during the fork,
+// the child may hang, and is killed.
 func fork(o Options) {
 	o.NoReceiver = true
 	var log testwait.Buffer
@@ -164,8 +180,8 @@ func fork(o Options) {
 	m := mustInstall(o)
 	m.Handle(syscall.SIGUSR2)
 	w := m.window()
-	// The window is logged when its first, protocol.Prompt deadline has passed. Then it
-	// waits until its long one, and nothing else goes on.
+	// The window is logged after its first, short deadline. Then it waits until its long
+	// one, and nothing else happens.
 	testwait.Until(func() bool {
 		m.log.Flush(testwait.Patience)
 		return strings.Contains(log.String(), "window open") && inPoller("(*Listener).Accept(")
@@ -189,6 +205,107 @@ func fork(o Options) {
 	select {}
 }
 
+// forkAndKeep calls keep when it gets SIGUSR1.
+func forkAndKeep(o Options, keep func()) {
+	runtime.LockOSThread() // PR_SET_PDEATHSIG is about the parent's thread
+	again := make(chan os.Signal, 1)
+	signal.Notify(again, syscall.SIGUSR1)
+	mustInstall(o)
+	fmt.Println("ready")
+	<-again
+	keep()
+	fmt.Println("ready")
+	select {}
+}
+
+// keepInChild forks without exec. The child only waits, with all descriptors of its parent,
+// and ends with it.
+func keepInChild() {
+	pid, _, errno := syscall.RawSyscall(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0)
+	if errno != 0 {
+		panic(errno)
+	}
+	if pid == 0 {
+		syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0, 0)
+		for {
+			syscall.RawSyscall6(unix.SYS_PPOLL, 0, 0, 0, 0, 0, 0)
+		}
+	}
+}
+
+// keepInOrphan does the same with a child of the child, which has ended. The orphan ends
+// when its pipe does, of which only the program has the other end.
+func keepInOrphan() {
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+		panic(err)
+	}
+	var b byte
+	pid, _, errno := syscall.RawSyscall(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0)
+	if errno != 0 {
+		panic(errno)
+	}
+	if pid == 0 {
+		orphan, _, _ := syscall.RawSyscall(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0)
+		if orphan == 0 {
+			syscall.RawSyscall(unix.SYS_CLOSE, uintptr(pipe[1]), 0, 0)
+			syscall.RawSyscall(unix.SYS_READ, uintptr(pipe[0]), uintptr(unsafe.Pointer(&b)), 1)
+		}
+		syscall.RawSyscall(unix.SYS_EXIT_GROUP, 0, 0, 0)
+	}
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(int(pid), &status, 0, nil); err != nil || status != 0 {
+		panic(fmt.Sprint(status, err))
+	}
+}
+
+// TestAForkedChildDoesNotKeepClients requires that a client notices the end of its session
+// while a child, or an orphan of a double fork, has its connection open, and that a child with
+// the listening socket of a window harms nobody.
+func TestAForkedChildDoesNotKeepClients(t *testing.T) {
+	for _, program := range []string{"keeps", "keeps-in-orphan"} {
+		t.Run(program, func(t *testing.T) { aForkDoesNotKeepClients(t, program) })
+	}
+}
+
+func aForkDoesNotKeepClients(t *testing.T, program string) {
+	p := startProgram(t, program)
+	p.signal(t, syscall.SIGUSR2)
+	inside := connect(t, p.path)
+	inside.expect(protocol.Prompt)
+	p.open(t)
+	p.signal(t, syscall.SIGUSR1)
+	p.ready(t)
+	inside.send("exit\n")
+	require.Empty(t, inside.rest())
+	connect(t, p.path).leave()
+	requireGone(t, p.path)
+	p.signal(t, syscall.SIGUSR2)
+	connect(t, p.path).leave()
+}
+
+// TestRightsThatAreGivenUpInAWindow requires a log record that says why the socket stays.
+func TestRightsThatAreGivenUpInAWindow(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to give up its rights")
+	}
+	p := newProgram(t, "drops")
+	var log testwait.Buffer
+	p.Stderr = &log
+	require.NoError(t, os.Chmod(filepath.Dir(p.path), 0o777|os.ModeSticky))
+	p.started(t)
+	p.open(t)
+	p.signal(t, syscall.SIGUSR1)
+	p.ready(t)
+	connect(t, p.path).leave()
+	eventually(t, func() bool { return strings.Contains(log.String(), "the socket was not removed") }, "it is not logged: %s", &log)
+	require.Contains(t, log.String(), "the process has changed its user since it made the socket")
+	require.NoError(t, os.Remove(p.path))
+	p.signal(t, syscall.SIGUSR2)
+	connect(t, p.path).leave()
+	requireGone(t, p.path)
+}
+
 // inPoller reports whether a goroutine in the function waits in the runtime's
 // poller.
 func inPoller(function string) bool {
@@ -201,8 +318,8 @@ func inPoller(function string) bool {
 	return false
 }
 
-func TestAForkedChildLeavesTheWindowAlone(t *testing.T) {
-	const tries = 20 // a child that Go itself hangs in has shown nothing
+func TestAForkedChildDoesNotTouchTheParentsWindow(t *testing.T) {
+	const tries = 20 // if Go itself hangs in the child, the try shows nothing
 	for range tries {
 		p := startProgram(t, "forks")
 		line := p.line(t)
@@ -217,16 +334,16 @@ func TestAForkedChildLeavesTheWindowAlone(t *testing.T) {
 	t.Fatal("every child has hung")
 }
 
-// What is asked of a manhole that a forked child has inherited is done at a path
-// of the child's own, and not at once.
-func TestAnInheritedManholeMovesIn(t *testing.T) {
+// If a forked child uses the manhole that it has inherited, it must use its own path, and
+// it must wait for the delay.
+func TestAForkedChildUsesItsOwnPath(t *testing.T) {
 	dir := testwait.TempDir(t)
 	m := install(t, Options{OneshotOn: syscall.SIGUSR2, SocketPath: dir + "/s-%p", ReinstallDelay: reinstallDelay})
 	own := m.Path()
-	parents := *m.home.Load()
+	parents := *m.instance.Load()
 	parents.proc.pid--
 	parents.path = fmt.Sprintf("%s/s-%d", dir, parents.proc.pid)
-	m.home.Store(&parents)
+	m.instance.Store(&parents)
 	require.NotEqual(t, own, m.Path())
 	ln, err := unixsock.Listen(parents.path)
 	require.NoError(t, err)
@@ -241,7 +358,7 @@ func TestAnInheritedManholeMovesIn(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestParentAndChildWithOnePath(t *testing.T) {
+func TestParentAndChildWithTheSamePath(t *testing.T) {
 	p := startProgram(t, "parent")
 	p.open(t)
 	stands, _, err := unixsock.IDAt(p.path)
@@ -258,30 +375,30 @@ func TestParentAndChildWithOnePath(t *testing.T) {
 	connect(t, p.path).leave()
 	requireGone(t, p.path)
 
-	// Whoever comes when the path is free has it.
+	// When the path is free, the next window gets it.
 	p.signal(t, syscall.SIGUSR1)
 	connect(t, p.path).leave()
 	require.Contains(t, p.line(t), "in use: false <nil>")
 	requireGone(t, p.path)
 }
 
-// outputOf runs a child, which has its time. Any goroutine may call it.
+// outputOf runs a child and returns its output. Any goroutine may call it.
 func outputOf(ctx context.Context, argv ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, testwait.Patience)
 	defer cancel()
 	return exec.CommandContext(ctx, argv[0], argv[1:]...).Output()
 }
 
-// TestChildrenHaveNothingOfTheManhole: those that the program starts in a tight
-// loop while windows are opened, entered and closed.
-func TestChildrenHaveNothingOfTheManhole(t *testing.T) {
+// TestChildrenInheritNothingOfTheManhole starts children in a tight loop while windows
+// are opened, entered and closed.
+func TestChildrenInheritNothingOfTheManhole(t *testing.T) {
 	const children, windows = 1000, 200
 	looks := [...]struct {
 		argv []string
-		want *regexp.Regexp // of the whole output
+		want *regexp.Regexp // must match the whole output
 	}{
 		{[]string{"grep", "SigBlk", "/proc/self/status"}, regexp.MustCompile(`^SigBlk:\s+0{16}\n$`)},
-		// Neither a socket nor inotify's; the pipes are those to this test.
+		// No socket and no inotify descriptor. The pipes are those to this test.
 		{[]string{"ls", "-l", "/proc/self/fd"}, regexp.MustCompile(`^total 0\n(\S+ .* \d+ -> [^:\n]*(pipe:\S+)?\n)+$`)},
 	}
 	dir := testwait.TempDir(t)
@@ -306,7 +423,7 @@ func TestChildrenHaveNothingOfTheManhole(t *testing.T) {
 	})
 	for n := range windows {
 		kill(t, syscall.SIGUSR2)
-		if n%4 == 0 { // nobody comes
+		if n%4 == 0 { // no client comes
 			eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no window")
 			m.shutWindow(closedBy{syscall.SIGUSR1})
 			continue
@@ -314,7 +431,7 @@ func TestChildrenHaveNothingOfTheManhole(t *testing.T) {
 		m.visitBriefly(t)
 	}
 	allDone()
-	wg.Wait() // each child has its time
+	wg.Wait() // each child has a deadline
 	left, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Empty(t, left)

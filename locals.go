@@ -3,7 +3,19 @@ package oneshot
 import (
 	"fmt"
 	"maps"
+	"strings"
+	"unicode"
 )
+
+// checkNames returns an error for a name in an option that cannot be typed.
+func checkNames[V any](option string, named map[string]V) error {
+	for name := range named {
+		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }) {
+			return fmt.Errorf("oneshot: %s: %q cannot be typed as one word; use another name", option, name)
+		}
+	}
+	return nil
+}
 
 // Locals returns the program's Locals and the values of SetLocal. If both have a
 // name, the value of SetLocal is returned.

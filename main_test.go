@@ -17,30 +17,31 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/gomanhole/oneshot/internal/command"
 	"github.com/gomanhole/oneshot/internal/ours"
 	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/sigthread"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
-// TestMain is also the entry of the programs in program_test.go.
+// TestMain also runs the programs in program_test.go.
 func TestMain(m *testing.M) {
 	if name := os.Getenv(programEnv); name != "" {
 		runProgram(name)
 	}
 	testwait.HeedHangup()
-	// Or each of the many programs takes a second to end under the race detector.
+	// By default each program sleeps for a second at its end under the race detector.
 	_ = os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	goleak.VerifyTestMain(m)
 }
 
-// eventually is testwait.Eventually, which nearly every test calls.
+// eventually is testwait.Eventually, which nearly every test uses.
 func eventually(t testing.TB, f func() bool, what string, args ...any) {
 	t.Helper()
 	testwait.Eventually(t, f, what, args...)
 }
 
-// inTime is the context for a call that the test itself waits for.
+// inTime returns a context with a deadline for a call of the test itself.
 func inTime(t testing.TB) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), testwait.Patience)
@@ -48,13 +49,13 @@ func inTime(t testing.TB) context.Context {
 	return ctx
 }
 
-// testManhole is a manhole with its log, uninstalled at the end of the test.
+// testManhole is a manhole with its log. It is uninstalled at the end of the test.
 type testManhole struct {
 	*Manhole
 	log *testwait.Buffer
 }
 
-// install installs a manhole with a path and a log of the test's own.
+// install installs a manhole with its own path and log.
 func install(t *testing.T, o Options) testManhole {
 	t.Helper()
 	log := &testwait.Buffer{}
@@ -68,28 +69,28 @@ func install(t *testing.T, o Options) testManhole {
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		_ = m.Uninstall() // the test may have done so
-		eventually(t, func() bool { return m.sessions() == 0 }, "a session does not end")
+		eventually(t, func() bool { return m.sessionCount() == 0 }, "a session does not end")
 		m.log.Flush(testwait.Patience)
 	})
 	return testManhole{m, log}
 }
 
-func (m *Manhole) sessions() int {
-	inside, _ := m.inside.now()
+func (m *Manhole) sessionCount() int {
+	inside, _ := m.sessions.running()
 	return len(inside)
 }
 
-// testHost is what the sessions of a test have instead of a manhole, and its log.
+// testHost replaces the manhole for the sessions of a test, and has their log.
 type testHost struct {
 	*host
 	log *testwait.Buffer
 }
 
-// hostFor returns a host. Its sessions must have ended soon after the end of the test.
+// hostFor returns a host. All its sessions must end soon after the end of the test.
 func hostFor(t testing.TB, o Options) testHost {
 	t.Helper()
 	h := testHost{log: &testwait.Buffer{}, host: &host{
-		greeting:    func() []byte { return greeting(os.Getpid()) },
+		greeting:    func() []byte { return command.Greeting(os.Getpid()) },
 		uptime:      func() time.Duration { return time.Hour },
 		disposition: func(syscall.Signal) string { return "not known" },
 		deactivate:  func() bool { return false },
@@ -109,18 +110,18 @@ func hostFor(t testing.TB, o Options) testHost {
 // ended waits for the end of all sessions.
 func (h testHost) ended(t testing.TB) {
 	t.Helper()
-	if inside, left := h.inside.now(); len(inside) > 0 {
+	if inside, left := h.sessions.running(); len(inside) > 0 {
 		testwait.Receive(t, left, "the end of the last session")
 	}
 }
 
-// start runs a session over a pair of sockets.
+// start runs a session over a socketpair.
 func (h testHost) start(t testing.TB) (*Session, client) {
 	t.Helper()
 	return h.startAs(t, "")
 }
 
-// startAs runs a session of a client whose socket has that name.
+// startAs runs a session of a client whose socket has the given name.
 func (h testHost) startAs(t testing.TB, name string) (*Session, client) {
 	t.Helper()
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
@@ -159,8 +160,8 @@ type client struct {
 	*net.UnixConn
 }
 
-// connect polls until the socket is there. A refused connect is a failure: a
-// path that exists answers.
+// connect polls until the socket exists. A refused connection is a failure: a socket at
+// the path must accept clients.
 func connect(t *testing.T, path string) client {
 	t.Helper()
 	deadline := time.Now().Add(testwait.Patience)
@@ -178,7 +179,7 @@ func connect(t *testing.T, path string) client {
 	}
 }
 
-// connectAbstract polls until the socket is there, which has no path to look at.
+// connectAbstract polls until it can connect, because an abstract socket has no file.
 func connectAbstract(t *testing.T, name string) client {
 	t.Helper()
 	var conn net.Conn
@@ -213,18 +214,18 @@ func (c client) send(text string) {
 	require.NoError(c.t, err)
 }
 
-// rest reads to the end.
+// rest reads until the end.
 func (c client) rest() string {
 	c.t.Helper()
 	var b bytes.Buffer
 	_, err := b.ReadFrom(c.UnixConn)
-	if err != nil { // unread input of ours at its end
+	if err != nil { // the session has closed its end without reading all of our input
 		require.ErrorIs(c.t, err, syscall.ECONNRESET, "waiting for the end, after %q", b.String())
 	}
 	return b.String()
 }
 
-// leave goes through a whole session.
+// leave reads the first screen and leaves the session.
 func (c client) leave() {
 	c.t.Helper()
 	c.expect(protocol.Prompt)
@@ -261,7 +262,7 @@ func (m testManhole) visitBriefly(t *testing.T) {
 	c := connect(t, m.Path())
 	c.expect("\n")
 	c.Close()
-	eventually(t, func() bool { return m.sessions() == 0 }, "the session does not end")
+	eventually(t, func() bool { return m.sessionCount() == 0 }, "the session does not end")
 }
 
 func kill(t *testing.T, sig syscall.Signal) {

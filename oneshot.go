@@ -1,16 +1,24 @@
 package oneshot
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/access"
+	"github.com/gomanhole/oneshot/internal/asynclog"
 	"github.com/gomanhole/oneshot/internal/clientio"
+	"github.com/gomanhole/oneshot/internal/guard"
 	"github.com/gomanhole/oneshot/internal/notice"
+	"github.com/gomanhole/oneshot/internal/report"
+	"github.com/gomanhole/oneshot/internal/sigset"
 	"github.com/gomanhole/oneshot/internal/sigthread"
+	"github.com/gomanhole/oneshot/internal/socketpath"
 	"github.com/gomanhole/oneshot/internal/trap"
 	"github.com/gomanhole/oneshot/internal/trigger"
 	"github.com/gomanhole/oneshot/internal/unixsock"
@@ -48,19 +56,22 @@ var (
 // Uninstall return ErrNotInstalled.
 type Manhole struct {
 	host
-	home      atomic.Pointer[home]
+	instance  atomic.Pointer[instance]
 	notice    notice.Page
 	trap      *trap.Trap     // nil: windows are guarded by signal.Notify
 	quit      chan struct{}  // closed by Uninstall
 	signals   chan os.Signal // receives OneshotOn
 	activates chan os.Signal // receives ActivateOn
+	announced chan os.Signal // receives SIGIO, if the trap announces signals with it
+	report    report.Reporter
+	standIn   standIn
 	trigger   *trigger.File  // nil: no TriggerFile
 	receiver  sync.WaitGroup // the one goroutine that is the receiver
 
-	mu     sync.Mutex // guards what follows
-	undone bool
-	win    *window     // the open window, or the one that is being shut
-	active *activation // nil: not active
+	mu          sync.Mutex // guards what follows
+	uninstalled bool
+	win         *window     // the open window, or the one that is being shut
+	active      *activation // nil: not active
 }
 
 // installed holds the one manhole of the process.
@@ -74,7 +85,15 @@ var installed struct {
 // open. If it returns an error, nothing is installed, and an earlier manhole that
 // should have been replaced is still installed. Log the error and go on: the nil
 // *Manhole may be used, see there.
+//
+// The person who starts the program can forbid the manhole with ONESHOT=off in the
+// environment. Then Install installs nothing, logs that, and returns nil and no error.
 func Install(o Options) (*Manhole, error) {
+	if forbidden() {
+		log := asynclog.Log{Logger: o.Logger}
+		log.Info("no manhole, because the environment forbids it", "variable", envName+"="+envOff)
+		return nil, nil
+	}
 	if !unixsock.Supported {
 		return nil, ErrUnsupported
 	}
@@ -95,22 +114,41 @@ func Install(o Options) (*Manhole, error) {
 	}
 	m.arm(earlier)
 	installed.m = m
+	m.logInstalled(o.SocketPath == "")
+	return m, nil
+}
+
+// logInstalled logs what the person who has installed the manhole should know.
+func (m *Manhole) logInstalled(defaultPath bool) {
 	path := m.Path()
-	if why := replaceable(path); why != "" {
+	if why := socketpath.InsecureReason(path); why != "" {
 		m.log.Warn("another user can put a socket in place of the manhole's", "path", path, "reason", why)
 	}
-	return m, nil
+	if defaultPath && m.opts.SocketPath != DefaultSocketPath {
+		m.log.Info("no socket can be made at the default path; another one is used", "path", path, "default", DefaultSocketPath)
+	}
+	if more := access.More(); more != "" && m.opts.Authorize == nil {
+		m.log.Warn("only root may enter, since the process may do more than its user", "reason", more)
+	}
+	if sigs := m.Signals(); m.opts.NoReceiver && len(sigs) > 0 {
+		var names []string
+		for _, sig := range sigs {
+			names = append(names, sigset.NameOf(sig))
+		}
+		m.log.Info("installed without a receiver (NoReceiver): the program must call Wait, or Handle with each signal",
+			"path", path, "signals", strings.Join(names, ","))
+	}
 }
 
 // newManhole checks the options and returns a manhole that nothing opens yet.
 func newManhole(o Options) (*Manhole, error) {
 	m := &Manhole{
 		quit:    make(chan struct{}),
-		signals: make(chan os.Signal, 1), activates: make(chan os.Signal, 1),
+		signals: make(chan os.Signal, 1), activates: make(chan os.Signal, 1), announced: make(chan os.Signal, 1),
 	}
-	m.greeting = func() []byte { return m.home.Load().greeting }
-	m.uptime = func() time.Duration { return m.home.Load().proc.uptime() }
-	m.disposition, m.deactivate = m.whoHas, m.stopActive
+	m.greeting = func() []byte { return m.instance.Load().greeting }
+	m.uptime = func() time.Duration { return m.instance.Load().proc.uptime() }
+	m.disposition, m.deactivate, m.hears = m.dispositionOf, m.stopActive, m.mayHear
 	o = o.withDefaults()
 	if err := checkSignals(o); err != nil {
 		return nil, err
@@ -118,24 +156,39 @@ func newManhole(o Options) (*Manhole, error) {
 	if err := checkTimes(o); err != nil {
 		return nil, err
 	}
-	if err := checkLocals(o.Locals); err != nil {
+	if err := cmp.Or(checkNames("Locals", o.Locals), checkNames("Sections", o.Sections)); err != nil {
 		return nil, err
 	}
 	if err := m.set(o); err != nil {
 		return nil, err
 	}
-	home, err := newHome(m.opts.SocketPath, m.opts.ReinstallDelay)
+	if err := m.setReport(); err != nil {
+		return nil, err
+	}
+	m.opts.SocketPath = socketpath.Usable(m.opts.SocketPath)
+	at, err := newInstance(m.opts.SocketPath, m.opts.ReinstallDelay)
 	if err != nil {
 		return nil, err
 	}
-	m.home.Store(home)
+	m.instance.Store(at)
 	return m, nil
+}
+
+// setReport passes on the options of reports.
+func (m *Manhole) setReport() error {
+	r, o := &m.report, m.opts
+	r.Dir, r.Stderr, r.Log, r.Title, r.Hears, r.Shutdown = o.ReportDir, o.ReportStderr, &m.log, m.greeting, m.hears, o.ShutdownReport
+	if m.reportsAlone() {
+		r.Signal = o.ReportOn
+	}
+	return r.Check()
 }
 
 func (m *Manhole) watchTrigger() (*trigger.File, error) {
 	return trigger.New(m.opts.TriggerFile, trigger.Config{
-		Process: func() (int, bool) { p := m.home.Load().proc; return p.pid, p.isThis() },
+		Process: func() (int, bool) { p := m.instance.Load().proc; return p.pid, p.isThis() },
 		Open:    func() { _, _, _ = m.open() },
+		Report:  m.report.Request,
 		Log:     &m.log,
 	})
 }
@@ -151,16 +204,18 @@ func (m *Manhole) arm(earlier *Manhole) {
 	if m.opts.ActivateOn != nil {
 		signal.Notify(m.activates, m.opts.ActivateOn)
 	}
+	m.report.Start()
 	if earlier != nil {
 		earlier.undo()
 	}
 	m.setTrap()
-	m.notice = notice.Post(m.opts.notice())
+	m.announce()
+	m.notice = notice.Post(notice.Of(m.opts.SocketPath, m.opts.TriggerFile, m.opts.OneshotOn, m.opts.ActivateOn, m.opts.NoReceiver))
 	if earlier != nil {
-		m.home.Load().wait(m.opts.ReinstallDelay)
+		m.instance.Load().wait(m.opts.ReinstallDelay)
 	}
 	if !m.opts.NoReceiver && len(m.Signals()) > 0 {
-		m.startReceiver()
+		m.startReceiver(nil)
 	}
 }
 
@@ -176,7 +231,7 @@ func (m *Manhole) Path() string {
 	if m == nil {
 		return ""
 	}
-	return m.home.Load().path
+	return m.instance.Load().path
 }
 
 // Uninstall closes an open window and removes its socket, ends the receiver, and
@@ -191,8 +246,8 @@ func (m *Manhole) Uninstall() error {
 	}
 	installed.m = nil
 	m.undo()
-	m.dismissals.wait()
-	m.log.Flush(flushTime)
+	m.dismissals.Wait()
+	m.log.Flush(guard.FlushTime)
 	return nil
 }
 
@@ -200,7 +255,7 @@ func (m *Manhole) Uninstall() error {
 // lock of installed. No goroutine of the manhole takes that lock.
 func (m *Manhole) undo() {
 	m.mu.Lock()
-	m.undone = true
+	m.uninstalled = true
 	m.mu.Unlock()
 	close(m.quit)
 	m.Deactivate()
@@ -211,11 +266,13 @@ func (m *Manhole) undo() {
 	signal.Stop(m.signals)
 	signal.Stop(m.activates)
 	m.receiver.Wait()
+	m.report.Stop()
 	if m.trigger != nil {
 		m.trigger.Close()
 	}
 	if m.trap != nil {
 		m.trap.Release()
 	}
+	signal.Stop(m.announced) // after Release
 	m.notice.Remove()
 }

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/gomanhole/oneshot/internal/protocol"
+	"github.com/gomanhole/oneshot/internal/socketpath"
 	"github.com/gomanhole/oneshot/internal/testwait"
 	"github.com/gomanhole/oneshot/internal/unixsock"
 )
@@ -40,7 +41,7 @@ func TestASignalOpensOneSession(t *testing.T) {
 }
 
 func TestTheDefaultPathHasThePid(t *testing.T) {
-	path, err := socketPath(DefaultSocketPath, 4321)
+	path, err := socketpath.Of(DefaultSocketPath, 4321)
 	require.NoError(t, err)
 	require.Equal(t, "/tmp/manhole-4321", path)
 }
@@ -56,7 +57,7 @@ func TestIdleManholeCostsNothing(t *testing.T) {
 		{"no signal", Options{NoReceiver: true}, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			signals := make(chan os.Signal, 1) // as a program that uses os/signal has
+			signals := make(chan os.Signal, 1) // the program uses os/signal already
 			signal.Notify(signals, syscall.SIGUSR1)
 			defer signal.Stop(signals)
 			dir := testwait.TempDir(t)
@@ -67,6 +68,8 @@ func TestIdleManholeCostsNothing(t *testing.T) {
 			require.NoError(t, f.Close())
 			before, fds := runtime.NumGoroutine(), countFDs(t)
 			m := install(t, test.options)
+			m.Manhole.log.Flush(testwait.Patience) // its goroutine ends with the last record
+			eventually(t, func() bool { return runtime.NumGoroutine() <= before+test.goroutines }, "there are more goroutines")
 			require.Equal(t, before+test.goroutines, runtime.NumGoroutine())
 			require.Equal(t, fds, countFDs(t))
 			left, err := os.ReadDir(dir)
@@ -89,8 +92,8 @@ func countFDs(t *testing.T) int {
 	return len(entries)
 }
 
-func TestNoGoroutineWithNoReceiverNorAfterUninstall(t *testing.T) {
-	// goleak without any option: the tests before this one leave nothing.
+func TestNoGoroutineWithNoReceiverOrAfterUninstall(t *testing.T) {
+	// goleak needs no option here: the tests before this one leave no goroutine.
 	m := install(t, Options{OneshotOn: syscall.SIGUSR2, NoReceiver: true})
 	goleak.VerifyNone(t)
 	require.NoError(t, m.Uninstall())
@@ -118,7 +121,7 @@ func TestOneManholeAtATime(t *testing.T) {
 	require.False(t, m.Handle(syscall.SIGUSR2))
 }
 
-func TestReinstallUndoesTheEarlier(t *testing.T) {
+func TestReinstallRemovesTheEarlierManhole(t *testing.T) {
 	first := install(t, Options{OneshotOn: syscall.SIGUSR2})
 	kill(t, syscall.SIGUSR2)
 	c := connect(t, first.Path())
@@ -205,7 +208,7 @@ func TestBadOptionsInstallNothing(t *testing.T) {
 	}
 }
 
-func TestAFailedReinstallKeepsTheEarlier(t *testing.T) {
+func TestAFailedReinstallKeepsTheEarlierManhole(t *testing.T) {
 	m := install(t, Options{OneshotOn: syscall.SIGUSR2})
 	_, err := Install(Options{OneshotOn: syscall.SIGKILL, Reinstall: true})
 	require.Error(t, err)
@@ -231,6 +234,9 @@ func TestADirectoryWithoutStickyBit(t *testing.T) {
 	}{
 		{0o777, true},
 		{0o777 | os.ModeSticky, false},
+		{0o770, true},
+		{0o770 | os.ModeSticky, false},
+		{0o755, false},
 		{0o700, false},
 	} {
 		require.NoError(t, os.Chmod(dir, test.mode))
@@ -241,7 +247,7 @@ func TestADirectoryWithoutStickyBit(t *testing.T) {
 	}
 }
 
-func TestThePathOfExactlyTheLongestLength(t *testing.T) {
+func TestTheLongestPathThatFits(t *testing.T) {
 	dir := testwait.TempDir(t)
 	longest := unixsock.MaxPath - len(protocol.TempSuffix(0))
 	path := filepath.Join(dir, strings.Repeat("x", longest-len(dir)-1))
@@ -313,7 +319,7 @@ func TestHandleInTheProgramsOwnLoop(t *testing.T) {
 	requireGone(t, m.Path())
 }
 
-func TestOneshotReturnsWhatHappened(t *testing.T) {
+func TestOneshotReturnsTheReason(t *testing.T) {
 	ctx := context.Background()
 	t.Run("nobody came", func(t *testing.T) {
 		m := install(t, Options{ConnectTimeout: 10 * time.Millisecond})
@@ -376,5 +382,7 @@ func TestManySignalsInEveryState(t *testing.T) {
 		kill(t, syscall.SIGUSR2)
 		c.expect(protocol.Prompt)
 		c.Close()
+		// The sessions of clients that have left may not have ended yet.
+		eventually(t, func() bool { return m.sessionCount() < maxSessions }, "no place becomes free")
 	}
 }

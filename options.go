@@ -1,22 +1,16 @@
 package oneshot
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"os"
-	"path/filepath"
-	"runtime"
-	"strconv"
-	"strings"
-	"syscall"
 	"time"
-	"unicode"
 
-	"github.com/gomanhole/oneshot/internal/notice"
 	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/sigset"
-	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
 // Default values of Options.
@@ -40,8 +34,35 @@ type Options struct {
 	// no signal does that.
 	ActivateOn os.Signal
 
+	// ReportOn is a signal that writes a report to the log, for an image in which
+	// nobody can connect: what the first screen of a session shows, at most 64 KiB, one
+	// record for each line. There is one report in ten seconds; further signals are
+	// counted, or not listened to if there are many. If ReportOn is OneshotOn, the signal
+	// opens a window, and the report is written if nobody has entered within ReportAfter.
+	// Nil: no signal does that.
+	ReportOn os.Signal
+
+	// ReportAfter is how long the report waits for a client if ReportOn is OneshotOn.
+	// The window stays open. The default, also for longer times, is ConnectTimeout.
+	ReportAfter time.Duration
+
+	// ReportDir is a directory. If it is not empty, a report is not written to the log,
+	// but to a new file there, with mode 0600; the log has its name. The last 20 files
+	// of a process are kept. ReportStderr writes reports to standard error.
+	ReportDir    string
+	ReportStderr bool
+
+	// ShutdownReport is a time, for example 20 seconds. If the process is still there so
+	// long after SIGTERM or SIGINT has come, a report says where main and the other
+	// goroutines are. There is no timer before the signal. With NoReceiver, the signal
+	// (or SIGQUIT) counts when Wait returns it, or Handle gets it. In any other case the
+	// package must see a signal that it is not subscribed to: this needs Linux on amd64
+	// or arm64, Go's own signal handler, and TerminateAuto. Zero: no report.
+	ShutdownReport time.Duration
+
 	// TriggerFile is a file that opens a window when this process's pid is written
-	// to it, for example with echo PID > file (Linux only). If the file is missing
+	// to it, for example with echo PID > file (Linux only). The word report behind the
+	// pid ("PID report") writes a report instead. If the file is missing
 	// it is created with mode 0600. It is an error if another user, except root,
 	// owns the file, or if another user may write to it. Several processes may
 	// share the file: the process whose pid is written opens its window. Empty: no
@@ -50,13 +71,17 @@ type Options struct {
 
 	// NoReceiver means that the program waits for the signal itself, with Wait or
 	// Handle. The package then starts no goroutine that waits for it. With NoReceiver
-	// and without a signal, only the methods Oneshot and Activate open the manhole.
+	// and without a signal, only the methods Oneshot and Activate open the manhole. Until
+	// the program calls Wait, or Handle with a signal, that signal opens nothing: Install
+	// logs this.
 	NoReceiver bool
 
 	// SocketPath is the path of the socket while a window is open. %p is replaced
 	// by the pid; no other % is accepted. A leading @ means the abstract namespace, which has no files
 	// (Linux only). A relative path is relative to the directory in which Install
-	// is called. The default is DefaultSocketPath.
+	// is called. The default is DefaultSocketPath. If no socket can be made in its
+	// directory, because there is no /tmp or it is read-only, the default is
+	// /dev/shm/manhole-%p, and if that is not possible either, @manhole-%p.
 	SocketPath string
 
 	// ConnectTimeout is how long a window stays open for a client. Another signal
@@ -107,16 +132,30 @@ type Options struct {
 	// The flag -racy of print and of expressions reads them all the same.
 	Locals map[string]any
 
+	// Sections are the program's own parts of a bundle (oneshot bundle), by name; the command
+	// sections lists them and shows one. Each function writes one file, from its own
+	// goroutine. When ctx ends, it should return.
+	Sections map[string]func(ctx context.Context, w io.Writer) error
+
+	// FlightRecorder is the program's own *trace.FlightRecorder (runtime/trace), or anything
+	// else that writes an execution trace. The command trace -last writes what it has. The
+	// program starts it and stops it. Nil: none.
+	FlightRecorder io.WriterTo
+
 	// RedirectStderr sends the client a copy of what the program writes to its
 	// descriptor 2 while a session lasts, as the command stderr on does. One
 	// session at a time can have it. It has these costs:
 	//
-	//   - Descriptor 2 is then a pipe. If the program writes faster than the pipe is
-	//     read, output is lost, in the log as well.
+	//   - Descriptor 2 is then a pipe of 1 MiB. A client that does not read misses
+	//     output, but the log does not. If the program writes faster than the pipe is
+	//     read, or the log does not take it, output is lost in the log as well.
 	//   - Output written just before os.Exit (log.Fatal) is lost. A panic is not lost.
 	//   - A child that is started meanwhile with the program's standard error keeps
-	//     the pipe. It gets EAGAIN when it writes faster than the pipe is read, and
-	//     SIGPIPE after the program has ended.
+	//     the pipe. It gets EAGAIN when it writes faster than the pipe is read, which
+	//     nobody does after the program has ended.
+	//   - The same holds for a program that this one executes in its own place
+	//     (syscall.Exec): what it writes there is lost. On systems other than Linux,
+	//     and without /proc, both get SIGPIPE.
 	//   - If the program had set a crash output itself (debug.SetCrashOutput), it must
 	//     set it again.
 	RedirectStderr bool
@@ -124,6 +163,8 @@ type Options struct {
 	// Authorize decides who may enter. It is called for every client before
 	// anything is sent. To refuse the client it returns an error; the text of the
 	// error goes to the client and to the log. Other clients wait during the call.
+	// If it does not return, the wait ends when the client goes or the window is
+	// shut, and the client does not enter.
 	// Nil: SameUserOrRoot.
 	Authorize func(Cred) error
 
@@ -143,12 +184,15 @@ func (o Options) withDefaults() Options {
 			o.OneshotOn = usr2
 		}
 	}
-	o.Locals = maps.Clone(o.Locals) // the program may keep using its map
+	o.Locals, o.Sections = maps.Clone(o.Locals), maps.Clone(o.Sections) // the program may keep using its maps
 	if o.SocketPath == "" {
 		o.SocketPath = DefaultSocketPath
 	}
 	if o.ConnectTimeout == 0 {
 		o.ConnectTimeout = DefaultConnectTimeout
+	}
+	if o.ReportAfter == 0 {
+		o.ReportAfter = o.ConnectTimeout
 	}
 	if o.IdleTimeout == 0 {
 		o.IdleTimeout = DefaultIdleTimeout
@@ -171,128 +215,10 @@ func checkTimes(o Options) error {
 	for _, option := range []struct {
 		name  string
 		value time.Duration
-	}{{"ConnectTimeout", o.ConnectTimeout}, {"IdleTimeout", o.IdleTimeout}} {
+	}{{"ConnectTimeout", o.ConnectTimeout}, {"IdleTimeout", o.IdleTimeout}, {"ReportAfter", o.ReportAfter}, {"ShutdownReport", o.ShutdownReport}} {
 		if option.value < 0 {
 			return fmt.Errorf("oneshot: %s is %v; give a time above 0, or 0 for the default", option.name, option.value)
 		}
 	}
 	return nil
-}
-
-// checkSignals returns an error for signals that cannot open a manhole.
-func checkSignals(o Options) error {
-	if err := checkSignal("OneshotOn", o.OneshotOn); err != nil {
-		return err
-	}
-	if err := checkSignal("ActivateOn", o.ActivateOn); err != nil {
-		return err
-	}
-	if o.OneshotOn != nil && o.OneshotOn == o.ActivateOn {
-		return fmt.Errorf("%w: %s", ErrConfigurationConflict, sigset.NameOf(o.OneshotOn))
-	}
-	return nil
-}
-
-// checkSignal returns an error for a signal that os/signal cannot deliver, and for
-// one that arrives all the time without anybody sending it.
-func checkSignal(option string, sig os.Signal) error {
-	if sig == nil {
-		return nil
-	}
-	s, ok := sig.(syscall.Signal)
-	if !ok {
-		return fmt.Errorf("oneshot: %s is a %T; give a syscall.Signal such as syscall.SIGUSR2", option, sig)
-	}
-	if why := sigset.Unusable(s); why != "" {
-		return fmt.Errorf("oneshot: %s cannot be %s: %s; use syscall.SIGUSR1 or SIGUSR2", option, sigset.Name(s), why)
-	}
-	return nil
-}
-
-// replaceable returns the reason why another user could replace a socket at path,
-// or "" if nobody can. A replaced socket lets nobody into the process, but a client
-// would talk to the wrong program.
-func replaceable(path string) string {
-	if unixsock.IsAbstract(path) {
-		return ""
-	}
-	dir := filepath.Dir(path)
-	if info, err := os.Stat(dir); err == nil && info.Mode()&os.ModeSticky == 0 && info.Mode().Perm()&0o002 != 0 {
-		return dir + " may be written by everybody and has no sticky bit; chmod +t " + dir
-	}
-	return ""
-}
-
-// checkLocals returns an error for a name that cannot be typed.
-func checkLocals(locals map[string]any) error {
-	for name := range locals {
-		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }) {
-			return fmt.Errorf("oneshot: Locals: %q cannot be typed as one word; name it otherwise", name)
-		}
-	}
-	return nil
-}
-
-// checkAbstract checks a name in the abstract namespace.
-func checkAbstract(name string) error {
-	switch {
-	case runtime.GOOS != "linux":
-		return fmt.Errorf("oneshot: SocketPath %s: only Linux has abstract sockets; give the path of a file", name)
-	case len(name) < 2 || strings.ContainsRune(name, 0):
-		return fmt.Errorf("oneshot: SocketPath %q: the name of an abstract socket is what follows the @", name)
-	case len(name) > unixsock.MaxPath+1: // such an address needs no NUL at its end
-		return fmt.Errorf("oneshot: SocketPath %s has %d bytes; at most %d fit into a socket address", name, len(name), unixsock.MaxPath+1)
-	}
-	return nil
-}
-
-// socketPath replaces %p by the pid and checks that a socket can be created at the
-// path.
-func socketPath(pattern string, pid int) (string, error) {
-	if rest := strings.ReplaceAll(pattern, "%p", ""); strings.Contains(rest, "%") {
-		return "", fmt.Errorf("oneshot: SocketPath %q: only %%p is replaced, by the pid; use a path without another %%", pattern)
-	}
-	path := strings.ReplaceAll(pattern, "%p", strconv.Itoa(pid))
-	if unixsock.IsAbstract(path) {
-		return path, checkAbstract(path)
-	}
-	if strings.ContainsRune(path, 0) || strings.HasSuffix(path, "/") {
-		return "", fmt.Errorf("oneshot: SocketPath %q is not the name of a file", path)
-	}
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return "", fmt.Errorf("oneshot: SocketPath %s: %w", pattern, err)
-	}
-	if longest := unixsock.MaxPath - len(protocol.TempSuffix(0)); len(path) > longest {
-		return "", fmt.Errorf("oneshot: SocketPath %s has %d bytes; at most %d fit into a socket address with the suffix of its temporary name",
-			path, len(path), longest)
-	}
-	dir := filepath.Dir(path)
-	switch info, err := os.Stat(dir); {
-	case err != nil:
-		return "", fmt.Errorf("oneshot: the directory of SocketPath %s: %w; create it or set SocketPath", path, err)
-	case !info.IsDir():
-		return "", fmt.Errorf("oneshot: SocketPath %s: %s is not a directory", path, dir)
-	}
-	if err := unixsock.CheckWritable(dir); err != nil {
-		return "", fmt.Errorf("oneshot: no socket can be made in %s: %w; set SocketPath to a directory that uid %d may write to",
-			dir, err, os.Geteuid())
-	}
-	return path, nil
-}
-
-// notice describes the manhole for the client. The path keeps its %p, because the
-// pid differs in another pid namespace.
-func (o *Options) notice() notice.Notice {
-	n := notice.Notice{Path: o.SocketPath}
-	if o.OneshotOn != nil {
-		n.Oneshot = sigset.NameOf(o.OneshotOn)
-	}
-	if o.ActivateOn != nil {
-		n.Activate = sigset.NameOf(o.ActivateOn)
-	}
-	if abs, err := filepath.Abs(o.SocketPath); err == nil && !unixsock.IsAbstract(o.SocketPath) {
-		n.Path = abs
-	}
-	return n
 }

@@ -25,23 +25,23 @@ import (
 	"github.com/gomanhole/oneshot/internal/trap"
 )
 
-// programEnv makes the test binary one of the programs below instead. Its value
-// is a name, and after a space words that change what is around it.
+// programEnv makes the test binary one of the programs below. Its value is a name. Words
+// after it change the conditions of the program.
 const programEnv = "ONESHOT_TEST_PROGRAM"
 
-// spun keeps the compiler from noticing that the load does nothing.
+// spun is written so that the compiler does not remove the loop.
 var spun atomic.Value
 
 // handled is the exit status of a program that has handled its signal.
 const handled = 3
 
-// runProgram is a program with a manhole, in one of the ways that programs
-// treat the signals that end them. It prints its socket's path when it is ready.
+// runProgram runs a program with a manhole. The name selects how the program treats the
+// signals that end it. It prints its socket's path when it is ready.
 func runProgram(spec string) {
 	name, around, _ := strings.Cut(spec, " ")
 	time.AfterFunc(4*testwait.Patience, func() { panic("the test that started " + spec + " has not ended it") })
-	if strings.Contains(around, "posts") {
-		trap.Disable() // as where there is no trap
+	if strings.Contains(around, "subscribed") {
+		trap.Disable() // as on a system without traps
 	}
 	if strings.Contains(around, "load") {
 		for range 4 * runtime.GOMAXPROCS(0) {
@@ -119,24 +119,24 @@ func runProgram(spec string) {
 		if _, err := m.Wait(context.Background(), all...); err != nil {
 			panic(err)
 		}
-		os.Exit(handled)
+		exit(handled, around)
 	case "handle":
 		c := make(chan os.Signal, 8)
 		signal.Notify(c, append(m.Signals(), all...)...)
 		ready()
 		for sig := range c {
 			if !m.Handle(sig) {
-				os.Exit(handled)
+				exit(handled, around)
 			}
 		}
 	}
 	panic("no program " + spec)
 }
 
-// morePrograms are programs that stand in other files.
+// morePrograms are programs in other files.
 var morePrograms = map[string]func(Options){}
 
-// signalled is a channel that has had its signal.
+// signalled is a channel that has received its signal.
 func signalled() chan os.Signal {
 	c := make(chan os.Signal, 1)
 	c <- syscall.SIGTERM
@@ -152,23 +152,36 @@ func mustInstall(o Options) *Manhole {
 	return m
 }
 
-// exitGracefully takes its time, and notices a signal that comes twice. As a
-// program should where there is no trap, it then uninstalls.
+// exitGracefully takes some time, and reports a signal that arrives twice. It also
+// uninstalls the manhole, as a program should on a system without traps.
 func exitGracefully(c chan os.Signal, around string) {
 	<-c
 	grace := 20 * time.Millisecond
 	if strings.Contains(around, "reraise") {
-		grace = testwait.Patience // for the second, which must come
+		grace = testwait.Patience // for the second signal, which must arrive
 	}
 	select {
 	case <-c:
 		os.Exit(4)
 	case <-time.After(grace):
 	}
-	if strings.Contains(around, "posts") {
+	if strings.Contains(around, "subscribed") {
 		_ = Installed().Uninstall()
 	}
-	os.Exit(handled)
+	exit(handled, around)
+}
+
+// exit ends the program. On a system without traps the manhole waits for the goroutine
+// that removes the socket, removeTime at the longest. If many goroutines and other
+// programs use the CPUs, that goroutine may get none for so long.
+func exit(status int, around string) {
+	if strings.Contains(around, "subscribed load") {
+		testwait.Until(func() bool {
+			_, err := os.Lstat(Installed().Path())
+			return err != nil
+		}, "the end of the socket")
+	}
+	os.Exit(status)
 }
 
 // program is a running child.
@@ -177,11 +190,11 @@ type program struct {
 	spec  string
 	path  string
 	lines *bufio.Reader
-	reap  func() // calls Wait once: a second call that runs beside it can hang
+	reap  func() // calls Wait only once: two concurrent calls can hang
 }
 
-// newProgram is a program that is not started yet: the test binary, or argv
-// that executes it.
+// newProgram returns a program that is not started yet. It is the test binary, or argv,
+// which must execute the test binary.
 func newProgram(t *testing.T, spec string, argv ...string) *program {
 	t.Helper()
 	if len(argv) == 0 {
@@ -189,7 +202,7 @@ func newProgram(t *testing.T, spec string, argv ...string) *program {
 	}
 	p := &program{Cmd: testwait.Command(t, argv[0], argv[1:]...), spec: spec, path: testwait.TempDir(t) + "/s"}
 	p.Env = append(os.Environ(), programEnv+"="+spec, "ONESHOT_TEST_PATH="+p.path)
-	p.reap = sync.OnceFunc(func() { _ = p.Cmd.Wait() }) // the status tells
+	p.reap = sync.OnceFunc(func() { _ = p.Cmd.Wait() }) // the status is checked below
 	return p
 }
 
@@ -198,7 +211,7 @@ func startProgram(t *testing.T, spec string) *program {
 	return start(t, spec)
 }
 
-// start starts a program whose standard error is shown if the test fails.
+// start starts a program. Its standard error is shown if the test fails.
 func start(t *testing.T, spec string, argv ...string) *program {
 	t.Helper()
 	p := newProgram(t, spec, argv...)
@@ -235,7 +248,7 @@ func (p *program) ready(t *testing.T) {
 	require.Equal(t, "ready\n", p.line(t))
 }
 
-// line is the next line that the program prints.
+// line returns the next line that the program prints.
 func (p *program) line(t *testing.T) string {
 	t.Helper()
 	text, err := p.lines.ReadString('\n')
@@ -248,7 +261,7 @@ func (p *program) signal(t *testing.T, sig syscall.Signal) {
 	require.NoError(t, p.Process.Signal(sig))
 }
 
-// open opens a window and waits until it stands.
+// open opens a window and waits until its socket exists.
 func (p *program) open(t *testing.T) {
 	t.Helper()
 	p.signal(t, syscall.SIGUSR2)
@@ -279,7 +292,7 @@ func handles(m *Manhole) bool {
 	return answer == sigthread.Other
 }
 
-// listenTo subscribes the process of signals until the result is called.
+// listenTo subscribes the process to signals until the returned function is called.
 func listenTo(sigs ...syscall.Signal) (stop func()) {
 	c := make(chan os.Signal, 1)
 	all := make([]os.Signal, len(sigs))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,19 +17,20 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gomanhole/oneshot/internal/guard"
 	"github.com/gomanhole/oneshot/internal/ours"
 	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/testwait"
 	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
-// This file: one window on its own, without a manhole, a receiver or a signal.
+// This file tests one window without a manhole, a receiver or a signal.
 
-// windowFor returns a window with a path of its own, which no signal closes.
+// windowFor returns a window with its own path. No signal closes it.
 func windowFor(t *testing.T, h testHost, stays time.Duration) *window {
 	t.Helper()
-	at := &home{proc: thisProcess(), path: filepath.Join(testwait.TempDir(t), "s")}
-	return newWindow(h.host, at, stays, func(func(syscall.Signal)) *guard { return &guard{host: h.host, proc: at.proc} })
+	at := &instance{proc: thisProcess(), path: filepath.Join(testwait.TempDir(t), "s")}
+	return newWindow(h.host, at, stays, func(func(syscall.Signal)) *guard.Guard { return &guard.Guard{} })
 }
 
 // open runs the window, and the session of the client that enters.
@@ -37,7 +39,7 @@ func (w *window) open(t *testing.T) {
 	ended := make(chan struct{})
 	ours.Go(func() {
 		defer close(ended)
-		w.run()
+		w.awaitClient()
 		close(w.done)
 		if w.session != nil {
 			w.session.run()
@@ -54,8 +56,8 @@ func (w *window) open(t *testing.T) {
 func (w *window) ended(t *testing.T) error {
 	t.Helper()
 	testwait.Receive(t, w.done, "the end of the window")
-	requireGone(t, w.home.path)
-	left, err := os.ReadDir(filepath.Dir(w.home.path))
+	requireGone(t, w.instance.path)
+	left, err := os.ReadDir(filepath.Dir(w.instance.path))
 	require.NoError(t, err)
 	require.Empty(t, left)
 	return w.why()
@@ -65,7 +67,7 @@ func TestAWindowLetsOneClientIn(t *testing.T) {
 	h := hostFor(t, Options{})
 	w := windowFor(t, h, time.Hour)
 	w.open(t)
-	c := connect(t, w.home.path)
+	c := connect(t, w.instance.path)
 	c.expect(protocol.Prompt)
 	require.ErrorIs(t, w.ended(t), errTaken)
 	require.Equal(t, os.Geteuid(), w.session.Cred().UID)
@@ -75,7 +77,7 @@ func TestAWindowLetsOneClientIn(t *testing.T) {
 	require.Empty(t, c.rest())
 	h.ended(t)
 	h.host.log.Flush(testwait.Patience)
-	require.Regexp(t, `(?s)window open.* path=`+w.home.path+`.*session open.*session closed`, h.log.String())
+	require.Regexp(t, `(?s)window open.* path=`+w.instance.path+`.*session open.*session closed`, h.log.String())
 }
 
 func TestAWindowOutlivesARefusedClient(t *testing.T) {
@@ -88,15 +90,15 @@ func TestAWindowOutlivesARefusedClient(t *testing.T) {
 	}})
 	w := windowFor(t, h, time.Hour)
 	w.open(t)
-	require.Equal(t, protocol.Refused+"number 1 is not let in\n", connect(t, w.home.path).rest())
-	require.Equal(t, protocol.Refused+"number 2 is not let in\n", connect(t, w.home.path).rest())
-	connect(t, w.home.path).expect(protocol.Prompt)
+	require.Equal(t, protocol.Refused+"number 1 is not let in\n", connect(t, w.instance.path).rest())
+	require.Equal(t, protocol.Refused+"number 2 is not let in\n", connect(t, w.instance.path).rest())
+	connect(t, w.instance.path).expect(protocol.Prompt)
 	require.ErrorIs(t, w.ended(t), errTaken)
 	h.host.log.Flush(testwait.Patience)
 	require.Equal(t, 2, strings.Count(h.log.String(), "client refused"))
 }
 
-func TestAWindowOutlivesAFullHouse(t *testing.T) {
+func TestAWindowOutlivesTooManySessions(t *testing.T) {
 	h := hostFor(t, Options{})
 	var inside []client
 	for range maxSessions {
@@ -104,10 +106,10 @@ func TestAWindowOutlivesAFullHouse(t *testing.T) {
 	}
 	w := windowFor(t, h, time.Hour)
 	w.open(t)
-	require.Contains(t, connect(t, w.home.path).rest(), "8 sessions are open already")
+	require.Contains(t, connect(t, w.instance.path).rest(), "8 sessions are open already")
 	inside[0].Close()
-	eventually(t, func() bool { now, _ := h.inside.now(); return len(now) < maxSessions }, "no place became free")
-	connect(t, w.home.path).expect(protocol.Prompt)
+	eventually(t, func() bool { now, _ := h.sessions.running(); return len(now) < maxSessions }, "no place became free")
+	connect(t, w.instance.path).expect(protocol.Prompt)
 	require.ErrorIs(t, w.ended(t), errTaken)
 }
 
@@ -121,7 +123,7 @@ func TestAWindowTimesOutAndCanBeExtended(t *testing.T) {
 	w = windowFor(t, h, time.Hour)
 	require.True(t, w.extend(2*time.Hour), "before it is there")
 	w.open(t)
-	eventually(t, func() bool { _, err := os.Lstat(w.home.path); return err == nil }, "no socket")
+	eventually(t, func() bool { _, err := os.Lstat(w.instance.path); return err == nil }, "no socket")
 	require.True(t, w.extend(10*time.Millisecond), "an earlier end")
 	require.ErrorIs(t, w.ended(t), errNobodyCame)
 }
@@ -132,13 +134,13 @@ func TestAWindowThatIsShut(t *testing.T) {
 	h := hostFor(t, Options{Authorize: func(Cred) error { <-enter; return nil }})
 	w := windowFor(t, h, time.Hour)
 	w.open(t)
-	first, second := connect(t, w.home.path), connect(t, w.home.path)
+	first, second := connect(t, w.instance.path), connect(t, w.instance.path)
 	eventually(t, func() bool { w.mu.Lock(); defer w.mu.Unlock(); return w.ln != nil }, "no socket")
 	require.True(t, w.shut(why))
-	requireGone(t, w.home.path)
+	requireGone(t, w.instance.path)
 	letIn()
 	require.ErrorIs(t, w.ended(t), why)
-	for _, c := range []client{first, second} { // one was being asked about, one waited
+	for _, c := range []client{first, second} { // one waited for Authorize, the other in the queue
 		require.Regexp(t, "^oneshot: .*: shut by the test\n$", c.rest())
 	}
 
@@ -151,21 +153,21 @@ func TestAWindowThatIsShut(t *testing.T) {
 func TestAWindowIsDelayed(t *testing.T) {
 	h := hostFor(t, Options{})
 	w := windowFor(t, h, time.Hour)
-	w.home.wait(50 * time.Millisecond)
+	w.instance.wait(50 * time.Millisecond)
 	began := time.Now()
 	w.open(t)
-	connect(t, w.home.path).expect(protocol.Prompt)
+	connect(t, w.instance.path).expect(protocol.Prompt)
 	require.GreaterOrEqual(t, time.Since(began), 50*time.Millisecond)
 
 	w = windowFor(t, h, time.Hour)
-	w.home.wait(time.Hour)
+	w.instance.wait(time.Hour)
 	w.open(t)
 	require.True(t, w.shut(errUninstalled))
 	require.ErrorIs(t, w.ended(t), ErrNotInstalled)
 }
 
-// TestAWindowThatCannotBeOpened has the errors of the system. The log says what failed and
-// what to do, and nothing is left at the path.
+// The cases are errors of the system. The log must say what failed and what to do, and
+// nothing may be left at the path.
 func TestAWindowThatCannotBeOpened(t *testing.T) {
 	socket := func(errno error) func(*unixsock.Calls) {
 		return func(c *unixsock.Calls) { c.Socket = func(int) (int, error) { return -1, errno } }
@@ -177,7 +179,7 @@ func TestAWindowThatCannotBeOpened(t *testing.T) {
 		name   string
 		change func(*unixsock.Calls)
 		errno  error
-		says   string // DIR is the directory
+		says   string // DIR stands for the directory
 	}{
 		{"EMFILE", socket(syscall.EMFILE), syscall.EMFILE, "raise the limit (prlimit --pid PID --nofile=N) or have the program close some, and try again"},
 		{"ENFILE", socket(syscall.ENFILE), syscall.ENFILE, "raise the limit of the system (sysctl fs.file-max), and try again"},
@@ -196,7 +198,7 @@ func TestAWindowThatCannotBeOpened(t *testing.T) {
 			w.open(t)
 			err := w.ended(t)
 			require.ErrorIs(t, err, test.errno)
-			says := strings.NewReplacer("DIR", filepath.Dir(w.home.path), "PID", fmt.Sprint(os.Getpid()), "UID", fmt.Sprint(os.Geteuid())).Replace(test.says)
+			says := strings.NewReplacer("DIR", filepath.Dir(w.instance.path), "PID", fmt.Sprint(os.Getpid()), "UID", fmt.Sprint(os.Geteuid())).Replace(test.says)
 			require.ErrorContains(t, err, says)
 			h.host.log.Flush(testwait.Patience)
 			require.Contains(t, h.log.String(), "no window")
@@ -205,7 +207,7 @@ func TestAWindowThatCannotBeOpened(t *testing.T) {
 	}
 }
 
-func TestAWindowTriesOnWhereAcceptFails(t *testing.T) {
+func TestAWindowTriesAgainAfterAcceptFails(t *testing.T) {
 	h := hostFor(t, Options{})
 	w := windowFor(t, h, time.Hour)
 	var failed atomic.Int32
@@ -223,12 +225,12 @@ func TestAWindowTriesOnWhereAcceptFails(t *testing.T) {
 	defer restore()
 	w.open(t)
 	for range 3 {
-		require.Empty(t, connect(t, w.home.path).rest())
+		require.Empty(t, connect(t, w.instance.path).rest())
 	}
-	connect(t, w.home.path).expect(protocol.Prompt)
+	connect(t, w.instance.path).expect(protocol.Prompt)
 	require.ErrorIs(t, w.ended(t), errTaken)
 	h.host.log.Flush(testwait.Patience)
-	require.Equal(t, 1, strings.Count(h.log.String(), "cannot accept a client, trying on"), "it is logged once")
+	require.Equal(t, 1, strings.Count(h.log.String(), "cannot accept a client, will try again"), "it is logged once")
 	require.Contains(t, h.log.String(), "accept: too many open files; raise the limit (prlimit --pid")
 }
 
@@ -238,7 +240,7 @@ func TestASocketThatCannotBeRemoved(t *testing.T) {
 	restore := unixsock.Replace(func(c *unixsock.Calls) { c.Unlink = func(string) error { return syscall.EROFS } })
 	defer restore()
 	w.open(t)
-	c := connect(t, w.home.path)
+	c := connect(t, w.instance.path)
 	c.expect(protocol.Prompt)
 	c.Close()
 	h.ended(t)
@@ -246,6 +248,55 @@ func TestASocketThatCannotBeRemoved(t *testing.T) {
 	require.Contains(t, h.log.String(), "the socket was not removed")
 	require.Contains(t, h.log.String(), "read-only file system")
 	restore()
-	require.NoError(t, os.Remove(w.home.path))
+	require.NoError(t, os.Remove(w.instance.path))
 	require.ErrorIs(t, w.why(), errTaken)
+}
+
+// TestAWindowWaitsForAuthorizeNoLongerThanItsClient has a rule that does not return for the
+// first client. When that one goes, the next may enter.
+func TestAWindowWaitsForAuthorizeNoLongerThanItsClient(t *testing.T) {
+	never, end := testwait.Gate(t)
+	defer end()
+	var asked atomic.Int32
+	h := hostFor(t, Options{Authorize: func(Cred) error {
+		if asked.Add(1) == 1 {
+			<-never
+		}
+		return nil
+	}})
+	w := windowFor(t, h, time.Hour)
+	w.open(t)
+	first, second := connect(t, w.instance.path), connect(t, w.instance.path)
+	eventually(t, func() bool { return asked.Load() == 1 }, "Authorize is not called")
+	first.Close()
+	second.expect(protocol.Prompt)
+	require.ErrorIs(t, w.ended(t), errTaken)
+	h.host.log.Flush(testwait.Patience)
+	require.Contains(t, h.log.String(), "the client has gone before the Authorize function returned")
+}
+
+// TestAWindowWaitsForAuthorizeNoLongerThanItsDeadline is about a rule that never returns.
+// When too many calls hang, no other is begun.
+func TestAWindowWaitsForAuthorizeNoLongerThanItsDeadline(t *testing.T) {
+	never, end := testwait.Gate(t)
+	h := hostFor(t, Options{Authorize: func(Cred) error { <-never; return nil }})
+	for range maxAbandoned {
+		w := windowFor(t, h, 10*time.Millisecond)
+		w.open(t)
+		for w.why() == nil { // until a client was in time, or not; the result is the same
+			if c, err := net.Dial("unix", w.instance.path); err == nil {
+				defer c.Close()
+				break
+			}
+		}
+		require.ErrorIs(t, w.ended(t), errNobodyCame)
+	}
+	end()
+	eventually(t, func() bool { return h.asking.Load() == 0 }, "the calls do not end")
+	h.asking.Store(maxAbandoned)
+	w := windowFor(t, h, time.Hour)
+	w.open(t)
+	require.Contains(t, connect(t, w.instance.path).rest(), "16 calls of the Authorize function have not returned")
+	h.asking.Store(0)
+	connect(t, w.instance.path).expect(protocol.Prompt)
 }

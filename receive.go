@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"syscall"
 
 	"github.com/gomanhole/oneshot/internal/ours"
 	"github.com/gomanhole/oneshot/internal/trigger"
@@ -12,36 +13,102 @@ import (
 // This file: the three ways to wait for the signal. They are the receiver, Handle
 // and Wait.
 
-func (m *Manhole) startReceiver() {
+func (m *Manhole) startReceiver(over <-chan struct{}) {
 	m.receiver.Add(1)
-	ours.Go(m.receive)
+	ours.Go(func() { m.receive(over) })
 }
 
 // receive is the receiver: it waits for the signal if the program does not. It runs
 // the window on its own goroutine, because starting another goroutine first would
 // delay the window. As soon as the window would have to wait for a client, a new
-// receiver takes its place.
-func (m *Manhole) receive() {
+// receiver takes its place. It ends when over is closed.
+func (m *Manhole) receive(over <-chan struct{}) {
 	for {
 		select {
-		case <-m.signals:
+		case sig := <-m.signals:
+			m.took(sig)
 			if w, mine, err := m.activate(); err == nil && mine {
-				w.replace = func() {
-					m.startReceiver()
+				w.startNextReceiver = func() {
+					m.startReceiver(over)
 					m.receiver.Done()
 				}
-				m.live(w)
+				m.serveWindow(w)
 				return
 			}
-		case <-m.activates:
+		case sig := <-m.activates:
+			m.took(sig)
 			_ = m.Activate() // the only error is ErrNotInstalled
+		case sig := <-m.report.Signals:
+			m.took(sig)
+			m.report.Received()
 		case <-m.triggered():
-			m.trigger.Drain()
+			m.trigger.DrainBeside()
+		case <-m.announced:
+			m.heedAnnounced(true)
+		case <-over:
+			m.receiver.Done()
+			return
 		case <-m.quit:
 			m.receiver.Done()
 			return
 		}
 	}
+}
+
+// standIn is a receiver for a program with NoReceiver that does not wait any more: Wait
+// has returned, or Handle was called with a signal that ends the program. A shutdown that
+// hangs can then be looked into. Its fields are guarded by Manhole.mu.
+type standIn struct {
+	waits int               // calls of Wait that have not returned
+	over  chan struct{}     // closed to end the receiver; nil: there is none
+	taken map[os.Signal]int // signals that it has received, and that Handle has not got yet
+}
+
+// stopWaiting starts the stand-in, if the program does not wait for the manhole's signals.
+// waits is the number of calls of Wait that have returned.
+func (m *Manhole) stopWaiting(waits int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := &m.standIn
+	s.waits -= waits
+	if !m.opts.NoReceiver || m.uninstalled || s.waits > 0 || s.over != nil || len(m.Signals()) == 0 {
+		return
+	}
+	s.over, s.taken = make(chan struct{}), make(map[os.Signal]int)
+	m.startReceiver(s.over)
+}
+
+// startWaiting is called when Wait begins. It ends the stand-in.
+func (m *Manhole) startWaiting() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := &m.standIn
+	s.waits++
+	if s.over != nil {
+		close(s.over)
+		s.over, s.taken = nil, nil
+	}
+}
+
+// took notes that the stand-in has received a signal. The program's own loop, which may
+// still run, gets the same signal.
+func (m *Manhole) took(sig os.Signal) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.standIn.taken != nil {
+		m.standIn.taken[sig]++
+	}
+}
+
+// wasTaken reports whether the stand-in has received this signal already.
+func (m *Manhole) wasTaken(sig os.Signal) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.standIn.taken[sig] == 0 {
+		return false
+	}
+	m.standIn.taken[sig]--
+	return true
 }
 
 // Signals returns the signals of the manhole. A program with NoReceiver and its own
@@ -57,10 +124,57 @@ func (m *Manhole) Signals() []os.Signal {
 			sigs = append(sigs, sig)
 		}
 	}
-	if m.trigger != nil {
+	if m.reportsAlone() {
+		sigs = append(sigs, m.opts.ReportOn)
+	}
+	if m.trigger != nil || m.announces() {
 		sigs = append(sigs, trigger.Signal)
 	}
 	return sigs
+}
+
+// announces reports whether the trap sends SIGIO after a signal that ends the program.
+func (m *Manhole) announces() bool { return m.opts.ShutdownReport > 0 && m.trap != nil }
+
+// announce makes the trap do that.
+func (m *Manhole) announce() {
+	switch {
+	case m.announces():
+		signal.Notify(m.announced, trigger.Signal)
+		m.trap.Announce(syscall.SIGTERM, syscall.SIGINT)
+	case m.opts.ShutdownReport > 0 && !m.opts.NoReceiver:
+		m.log.Warn("ShutdownReport does nothing here, since the package cannot see SIGTERM; use NoReceiver with Wait or Handle")
+	}
+}
+
+// heedAnnounced begins the time of ShutdownReport if the trap has seen such a signal.
+// beside means that the program's own loop may get the same SIGIO.
+func (m *Manhole) heedAnnounced(beside bool) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.uninstalled || !m.announces() {
+		return false
+	}
+	sig := m.trap.Announced()
+	if sig != 0 {
+		m.report.Ends(sig)
+		if beside && m.standIn.taken != nil {
+			m.standIn.taken[trigger.Signal] = 1
+		}
+	}
+	return sig != 0
+}
+
+// ends reports whether a program that is subscribed to sig ends after it. SIGHUP often
+// makes it read its configuration.
+func ends(sig os.Signal) bool {
+	return sig == syscall.SIGTERM || sig == syscall.SIGINT || sig == syscall.SIGQUIT
+}
+
+// reportsAlone reports whether there is a signal that writes a report and does nothing
+// else.
+func (m *Manhole) reportsAlone() bool {
+	return m.opts.ReportOn != nil && m.opts.ReportOn != m.opts.OneshotOn
 }
 
 // triggered returns the channel for the signal of the trigger file, or nil if there
@@ -72,28 +186,47 @@ func (m *Manhole) triggered() chan os.Signal {
 	return m.trigger.Signals
 }
 
-// isOwn reports whether sig is one of the manhole's signals.
-func (m *Manhole) isOwn(sig os.Signal) bool {
-	return sig != nil && (sig == m.opts.OneshotOn || sig == m.opts.ActivateOn)
+// isManholeSignal reports whether sig is one of the manhole's signals.
+func (m *Manhole) isManholeSignal(sig os.Signal) bool {
+	return sig != nil && (sig == m.opts.OneshotOn || sig == m.opts.ActivateOn || sig == m.opts.ReportOn)
 }
 
 // Handle is for the program's own signal loop. Pass it every signal that arrives.
 // If it returns true, the signal was for the manhole: go on with the next one.
-// Handle never blocks. It never returns true for SIGTERM, SIGINT and SIGHUP, but it
-// removes the socket of an open window before it returns, so the program may exit
-// at once.
+// Handle does not wait for the file system or for a client. It never returns true
+// for SIGTERM, SIGINT and SIGHUP, but it removes the socket of an open window before
+// it returns, so the program may exit at once. If that takes more than half a second,
+// because the file system is slow, Handle returns before it is done. From SIGTERM, SIGINT
+// or SIGQUIT on, a goroutine of the manhole waits for its signals too, so that the door
+// can be opened during a shutdown, when the loop has ended.
 func (m *Manhole) Handle(sig os.Signal) bool {
 	if m == nil {
 		return false
 	}
-	if m.trigger != nil && sig == trigger.Signal {
-		return m.trigger.Drain()
+	if sig == trigger.Signal && (m.trigger != nil || m.announces()) {
+		mine := m.heedAnnounced(false) || m.wasTaken(trigger.Signal)
+		return m.trigger != nil && m.trigger.Drain() || mine
 	}
-	if !m.isOwn(sig) {
+	if !m.isManholeSignal(sig) {
 		if isTerminating(sig) {
 			m.shutWindow(closedBy{sig})
 		}
+		if ends(sig) {
+			m.report.Ends(sig)
+			m.stopWaiting(0)
+		}
 		return false
+	}
+	if m.wasTaken(sig) {
+		return true
+	}
+	if sig == m.opts.ReportOn && m.reportsAlone() {
+		select {
+		case <-m.report.Signals: // the same signal was queued for Wait too; drop it
+		default:
+		}
+		m.report.Request()
+		return true
 	}
 	if sig == m.opts.ActivateOn {
 		select {
@@ -119,7 +252,10 @@ func (m *Manhole) Handle(sig os.Signal) bool {
 //
 // The error is ctx's if ctx ends first, and ErrNotInstalled after the manhole is
 // uninstalled. From Install on, a signal for the manhole is remembered until Wait
-// is called. The program's own signals are only received during Wait.
+// is called. The program's own signals are only received during Wait. After it has
+// returned, a goroutine of the manhole waits for the manhole's signals until Wait is
+// called again or the manhole is uninstalled: the door can be opened in a shutdown that
+// hangs.
 func (m *Manhole) Wait(ctx context.Context, sigs ...os.Signal) (os.Signal, error) {
 	if m == nil {
 		m = &Manhole{} // it has no signals and no window
@@ -129,23 +265,32 @@ func (m *Manhole) Wait(ctx context.Context, sigs ...os.Signal) (os.Signal, error
 		signal.Notify(c, sigs...)
 		defer signal.Stop(c)
 	}
-	own, activates, triggered := m.signals, m.activates, m.triggered()
-	if !m.opts.NoReceiver {
-		own, activates, triggered = nil, nil, nil
+	var oneshots, activates, reports, triggered, announced chan os.Signal
+	if m.opts.NoReceiver {
+		oneshots, activates, reports, triggered, announced = m.signals, m.activates, m.report.Signals, m.triggered(), m.announced
+		m.startWaiting()
+		defer m.stopWaiting(1)
 	}
 	for {
 		select {
-		case <-own:
+		case <-oneshots:
 			_, _, _ = m.open() // an error is logged
 		case <-activates:
 			_ = m.Activate() // the only error is ErrNotInstalled
+		case <-reports:
+			m.report.Received()
 		case <-triggered:
 			m.trigger.Drain()
+		case <-announced:
+			m.heedAnnounced(false)
 		case sig := <-c:
-			if m.isOwn(sig) {
-				continue // the caller listed it by mistake; it arrives on own as well
+			if m.isManholeSignal(sig) {
+				continue // the caller listed it by mistake; it arrives on the other channel as well
 			}
 			m.shutWindow(closedBy{sig})
+			if ends(sig) {
+				m.report.Ends(sig)
+			}
 			return sig, nil
 		case <-m.quit:
 			return nil, ErrNotInstalled
@@ -155,10 +300,12 @@ func (m *Manhole) Wait(ctx context.Context, sigs ...os.Signal) (os.Signal, error
 	}
 }
 
-// shutWindow closes the window if one is open.
+// shutWindow closes the window if one is open. It waits until the socket is removed,
+// removeTime at the longest.
 func (m *Manhole) shutWindow(why error) {
 	if w := m.window(); w != nil {
-		w.shut(why)
+		ours.Go(func() { w.shut(why) })
+		waitFor(w.gone)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gomanhole/oneshot/internal/ours"
+	"github.com/gomanhole/oneshot/internal/timers"
 	"github.com/gomanhole/oneshot/internal/values"
 )
 
@@ -17,21 +18,24 @@ import (
 // was canceled. Then the session continues without it.
 const stopGrace = time.Second
 
-// The fate of a command.
+// partialGrace is the same for an interrupted command that still delivers what it has.
+const partialGrace = 10 * time.Second
+
+// The states of a command. At first the state is 0.
 const (
-	fateLeft     = 1
-	fateReturned = 2
+	commandAbandoned = 1 // it was left running
+	commandReturned  = 2
 )
 
-// maxLeftBehind is how many commands that did not stop may still be running.
-const maxLeftBehind = 16
+// maxAbandoned is how many commands that did not stop may still be running.
+const maxAbandoned = 16
 
 // do runs one command on its own goroutine, because the command may panic, block or
 // call runtime.Goexit. do returns the command's error, or an error if the command
 // does not stop.
 func (s *Session) do(cmd *Command, args []string) error {
-	if s.host.leftBehind.Load() >= maxLeftBehind && consoleRuns[cmd.Name] == nil {
-		return fmt.Errorf("%s: %d commands that did not stop are running still; none but help, exit and their like is begun", cmd.label(), maxLeftBehind)
+	if s.host.abandoned.Load() >= maxAbandoned && consoleRuns[cmd.Name] == nil {
+		return fmt.Errorf("%s: %d commands that did not stop are still running; until one of them ends, only commands such as help and exit can be used", cmd.label(), maxAbandoned)
 	}
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	defer cancel(nil)
@@ -52,21 +56,35 @@ func (s *Session) do(cmd *Command, args []string) error {
 }
 
 // giveTime waits stopGrace for a command whose context was canceled. If the command
-// does not return, giveTime leaves it running.
+// does not return, giveTime leaves it running. It waits longer for an interrupted
+// command that delivers what it has, and as long as the client takes it.
 func (s *Session) giveTime(cmd *Command, ended <-chan error) error {
-	t := time.NewTimer(stopGrace)
-	defer t.Stop()
-	select {
-	case err := <-ended:
-		return whyStopped(s.ctx, err)
-	case <-t.C:
-		s.out.CutOff()
-		if s.fate.CompareAndSwap(0, fateLeft) {
-			s.host.leftBehind.Add(1)
-		}
-		s.host.log.Warn("a command does not stop and was left behind", "command", cmd.label(), "client_pid", s.cred.PID)
-		return fmt.Errorf("%s: %w, but it does not stop; it was left running", cmd.label(), context.Cause(s.ctx))
+	grace := stopGrace
+	partial := cmd.partial && errors.Is(context.Cause(s.ctx), errInterrupted)
+	if partial {
+		grace = partialGrace
 	}
+	t := time.NewTimer(grace)
+	defer t.Stop()
+	for writes := uint64(0); ; {
+		select {
+		case err := <-ended:
+			return whyStopped(s.ctx, err)
+		case <-t.C:
+		}
+		now := s.out.Writes()
+		if !partial || now == writes {
+			break
+		}
+		writes = now // the client still takes the answer
+		t.Reset(grace)
+	}
+	s.out.CutOff()
+	if s.state.CompareAndSwap(0, commandAbandoned) {
+		s.host.abandoned.Add(1)
+	}
+	s.host.log.Warn("a command does not stop and was left running", "command", cmd.label(), "client_pid", s.cred.PID)
+	return fmt.Errorf("%s: %w, but it does not stop; it was left running", cmd.label(), context.Cause(s.ctx))
 }
 
 // whyStopped returns the error of a command. If the command returned the error of
@@ -82,9 +100,9 @@ func whyStopped(ctx context.Context, err error) error {
 // time that the command is still running.
 func (s *Session) await(cmd *Command, ended <-chan error) (err error, over bool) {
 	began := time.Now()
-	tick := time.NewTimer(time.Second)
+	tick := timers.New(time.Second)
 	defer tick.Stop()
-	writes := s.out.Remark(0, "")
+	writes := s.out.Writes()
 	for {
 		select {
 		case err := <-ended:
@@ -93,34 +111,35 @@ func (s *Session) await(cmd *Command, ended <-chan error) (err error, over bool)
 			return nil, false
 		case <-tick.C:
 		}
-		so := time.Since(began).Round(time.Second)
-		if s.tells() {
-			writes = s.out.Remark(writes, s.progressAfter(cmd, so))
+		elapsed := time.Since(began).Round(time.Second)
+		if s.showsProgress() {
+			writes = s.out.Progress(writes, s.progressAfter(cmd, elapsed))
 		}
-		tick.Reset(max(time.Second, (so / 10).Round(time.Second))) // 10 s, 11 s, ... 20 s, 22 s
+		tick.Reset(time.Second)
 	}
 }
 
-// tells reports whether to show progress: only a person who can still type sees it.
-func (s *Session) tells() bool {
-	return isConsole(s.handler()) && !s.in.Ended()
+// showsProgress reports whether to show progress: only a person who can still type sees it, or
+// one whose client has asked for it.
+func (s *Session) showsProgress() bool {
+	return (isConsole(s.handler()) || s.wishes.Progress) && !s.in.Ended()
 }
 
-// progressAfter returns the progress text after the command has run for the
-// duration so.
-func (s *Session) progressAfter(cmd *Command, so time.Duration) string {
+// progressAfter returns the progress text after the command has run for that
+// time.
+func (s *Session) progressAfter(cmd *Command, elapsed time.Duration) string {
 	s.mu.Lock()
 	progress := s.progress
 	s.mu.Unlock()
 	if progress != nil {
-		return progress(so) + "\n"
+		return progress(elapsed)
 	}
-	return fmt.Sprintf("%s: running for %v\n", cmd.label(), so)
+	return fmt.Sprintf("%s: running for %v", cmd.label(), elapsed)
 }
 
 // setProgress sets the function that describes the progress of the running command.
 // It returns the previous function.
-func (c *core) setProgress(progress func(so time.Duration) string) (before func(time.Duration) string) {
+func (c *core) setProgress(progress func(elapsed time.Duration) string) (before func(time.Duration) string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	before, c.progress = c.progress, progress
@@ -131,8 +150,8 @@ func (c *core) setProgress(progress func(so time.Duration) string) (before func(
 func (s *Session) perform(cmd *Command, args []string, ended chan<- error) {
 	err := fmt.Errorf("%s ended its goroutine (runtime.Goexit)", cmd.label())
 	defer func() {
-		if !s.fate.CompareAndSwap(0, fateReturned) {
-			s.host.leftBehind.Add(-1)
+		if !s.state.CompareAndSwap(0, commandReturned) {
+			s.host.abandoned.Add(-1)
 		}
 		ended <- err
 	}()
@@ -160,16 +179,16 @@ func (c *core) setStop(stop func()) (before func()) {
 	return before
 }
 
-// begun records that a line is being run. rest records that it has ended.
-func (c *core) begun() {
+// lineBegun records that a line is being run.
+func (c *core) lineBegun() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.busy, c.stopped = true, false
 }
 
-// rest records that no line is being run. A script sends one line. If its interrupt
+// lineEnded records that no line is being run. A script sends one line. If its interrupt
 // arrived before that line was read, the interrupt is kept.
-func (c *core) rest() {
+func (c *core) lineEnded() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.busy, c.stopped = false, c.stopped && c.script

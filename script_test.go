@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +22,7 @@ import (
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
-// dialScript begins a session of a script, whose socket has a name that says so.
+// dialScript starts a session as a script does, by the name of its socket.
 func (h testHost) dialScript(t *testing.T) client {
 	t.Helper()
 	_, c := h.startAs(t, filepath.Join(testwait.TempDir(t), protocol.SocketPrefix+"1"))
@@ -58,7 +59,7 @@ func (h testHost) script(t *testing.T, line string) (output, errors, status stri
 	return answer(t, conn)
 }
 
-func TestAScriptHasItsAnswerInFrames(t *testing.T) {
+func TestAScriptGetsItsAnswerInFrames(t *testing.T) {
 	var every []byte
 	for range 1000 {
 		for b := range 256 {
@@ -81,7 +82,7 @@ func TestAScriptHasItsAnswerInFrames(t *testing.T) {
 	}})
 	for _, test := range []struct {
 		line           string
-		output, errors string // they begin so
+		output, errors string // the beginning of each
 		status         string
 	}{
 		{"bytes\n", string(every), "", "0"},
@@ -123,15 +124,16 @@ func TestAScriptCanInterrupt(t *testing.T) {
 	require.Equal(t, "130", status)
 }
 
-// TestAnInterruptBeforeTheSessionLooksForALine: both may have been read before
-// the goroutine that runs the line gets a CPU.
+// Both the line and the interrupt may be read before the goroutine that runs the line
+// gets a CPU.
 func TestAnInterruptBeforeTheSessionLooksForALine(t *testing.T) {
 	h := hostFor(t, Options{})
 	for _, text := range []string{"profile cpu\n\x03", "\x03", "\x03profile cpu\n\x03"} {
 		s := newSession(h.host)
 		s.script = true
 		s.in.Take([]byte(text))
-		require.ErrorIs(t, s.runScript(), errInterrupted, "%q", text)
+		_, err := s.runScript()
+		require.ErrorIs(t, err, errInterrupted, "%q", text)
 	}
 }
 
@@ -173,7 +175,7 @@ func (h echoes) Serve(ctx context.Context, s *Session) error {
 	for {
 		line, err := s.ReadLine()
 		if err != nil {
-			select { // the end of the input is seen first
+			select { // the handler must see the end of the input first
 			case <-ctx.Done():
 			case <-time.After(testwait.Patience):
 			}
@@ -220,11 +222,11 @@ func (h stubborn) Serve(context.Context, *Session) error {
 	return nil
 }
 
-func TestAHandlerThatDoesNotReturnIsLeftBehind(t *testing.T) {
+func TestAHandlerThatDoesNotReturnIsLeftRunning(t *testing.T) {
 	until, letGo := testwait.Gate(t)
-	own := stubborn{make(chan struct{}, maxLeftBehind+1), until}
+	own := stubborn{make(chan struct{}, maxAbandoned+1), until}
 	h := hostFor(t, Options{Handler: own})
-	for range maxLeftBehind / maxSessions {
+	for range maxAbandoned / maxSessions {
 		for range maxSessions {
 			_, c := h.start(t)
 			testwait.Receive(t, own.entered, "the handler to be called")
@@ -234,15 +236,15 @@ func TestAHandlerThatDoesNotReturnIsLeftBehind(t *testing.T) {
 	}
 	h.host.log.Flush(testwait.Patience)
 	h.ended(t)
-	require.Contains(t, h.log.String(), "left behind")
+	require.Contains(t, h.log.String(), "a command does not stop and was left running")
 
 	s, c := h.start(t)
 	c.rest()
 	testwait.Receive(t, s.done, "the session to end")
-	eventually(t, func() bool { return strings.Contains(h.log.String(), "no other is begun") }, "one more is begun")
+	eventually(t, func() bool { return strings.Contains(h.log.String(), "no other can begin") }, "one more is begun")
 
 	letGo()
-	eventually(t, func() bool { return h.leftBehind.Load() == 0 }, "they are not counted down")
+	eventually(t, func() bool { return h.abandoned.Load() == 0 }, "they are not counted down")
 	s, c = h.start(t)
 	c.Close()
 	testwait.Receive(t, s.done, "the session to end")
@@ -283,12 +285,12 @@ func TestCommandsOfTheProgram(t *testing.T) {
 	require.Equal(t, "again: [\"don't  panic\"]\n", c.do(`don't  panic`))
 }
 
-func TestProgressIsToldToPeople(t *testing.T) {
+func TestPeopleSeeTheProgress(t *testing.T) {
 	begun := make(chan struct{}, 3)
 	wait := Command{Name: "wait", Run: func(ctx context.Context, s *Session, args []string) error {
 		begun <- struct{}{}
 		if len(args) > 0 {
-			s.setProgress(func(so time.Duration) string { return fmt.Sprintf("%v of 30 s", so.Seconds()) })
+			s.setProgress(func(elapsed time.Duration) string { return fmt.Sprintf("%v of 30 s", elapsed.Seconds()) })
 		}
 		<-ctx.Done()
 		return context.Cause(ctx)
@@ -296,28 +298,80 @@ func TestProgressIsToldToPeople(t *testing.T) {
 	h := hostFor(t, Options{Commands: []Command{wait}})
 	c := h.enter(t)
 	c.send("wait\n")
-	c.expect("wait: running for 1s\n")
+	c.expect("\rwait: running for 1s")
 	testwait.Receive(t, begun, "the command to begin")
 	c.send(string(rune(protocol.Interrupt)))
-	c.expect("interrupted\n" + protocol.Prompt)
+	require.Equal(t, "\ninterrupted\n", c.expect(protocol.Prompt))
 
-	script := h.dialScript(t) // its command runs for longer than the next one
+	script := h.dialScript(t) // its command runs longer than the next one
 	_, err := io.WriteString(script, "wait\n")
 	require.NoError(t, err)
 	testwait.Receive(t, begun, "the script's command to begin")
 
 	c.send("wait x\n")
-	c.expect("1 of 30 s\n2 of 30 s\n")
+	c.expect("\r1 of 30 s\r2 of 30 s")
 	c.send(string(rune(protocol.Interrupt)))
 	c.expect("interrupted\n" + protocol.Prompt)
 
 	_, err = script.Write([]byte{protocol.Interrupt})
 	require.NoError(t, err)
 	output, errors, _ := answer(t, script)
-	require.Equal(t, "interrupted\n", output+errors, "a script is not told")
+	require.Equal(t, "interrupted\n", output+errors, "a script gets no progress")
 }
 
-func TestSessionsShowsWhoIsInside(t *testing.T) {
+// TestProgressOfAScript: its client has asked for it, because a person looks on.
+func TestProgressOfAScript(t *testing.T) {
+	wait := Command{Name: "wait", Run: func(ctx context.Context, s *Session, _ []string) error {
+		s.setProgress(func(so time.Duration) string { return fmt.Sprintf("%v of 30 s", so.Seconds()) })
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}}
+	h := hostFor(t, Options{Commands: []Command{wait}})
+	_, c := h.startAs(t, filepath.Join(testwait.TempDir(t), protocol.Wishes{Progress: true}.Prefix()+"1"))
+	c.send("wait\n")
+	c.expect("\x05\x00\x00\x00\x00\x00\x00\x091 of 30 s\x05\x00\x00\x00\x00\x00\x00\x092 of 30 s")
+	c.send(string(rune(protocol.Interrupt)))
+	c.expect("\x03\x00\x00\x00\x00\x00\x00\x03130")
+}
+
+// TestAScriptMayAskForMore: oneshot top looks again and again in one session. The log and
+// the history have each of its lines once, and everything else each time.
+func TestAScriptMayAskForMore(t *testing.T) {
+	h := hostFor(t, Options{})
+	s, c := h.startAs(t, filepath.Join(testwait.TempDir(t), protocol.Wishes{More: true}.Prefix()+"1"))
+	frames := protocol.NewReader(c)
+	lines := append(slices.Clone(protocol.Looks), "build", "nosuch", "exit")
+	for range 3 {
+		for _, line := range lines[:len(lines)-1] {
+			c.send(line + "\n")
+			require.Equal(t, map[bool]string{true: "2", false: "0"}[line == "nosuch"], endOf(t, frames), line)
+		}
+	}
+	c.send("exit\nbuild\n")
+	require.Equal(t, "0", endOf(t, frames))
+	_, _, err := frames.Next()
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF, "nothing after exit")
+	h.ended(t)
+	require.Equal(t, []string{protocol.Looks[0], protocol.Looks[1], "build", "nosuch", "build", "nosuch", "build", "nosuch", "exit"}, s.history)
+	h.host.log.Flush(testwait.Patience)
+	for _, line := range lines {
+		require.Equal(t, map[bool]int{true: 3, false: 1}[line == "build" || line == "nosuch"], strings.Count(h.log.String(), line), "%s in\n%s", line, h.log)
+	}
+}
+
+// endOf reads an answer and returns its exit status.
+func endOf(t *testing.T, frames *protocol.Reader) string {
+	t.Helper()
+	for {
+		kind, payload, err := frames.Next()
+		require.NoError(t, err)
+		if kind == protocol.End {
+			return string(payload)
+		}
+	}
+}
+
+func TestSessionsListsTheSessions(t *testing.T) {
 	started, stopped := make(chan struct{}), make(chan struct{})
 	h := hostFor(t, Options{Commands: []Command{*slow(started, stopped)}})
 	one := h.enter(t)
@@ -325,14 +379,14 @@ func TestSessionsShowsWhoIsInside(t *testing.T) {
 	two := h.enter(t)
 	two.send("slow\n")
 	testwait.Receive(t, started, "the command to begin")
-	inside, _ := h.inside.now()
+	inside, _ := h.sessions.running()
 	text := one.do("sessions")
 	me := fmt.Sprintf("pid %d, uid %d", inside[0].cred.PID, os.Geteuid())
 	require.Regexp(t, `^\* 1  `+me+`.*, since \S+ \S+ \(\d+s\), runs for \S+: sessions\n`, text)
 	require.Regexp(t, `\n  2  `+me+`.*, runs for \S+: slow\n$`, text)
 	two.Close()
 	testwait.Receive(t, stopped, "the command to stop")
-	eventually(t, func() bool { inside, _ := h.inside.now(); return len(inside) == 1 }, "the session does not end")
+	eventually(t, func() bool { inside, _ := h.sessions.running(); return len(inside) == 1 }, "the session does not end")
 	require.NotContains(t, one.do("sessions"), "slow")
 }
 
@@ -344,21 +398,21 @@ func TestASessionCanBeEnded(t *testing.T) {
 	require.Contains(t, one.do("sessions 2"), "sessions takes -end N")
 	require.Equal(t, "session 2 is ending\n", one.do("sessions -end 2"))
 	require.Regexp(t, `\nthe session was ended: pid \d+, uid \d+ ended it with sessions -end\n$`, two.rest())
-	eventually(t, func() bool { inside, _ := h.inside.now(); return len(inside) == 1 }, "the session does not end")
+	eventually(t, func() bool { inside, _ := h.sessions.running(); return len(inside) == 1 }, "the session does not end")
 	h.host.log.Flush(testwait.Patience)
 	require.Regexp(t, `session closed.* reason="pid \d+, uid \d+ ended it with sessions -end"`, h.log.String())
 }
 
-func TestWhoMayEndASession(t *testing.T) {
+func TestOnlyTheSameUserAndRootMayEndASession(t *testing.T) {
 	require.True(t, mayEnd(Cred{UID: 1000}, Cred{UID: 1000}))
 	require.True(t, mayEnd(Cred{UID: 0}, Cred{UID: 1000}))
 	require.False(t, mayEnd(Cred{UID: 1000}, Cred{UID: 0}))
 	require.False(t, mayEnd(Cred{UID: 1000}, Cred{UID: 1001}))
 }
 
-// A forgotten session gives its place to the next client; one that runs a command, or
-// whose client has typed something a moment ago, does not.
-func TestAForgottenSessionLocksNobodyOut(t *testing.T) {
+// The session that has been at the prompt for the longest time makes room for the next
+// client. A session that runs a command, or got input a moment ago, does not.
+func TestAForgottenSessionMakesRoom(t *testing.T) {
 	started, stopped := make(chan struct{}), make(chan struct{})
 	h := hostFor(t, Options{Commands: []Command{*slow(started, stopped)}})
 	var clients []client
@@ -369,7 +423,7 @@ func TestAForgottenSessionLocksNobodyOut(t *testing.T) {
 
 	clients[0].send("slow\n")
 	testwait.Receive(t, started, "the command to begin")
-	inside, _ := h.inside.now()
+	inside, _ := h.sessions.running()
 	for i, c := range inside {
 		c.mu.Lock()
 		c.since = time.Now().Add(-time.Duration(i+1) * forgotten)
@@ -385,7 +439,7 @@ func TestAForgottenSessionLocksNobodyOut(t *testing.T) {
 	testwait.Receive(t, stopped, "the command to stop")
 }
 
-func TestWhatStaysChangedIsSaidAtTheEnd(t *testing.T) {
+func TestChangedSettingsAreReportedAtTheEnd(t *testing.T) {
 	var level slog.LevelVar
 	h := hostFor(t, Options{Commands: []Command{LevelCommand(&level)}})
 	c := h.enter(t)
@@ -398,4 +452,31 @@ func TestWhatStaysChangedIsSaidAtTheEnd(t *testing.T) {
 	h.ended(t)
 	h.host.log.Flush(testwait.Patience)
 	require.Contains(t, h.log.String(), `msg="oneshot: the session has left a setting changed" setting="log level" is="loglevel WARN" was="loglevel INFO"`)
+}
+
+// TestAScriptMayAskForTheCost: each answer has it before its end, also that of a command that
+// does not exist.
+func TestAScriptMayAskForTheCost(t *testing.T) {
+	h := hostFor(t, Options{})
+	_, conn := h.startAs(t, filepath.Join(testwait.TempDir(t), protocol.Wishes{More: true, Cost: true}.Prefix()+"1"))
+	frames := protocol.NewReader(conn)
+	stops := func() uint64 {
+		for {
+			kind, payload, err := frames.Next()
+			require.NoError(t, err)
+			require.NotEqual(t, protocol.End, kind, "no cost before the end")
+			if kind == protocol.Cost {
+				count, _, _, err := protocol.ParseCost(string(payload))
+				require.NoError(t, err)
+				endOf(t, frames)
+				return count
+			}
+		}
+	}
+	for range 2 {
+		conn.send("nosuch\n")
+		stops()
+		conn.send("stacks -go\n")
+		require.NotZero(t, stops())
+	}
 }

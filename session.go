@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,7 +39,7 @@ const maxSessions = 8
 
 // The reasons for which a session or a command is stopped.
 var (
-	errInterrupted = errors.New("interrupted")
+	errInterrupted = command.ErrInterrupted
 	errGone        = errors.New("the client has gone")
 )
 
@@ -61,7 +62,7 @@ type Session struct {
 	ctx context.Context // see Context
 	out *clientio.Output
 
-	fate atomic.Int32 // what became of the command (fateLeft, fateReturned)
+	state atomic.Int32 // of the command: 0, commandAbandoned or commandReturned
 }
 
 // host is what a session needs of its manhole. Tests make one without a manhole.
@@ -73,12 +74,14 @@ type host struct {
 
 	greeting    func() []byte               // returns the first line of the banner
 	uptime      func() time.Duration        // returns 0 if that is not known
+	hears       func() bool                 // reports whether the program may be subscribed to a signal
 	disposition func(syscall.Signal) string // describes what receives a terminating signal
 	deactivate  func() bool                 // returns false if the manhole is not active
 
-	inside     sessionList
-	leftBehind atomic.Int32 // number of commands that did not stop and are still running
-	dismissals dismissals
+	sessions   sessionList
+	abandoned  atomic.Int32 // number of commands that did not stop and are still running
+	asking     atomic.Int32 // number of calls of Authorize that have not returned
+	dismissals clientio.Dismissals
 }
 
 // set sets the options, and what follows from them.
@@ -95,11 +98,12 @@ type core struct {
 	number int // counts the sessions of the manhole, from 1
 	start  time.Time
 	conn   *os.File
+	pid    int // of the process that has accepted conn
 	in     *clientio.Input
-	script bool          // the client wants frames; see the type script
-	binary bool          // the client accepts arbitrary bytes
-	done   chan struct{} // closed when the session has ended completely
-	usage  vitals.Usage  // resource usage when the window was opened
+	script bool            // the client wants frames; see the type script
+	wishes protocol.Wishes // how it wants them
+	done   chan struct{}   // closed when the session has ended completely
+	usage  vitals.Usage    // resource usage when the window was opened
 
 	stderr stderrpipe.Holder
 	cancel context.CancelCauseFunc // ends the context of the session
@@ -121,18 +125,24 @@ type core struct {
 func newSession(h *host) *Session {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	c := &core{host: h, done: make(chan struct{}), cancel: cancel}
-	c.in = clientio.NewInput(c.interrupt, c.begun, func() { c.abort(errGone) })
+	c.in = clientio.NewInput(c.interrupt, c.lineBegun, func() { c.abort(errGone) })
 	return &Session{core: c, ctx: ctx, out: clientio.NewOutput(clientio.WriteTimeout, c.abort)}
 }
 
 // begin starts the session of a connected client. It greets a client that is used
 // by a person first, and hands the socket to the poller after that.
 func (s *Session) begin(client int) {
-	s.script, s.binary = framesFor(client)
+	wishes, isScript := framesFor(client)
+	s.beginAs(client, wishes, isScript)
+}
+
+// beginAs is begin for a client of which it is known what it wants.
+func (s *Session) beginAs(client int, wishes protocol.Wishes, isScript bool) {
+	s.wishes, s.script = wishes, isScript
 	if isConsole(s.handler()) {
 		_, _ = unixsock.Write(uintptr(client), s.host.greeting()) // a new socket has room for the greeting
 	}
-	s.conn = os.NewFile(uintptr(client), "manhole client")
+	s.conn, s.pid = os.NewFile(uintptr(client), "manhole client"), os.Getpid()
 	s.in.Connect(s.conn)
 	s.out.Connect(s.conn, s.script)
 	s.stderr = stderrpipe.Holder{PID: s.cred.PID, Out: s.out}
@@ -191,25 +201,30 @@ func (s *Session) Flush() error { return s.out.Flush() }
 
 // Binary reports whether the client accepts arbitrary bytes: it is a script, and its
 // output is not a terminal.
-func (s *Session) Binary() bool { return s.binary }
+func (s *Session) Binary() bool { return s.script && !s.wishes.Text }
 
 // ReadLine sends what has been written, waits for the next line, and returns it
 // without its line end. The line is added to the history and the log. ReadLine
 // returns io.EOF at the end of the input. For a line of more than 64 KiB it returns
 // ErrLineTooLong, and the next line can be read. Any other error ends the session.
 func (s *Session) ReadLine() (string, error) {
-	s.rest()
-	if err := s.Flush(); err != nil {
-		return "", err
-	}
-	l, err := s.in.Next(s.host.opts.IdleTimeout, s.ctx.Done())
-	switch {
-	case s.ctx.Err() != nil:
-		return "", context.Cause(s.ctx)
-	case err != nil:
-		return "", err
-	case l.TooLong:
-		return "", ErrLineTooLong
+	var l clientio.Line
+	for query := true; query; {
+		s.lineEnded()
+		if err := s.Flush(); err != nil {
+			return "", err
+		}
+		var err error
+		l, err = s.in.Next(s.host.opts.IdleTimeout, s.ctx.Done())
+		switch {
+		case s.ctx.Err() != nil:
+			return "", context.Cause(s.ctx)
+		case err != nil:
+			return "", err
+		case l.TooLong:
+			return "", ErrLineTooLong
+		}
+		query = s.answerQuery(l.Text)
 	}
 	s.out.Typed()
 	if strings.TrimSpace(l.Text) != "" {
@@ -256,7 +271,7 @@ func (s *Session) run() {
 		s.sayWhy(err, read)
 	}
 	stderrpipe.End(&s.stderr)
-	if by := (endedBy{}); errors.As(context.Cause(s.ctx), &by) && !s.script {
+	if by, ok := context.Cause(s.ctx).(endedBy); ok && !s.script {
 		fmt.Fprintf(s.out, "\nthe session was ended: %v\n", by)
 	}
 	if flushed := s.out.Flush(); err == nil {
@@ -291,7 +306,7 @@ func (s *Session) sayWhy(err error, read <-chan struct{}) {
 		_, _ = s.out.WriteString(text)
 	}
 	_ = s.Flush()
-	t := time.NewTimer(dismissTime)
+	t := time.NewTimer(clientio.DismissTime)
 	defer t.Stop()
 	select {
 	case <-read:
@@ -308,7 +323,18 @@ func (s *Session) read(ended chan<- struct{}) {
 // abort ends the session at once, no matter what it is waiting for.
 func (c *core) abort(why error) {
 	c.cancel(why)
-	_ = c.conn.Close()
+	hangUp(c.conn, c.pid)
+}
+
+// hangUp closes the connection of a client that this process, or the process from
+// which it was forked without exec, has accepted. The forked one leaves the connection
+// to its parent.
+func hangUp(conn *os.File, acceptedBy int) {
+	if os.Getpid() == acceptedBy {
+		unixsock.HangUp(conn)
+	} else {
+		_ = conn.Close()
+	}
 }
 
 // serve runs the handler. A panic of the handler ends the session, not the program.
@@ -331,25 +357,29 @@ func (s *Session) serve() (err error) {
 	// A handler of the program may do anything. It may start a child, which would
 	// inherit the signal mask of this thread. It may also fail to return when it
 	// should. So it runs on its own goroutine.
-	if s.host.leftBehind.Load() >= maxLeftBehind {
-		return fmt.Errorf("%d sessions that did not end are running still; no other is begun", maxLeftBehind)
+	if s.host.abandoned.Load() >= maxAbandoned {
+		return fmt.Errorf("%d sessions that did not end are still running; no other can begin", maxAbandoned)
 	}
 	ended := make(chan error, 1)
-	own := &Command{Name: "the handler", Run: func(ctx context.Context, s *Session, _ []string) error {
+	cmd := &Command{Name: "the handler", Run: func(ctx context.Context, s *Session, _ []string) error {
 		return s.handler().Serve(ctx, s)
 	}}
-	ours.Go(func() { s.perform(own, nil, ended) })
+	ours.Go(func() { s.perform(cmd, nil, ended) })
 	select {
 	case err := <-ended:
 		return err
 	case <-s.ctx.Done():
-		return s.giveTime(own, ended)
+		return s.giveTime(cmd, ended)
 	}
 }
 
-// note adds a command line to the history and the log.
+// note adds a command line to the history and the log. What oneshot top sends every
+// second is there only once.
 func (c *core) note(text string) {
 	text = plaintext.Line(text)
+	if slices.Contains(protocol.Looks, text) && c.had(text) {
+		return
+	}
 	c.host.log.Info("command", "line", plaintext.Clip(text, 200), "client_pid", c.cred.PID, "client_uid", c.cred.UID)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -357,6 +387,12 @@ func (c *core) note(text string) {
 		c.history = c.history[1:]
 	}
 	c.history = append(c.history, plaintext.Clip(text, maxHistoryLine))
+}
+
+func (c *core) had(line string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Contains(c.history, plaintext.Clip(line, maxHistoryLine))
 }
 
 // Limits of a session's history: the number of lines and the length of a line.

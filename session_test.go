@@ -93,7 +93,7 @@ func TestTheFirstScreenReachesAClientThatSendsNothing(t *testing.T) {
 	testwait.Receive(t, s.done, "the session to end")
 }
 
-// startSession runs a session with further commands.
+// startSession starts a session with additional commands.
 func startSession(t *testing.T, extra ...*Command) (*Session, client) {
 	t.Helper()
 	h := hostFor(t, Options{})
@@ -149,7 +149,7 @@ func TestDisconnectStopsTheCommand(t *testing.T) {
 	}
 }
 
-func TestDisconnectIsSeenBehindATypedAheadFlood(t *testing.T) {
+func TestDisconnectIsSeenAfterMuchUnreadInput(t *testing.T) {
 	started, stopped := make(chan struct{}), make(chan struct{})
 	_, c := startSession(t, slow(started, stopped))
 	c.expect(protocol.Prompt)
@@ -160,7 +160,7 @@ func TestDisconnectIsSeenBehindATypedAheadFlood(t *testing.T) {
 	testwait.Receive(t, stopped, "the command to stop")
 }
 
-func TestACommandThatDoesNotStopIsLeftBehind(t *testing.T) {
+func TestACommandThatDoesNotStopIsLeftRunning(t *testing.T) {
 	started := make(chan struct{})
 	release, letGo := testwait.Gate(t)
 	wrote := make(chan error, 1)
@@ -243,9 +243,8 @@ func TestHistoryIsBounded(t *testing.T) {
 	require.Contains(t, out, "line 11 ")
 }
 
-// TestAnInterruptRightBehindALineIsNotLost: it may come between the line's
-// arrival and the begin of its command.
-func TestAnInterruptRightBehindALineIsNotLost(t *testing.T) {
+// The interrupt may come after the line has arrived and before its command begins.
+func TestAnInterruptRightAfterALineIsNotLost(t *testing.T) {
 	stuck := &Command{Name: "stuck", Run: func(ctx context.Context, _ *Session, _ []string) error {
 		<-ctx.Done()
 		return ctx.Err()
@@ -257,12 +256,12 @@ func TestAnInterruptRightBehindALineIsNotLost(t *testing.T) {
 		for range i % 50 * 100 { // the moment is the subject
 		}
 		c.send("\x03")
-		out := c.expect(protocol.Prompt) // of the command, or in its stead
+		out := c.expect(protocol.Prompt) // from the command, or instead of it
 		require.Contains(t, []string{"", "interrupted\n"}, out)
 	}
 }
 
-func TestWhatIsShownAgainIsPrintable(t *testing.T) {
+func TestTheHistoryIsPrintable(t *testing.T) {
 	c := hostFor(t, Options{}).enter(t)
 	c.do("\xff\xfe\x1b[31mboo " + strings.Repeat("\xff", 3*maxHistoryLine))
 	c.do("caf\u00e9 \t x")
@@ -283,7 +282,7 @@ func (badly) Serve(context.Context, *Session) error {
 
 func TestAHandlerThatEndsItsGoroutine(t *testing.T) {
 	h := hostFor(t, Options{Handler: badly{}})
-	for range maxSessions + 1 { // no place is lost
+	for range maxSessions + 1 { // each session that has ended makes room for another
 		s, c := h.start(t)
 		c.rest()
 		testwait.Receive(t, s.done, "the session to end")
@@ -309,8 +308,8 @@ func TestACommandThatRunsAnotherCanBeInterrupted(t *testing.T) {
 	require.Equal(t, "   1  macro\ninterrupted\n", c.expect(protocol.Prompt))
 }
 
-// A command that waits for a line does not get the one after its end.
-func TestAnInterruptedCommandReadsNoMore(t *testing.T) {
+// After an interrupt, a command that waits for a line must not get the next one.
+func TestAnInterruptedCommandReadsNoFurtherLine(t *testing.T) {
 	asked, answered := make(chan struct{}), make(chan error, 1)
 	_, c := startSession(t, &Command{Name: "ask", Run: func(_ context.Context, s *Session, _ []string) error {
 		close(asked)
@@ -327,7 +326,7 @@ func TestAnInterruptedCommandReadsNoMore(t *testing.T) {
 	require.Contains(t, c.do("build"), "go1")
 }
 
-func TestErrorsDoNoHarmToATerminal(t *testing.T) {
+func TestErrorsAreEscaped(t *testing.T) {
 	_, c := startSession(t,
 		&Command{Name: "fails", Run: func(context.Context, *Session, []string) error { return errors.New("a\x1b]0;x\a\tb\nc\u009b") }},
 		&Command{Name: "panics", Run: func(context.Context, *Session, []string) error { panic("\x1b[2J") }})
@@ -337,9 +336,9 @@ func TestErrorsDoNoHarmToATerminal(t *testing.T) {
 }
 
 // Commands that do not stop are counted, for all sessions together.
-func TestSoManyCommandsAreLeftBehind(t *testing.T) {
+func TestTheCommandsLeftRunningAreLimited(t *testing.T) {
 	release, letGo := testwait.Gate(t)
-	begun := make(chan struct{}, maxLeftBehind)
+	begun := make(chan struct{}, maxAbandoned)
 	h := hostFor(t, Options{Commands: []Command{{Name: "stuck", Run: func(context.Context, *Session, []string) error {
 		begun <- struct{}{}
 		<-release
@@ -349,7 +348,7 @@ func TestSoManyCommandsAreLeftBehind(t *testing.T) {
 	for range maxSessions {
 		clients = append(clients, h.enter(t))
 	}
-	for range maxLeftBehind / maxSessions {
+	for range maxAbandoned / maxSessions {
 		for _, c := range clients {
 			c.send("stuck\n")
 			testwait.Receive(t, begun, "a command to begin")
@@ -362,16 +361,16 @@ func TestSoManyCommandsAreLeftBehind(t *testing.T) {
 		}
 	}
 	clients[0].expect(protocol.Prompt)
-	require.Contains(t, clients[0].do("build"), "16 commands that did not stop are running still")
+	require.Contains(t, clients[0].do("build"), "16 commands that did not stop are still running")
 	require.Contains(t, clients[0].do("help"), "exit")
 	letGo()
-	eventually(t, func() bool { return h.leftBehind.Load() == 0 }, "they are counted still")
+	eventually(t, func() bool { return h.abandoned.Load() == 0 }, "they are counted still")
 	require.Contains(t, clients[0].do("build"), "go1")
 }
 
-// FuzzSession has a client send anything whatever: the session answers, does no
-// harm to a terminal, and ends with the client. Commands that change the process
-// or take their time are left out.
+// FuzzSession sends random input. The session must answer, must not send control
+// characters, and must end with the client. Commands that change the process or take long
+// are left out.
 func FuzzSession(f *testing.F) {
 	for _, input := range []string{
 		"help\n", "help stacks\r\n", "stacks -n 3 -state chan\n", "stacks -diff\nstacks -diff\n", "goroutine 1\n",
@@ -388,18 +387,18 @@ func FuzzSession(f *testing.F) {
 	h.commands = slices.DeleteFunc(h.commands, func(cmd *Command) bool { return slices.Contains(left, cmd.Name) })
 
 	f.Fuzz(func(t *testing.T, input []byte) {
-		const most = 4 << 10 // longer ones have tests of their own
+		const most = 4 << 10 // other tests have longer input
 		out := sessionOf(t, h, input[:min(len(input), most)])
 		require.True(t, utf8.Valid(out), "%q", out)
 		for _, r := range string(out) {
 			require.True(t, r == '\n' || r == '\t' || unicode.IsPrint(r), "%q in %q", r, out)
 		}
 		require.NotContains(t, string(out), "goroutine stack exceeds")
-		require.Zero(t, h.leftBehind.Load())
+		require.Zero(t, h.abandoned.Load())
 	})
 }
 
-// sessionOf is a session of a client that sends input, and what it has read.
+// sessionOf runs a session whose client sends input, and returns the output.
 func sessionOf(t *testing.T, h testHost, input []byte) []byte {
 	s, c := h.start(t)
 	defer c.Close()

@@ -1,6 +1,8 @@
 package oneshot
 
 import (
+	"fmt"
+	"os/signal"
 	"syscall"
 
 	"github.com/gomanhole/oneshot/internal/sigset"
@@ -27,4 +29,45 @@ func ParseSignal(s string) (syscall.Signal, error) { return sigset.Parse(s) }
 func ParseSignalSet(s string) (SignalSet, error) {
 	set, err := sigset.ParseSet(s)
 	return SignalSet(set), err
+}
+
+// checkSignals returns an error for signals that cannot open a manhole.
+func checkSignals(o Options) error {
+	if err := sigset.Check("OneshotOn", o.OneshotOn); err != nil {
+		return err
+	}
+	if err := sigset.Check("ActivateOn", o.ActivateOn); err != nil {
+		return err
+	}
+	if err := sigset.Check("ReportOn", o.ReportOn); err != nil {
+		return err
+	}
+	if o.ReportOn != nil && o.ReportOn == o.ActivateOn {
+		return fmt.Errorf("oneshot: ReportOn and ActivateOn are the same signal, %s; choose another for one of them", sigset.NameOf(o.ReportOn))
+	}
+	if o.OneshotOn != nil && o.OneshotOn == o.ActivateOn {
+		return fmt.Errorf("%w: %s", ErrConfigurationConflict, sigset.NameOf(o.OneshotOn))
+	}
+	return nil
+}
+
+// mayHear reports whether the program may be subscribed to a signal. The manhole's own
+// do not count, nor those of an open window.
+func (m *Manhole) mayHear() bool {
+	var own sigset.Set
+	for _, sig := range m.Signals() {
+		if s, ok := sig.(syscall.Signal); ok {
+			own |= sigset.Of(s)
+		}
+	}
+	return m.oracle.MayHear(own)
+}
+
+// dispositionOf describes what receives a terminating signal. The signal masks in /proc do
+// not show that.
+func (m *Manhole) dispositionOf(sig syscall.Signal) string {
+	if m.window() != nil && !signal.Ignored(sig) {
+		return "the manhole handles it while its window is open"
+	}
+	return m.oracle.Disposition(sig)
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,7 +28,7 @@ func init() {
 	// child with its standard error on SIGALRM.
 	morePrograms["stderr"] = func(o Options) {
 		c := make(chan os.Signal, 8)
-		signal.Notify(c, syscall.SIGUSR1, syscall.SIGHUP, syscall.SIGALRM, syscall.SIGWINCH)
+		signal.Notify(c, syscall.SIGUSR1, syscall.SIGHUP, syscall.SIGALRM, syscall.SIGWINCH, syscall.SIGCONT)
 		o.RedirectStderr = os.Getenv("REDIRECT") != ""
 		o.Logger = slog.New(slog.DiscardHandler) // or its lines come to the session too
 		mustInstall(o)
@@ -44,6 +45,9 @@ func init() {
 					err = unixsock.Dup2(int(f.Fd()), 2)
 				}
 				fmt.Println("rotated", err)
+			case syscall.SIGCONT: // a program that is upgraded
+				err := syscall.Exec("/bin/sh", []string{"sh", "-c", "for n in 1 2 3; do echo new >&2 || exit; done; echo lives"}, os.Environ())
+				fmt.Println("executed", err)
 			case syscall.SIGALRM:
 				child := exec.Command("sh", "-c", "sleep 0.5; echo from the child >&2")
 				child.Stderr = os.Stderr
@@ -53,7 +57,7 @@ func init() {
 			}
 		}
 	}
-	// floods its standard error, and says how far it is.
+	// The program floods its standard error, and reports how much it has written.
 	morePrograms["floods"] = func(o Options) {
 		mustInstall(o)
 		fmt.Println("ready")
@@ -67,7 +71,7 @@ func init() {
 	}
 }
 
-// startWithStderr starts a program whose standard error is the result.
+// startWithStderr starts a program, and returns its standard error too.
 func startWithStderr(t *testing.T, spec string, env ...string) (*program, *testwait.Buffer) {
 	t.Helper()
 	stderr := &testwait.Buffer{}
@@ -78,13 +82,13 @@ func startWithStderr(t *testing.T, spec string, env ...string) (*program, *testw
 	return p, stderr
 }
 
-func TestStandardErrorComesToTheSession(t *testing.T) {
+func TestStandardErrorIsCopiedToTheSession(t *testing.T) {
 	p, stderr := startWithStderr(t, "stderr")
 	p.signal(t, syscall.SIGUSR2)
 	c := connect(t, p.path)
 	c.expect(protocol.Prompt)
-	require.Equal(t, "standard error goes where the program sends it; stderr on has it come here\n", c.do("stderr"))
-	require.Contains(t, c.do("stderr off"), "this session does not have it")
+	require.Equal(t, "standard error does not come here; stderr on sends a copy here\n", c.do("stderr"))
+	require.Contains(t, c.do("stderr off"), "it is off in this session already")
 	require.Contains(t, c.do("stderr on"), "until stderr off")
 	require.Contains(t, c.do("stderr on"), "until stderr off")
 	require.Equal(t, "standard error comes here\n", c.do("stderr"))
@@ -99,23 +103,23 @@ func TestStandardErrorComesToTheSession(t *testing.T) {
 	require.Contains(t, other.do("stderr"), "the session of pid")
 
 	c.send("stderr off\n")
-	c.expect("goes where it went before\n")
+	c.expect("does not come here any more\n")
 	p.signal(t, syscall.SIGUSR1)
 	eventually(t, func() bool { return strings.Count(stderr.String(), "something is wrong") == 2 }, "it is lost")
 	require.Contains(t, other.do("stderr on"), "until stderr off")
 	p.signal(t, syscall.SIGUSR1)
 	other.expect("something is wrong\n")
 
-	// It comes back whatever ends the session.
+	// The descriptor is restored, no matter what ends the session.
 	other.Close()
 	eventually(t, func() bool {
 		p.signal(t, syscall.SIGUSR1)
-		time.Sleep(10 * time.Millisecond) // between two signals, or they would be one
+		time.Sleep(10 * time.Millisecond) // otherwise two signals could become one
 		return strings.Count(stderr.String(), "something is wrong") > 3
 	}, "it does not come back")
 }
 
-func TestRedirectStderrDoesSoFromTheStart(t *testing.T) {
+func TestRedirectStderrWorksFromTheStart(t *testing.T) {
 	p, _ := startWithStderr(t, "stderr", "REDIRECT=1")
 	p.signal(t, syscall.SIGUSR2)
 	c := connect(t, p.path)
@@ -124,7 +128,7 @@ func TestRedirectStderrDoesSoFromTheStart(t *testing.T) {
 	c.expect("something is wrong\n")
 }
 
-func TestACrashIsPrintedWhereItAlwaysWas(t *testing.T) {
+func TestACrashIsPrintedToTheOldStandardError(t *testing.T) {
 	p, stderr := startWithStderr(t, "stderr", "REDIRECT=1")
 	p.signal(t, syscall.SIGUSR2)
 	c := connect(t, p.path)
@@ -136,8 +140,8 @@ func TestACrashIsPrintedWhereItAlwaysWas(t *testing.T) {
 	require.Contains(t, stderr.String(), "goroutine 1 [running]")
 }
 
-// A child that has inherited the pipe outlives the session, and is not killed by
-// SIGPIPE.
+// A child that has inherited the pipe lives longer than the session. SIGPIPE must not kill
+// it.
 func TestAChildKeepsTheStandardErrorItWasGiven(t *testing.T) {
 	p, stderr := startWithStderr(t, "stderr", "REDIRECT=1")
 	p.signal(t, syscall.SIGUSR2)
@@ -150,8 +154,23 @@ func TestAChildKeepsTheStandardErrorItWasGiven(t *testing.T) {
 	eventually(t, func() bool { return strings.Contains(stderr.String(), "from the child") }, "it is lost")
 }
 
-// TestAFloodOfStandardErrorWaitsForNobody: the client does not read.
-func TestAFloodOfStandardErrorWaitsForNobody(t *testing.T) {
+// A program that the process executes in its own place has the pipe, which nobody reads
+// any more, and is not killed by SIGPIPE.
+func TestAProgramExecutedInPlaceIsNotKilledByItsStandardError(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux has an end of the pipe that is safe from SIGPIPE")
+	}
+	p, _ := startWithStderr(t, "stderr", "REDIRECT=1")
+	p.signal(t, syscall.SIGUSR2)
+	c := connect(t, p.path)
+	c.expect(protocol.Prompt)
+	p.signal(t, syscall.SIGCONT)
+	require.Equal(t, "lives\n", p.line(t))
+	require.Zero(t, p.wait(t).ExitStatus())
+}
+
+// The client does not read meanwhile.
+func TestAFloodOfStandardErrorNeverWaits(t *testing.T) {
 	p := newProgram(t, "floods")
 	p.started(t) // standard error is /dev/null
 	p.signal(t, syscall.SIGUSR2)
@@ -160,7 +179,7 @@ func TestAFloodOfStandardErrorWaitsForNobody(t *testing.T) {
 	c.send("stderr on\n")
 	c.expect("session\n")
 	c.expect(strings.Repeat("x", 1000) + "\n")
-	for seen := 0; seen < 10; { // it goes on and on
+	for seen := 0; seen < 10; { // it does not stop
 		if strings.HasPrefix(p.line(t), "written") {
 			seen++
 		}
@@ -170,8 +189,8 @@ func TestAFloodOfStandardErrorWaitsForNobody(t *testing.T) {
 	require.Contains(t, b.String(), "xxx")
 }
 
-// What the program puts in place of its standard error meanwhile stays.
-func TestARotatedLogStays(t *testing.T) {
+// If the program replaces its standard error meanwhile, the new one is kept.
+func TestALogRotatedMeanwhileIsKept(t *testing.T) {
 	file := testwait.TempDir(t) + "/new"
 	p, _ := startWithStderr(t, "stderr", "REDIRECT=1", "NEWLOG="+file)
 	p.signal(t, syscall.SIGUSR2)
@@ -188,7 +207,7 @@ func TestARotatedLogStays(t *testing.T) {
 	}, "it goes elsewhere")
 }
 
-// A standard error that nobody reads any more does not keep it from the client.
+// If nobody reads the old standard error any more, the client still gets the output.
 func TestAStuckLogIsNotWaitedFor(t *testing.T) {
 	p := newProgram(t, "stderr")
 	read, write, err := os.Pipe()
@@ -209,7 +228,7 @@ func TestAStuckLogIsNotWaitedFor(t *testing.T) {
 		p.signal(t, syscall.SIGUSR1)
 		c.expect("something is wrong\n")
 	}
-	require.Contains(t, c.do("stderr off"), "went before")
+	require.Contains(t, c.do("stderr off"), "does not come here any more")
 }
 
 type zeros struct{}

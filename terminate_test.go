@@ -3,33 +3,42 @@
 package oneshot
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/sigset"
+	"github.com/gomanhole/oneshot/internal/testwait"
+	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
-// TestTerminatedInAnOpenWindow sends every sigset.Terminating signal to every kind of
-// program, many times over: the socket goes, and then what the program would
-// have done without a manhole happens.
-func TestTerminatedInAnOpenWindow(t *testing.T) {
-	for _, around := range []string{"", " load", " posts", " posts load"} {
+// TestATerminatingSignalInAnOpenWindow sends every sigset.Terminating signal to every kind of
+// program, many times. The socket must be removed, and the program must then do what
+// it would have done without a manhole.
+func TestATerminatingSignalInAnOpenWindow(t *testing.T) {
+	times := 2
+	if testwait.RaceDetector { // each takes longer
+		times = 1
+	}
+	for _, around := range []string{"", " load", " subscribed", " subscribed load"} {
 		for _, name := range []string{"bare", "early", "late", "context", "atonce", "wait", "handle"} {
 			if name == "atonce" && around != "" && around != " load" {
-				// With signal.Notify alone a program that calls os.Exit
-				// in its handler may be quicker than the guard.
+				// With signal.Notify alone, a program that calls os.Exit in its handler may
+				// exit before the guard has removed the socket.
 				continue
 			}
 			t.Run(name+around, func(t *testing.T) {
 				t.Parallel()
 				for _, sig := range sigset.Terminating {
-					for range 2 {
+					for range times {
 						p := startProgram(t, name+around)
 						p.open(t)
 						if name == "late" {
@@ -44,7 +53,7 @@ func TestTerminatedInAnOpenWindow(t *testing.T) {
 	}
 }
 
-// requireEnded waits for the program's end, which is to be of its own kind.
+// requireEnded waits for the end of the program, and requires the right wait status.
 func requireEnded(t *testing.T, p *program, name string, sig syscall.Signal) {
 	t.Helper()
 	status := p.wait(t)
@@ -59,26 +68,33 @@ func requireEnded(t *testing.T, p *program, name string, sig syscall.Signal) {
 	require.Empty(t, left)
 }
 
-// TestTerminatedAtAnyMoment hits the program while windows open and close.
-func TestTerminatedAtAnyMoment(t *testing.T) {
-	for _, name := range []string{"bare", "wait"} {
-		t.Run(name, func(t *testing.T) {
+// The signals arrive while windows open and close.
+func TestATerminatingSignalAtAnyMoment(t *testing.T) {
+	for spec, step := range map[string]time.Duration{
+		"bare": 10 * time.Microsecond,
+		"wait": 10 * time.Microsecond,
+		// While the guard subscribes to the signals, which takes milliseconds.
+		"bare subscribed":    80 * time.Microsecond,
+		"context subscribed": 80 * time.Microsecond,
+	} {
+		t.Run(spec, func(t *testing.T) {
 			t.Parallel()
 			for i := range 40 {
-				p := startProgram(t, name)
+				p := startProgram(t, spec)
 				p.signal(t, syscall.SIGUSR2)
-				// The moment is the subject: from before the socket is
-				// made to after it stands.
-				time.Sleep(time.Duration(i) * 10 * time.Microsecond)
+				// The moment is the subject: from before the socket is created until after it exists.
+				time.Sleep(time.Duration(i) * step)
 				p.signal(t, syscall.SIGTERM)
+				name, _, _ := strings.Cut(spec, " ")
 				requireEnded(t, p, name, syscall.SIGTERM)
 			}
 		})
 	}
 }
 
-// TestTerminatedWhileWindowsComeAndGo hits the making of the socket itself.
-func TestTerminatedWhileWindowsComeAndGo(t *testing.T) {
+// TestTerminatingSignalsWhileWindowsOpenAndClose sends signals while the socket is
+// being created.
+func TestTerminatingSignalsWhileWindowsOpenAndClose(t *testing.T) {
 	for i := range 100 {
 		p := startProgram(t, "churn")
 		time.Sleep(time.Duration(i) * 17 * time.Microsecond) // the moment is the subject
@@ -87,7 +103,7 @@ func TestTerminatedWhileWindowsComeAndGo(t *testing.T) {
 	}
 }
 
-func TestTerminatedWithoutAWindow(t *testing.T) {
+func TestATerminatingSignalWithoutAWindow(t *testing.T) {
 	for _, name := range []string{"bare", "early", "wait"} {
 		p := startProgram(t, name)
 		p.signal(t, syscall.SIGTERM)
@@ -95,8 +111,8 @@ func TestTerminatedWithoutAWindow(t *testing.T) {
 	}
 }
 
-func TestTerminatedAfterAWindow(t *testing.T) {
-	for _, around := range []string{"", " posts"} {
+func TestATerminatingSignalAfterAWindow(t *testing.T) {
+	for _, around := range []string{"", " subscribed"} {
 		p := startProgram(t, "bare"+around)
 		p.signal(t, syscall.SIGUSR2)
 		c := connect(t, p.path)
@@ -125,9 +141,9 @@ func TestTerminatePolicies(t *testing.T) {
 	})
 }
 
-// TestAnIgnoredSignalStaysIgnored: nohup, and background jobs of scripts.
+// SIGHUP is ignored under nohup and in background jobs of scripts.
 func TestAnIgnoredSignalStaysIgnored(t *testing.T) {
-	for _, around := range []string{"", " posts"} {
+	for _, around := range []string{"", " subscribed"} {
 		t.Run("ignored"+around, func(t *testing.T) {
 			p := startIgnoring(t, "bare"+around)
 			p.open(t)
@@ -145,9 +161,8 @@ func TestAnIgnoredSignalStaysIgnored(t *testing.T) {
 	}
 }
 
-// TestAskingDoesNotKeepASignalFromTheProgram: signals is typed again and again
-// while SIGTERM comes.
-func TestAskingDoesNotKeepASignalFromTheProgram(t *testing.T) {
+// The command signals runs again and again while SIGTERM arrives.
+func TestTheProbeTakesNoSignalFromTheProgram(t *testing.T) {
 	for range 20 {
 		p := startProgram(t, "bare")
 		p.signal(t, syscall.SIGUSR2)
@@ -165,4 +180,39 @@ func TestAskingDoesNotKeepASignalFromTheProgram(t *testing.T) {
 		requireEnded(t, p, "bare", syscall.SIGTERM)
 		c.Close()
 	}
+}
+
+// TestAFailedExchangeLeavesNoSocket has a window replace a dead socket. Somebody puts a file
+// there first, and the file cannot be put back. (This is here because the system call is
+// that of Linux.)
+func TestAFailedExchangeLeavesNoSocket(t *testing.T) {
+	h := hostFor(t, Options{})
+	w := windowFor(t, h, time.Hour)
+	path := w.instance.path
+	dead, err := unixsock.Listen(path)
+	require.NoError(t, err)
+	dead.Close()
+	exchanges := 0
+	restore := unixsock.Replace(func(c *unixsock.Calls) {
+		kernel := c.Renameat2
+		c.Renameat2 = func(from, to string, flags uint) error {
+			if flags != unix.RENAME_EXCHANGE {
+				return kernel(from, to, flags)
+			}
+			if exchanges++; exchanges > 1 {
+				return unix.EIO
+			}
+			return errors.Join(os.Remove(to), os.WriteFile(to, []byte("precious"), 0o600), kernel(from, to, flags))
+		}
+	})
+	defer restore()
+	w.open(t)
+	testwait.Receive(t, w.done, "the end of the window")
+	require.ErrorIs(t, w.why(), unix.EIO)
+	left, err := os.ReadDir(filepath.Dir(path))
+	require.NoError(t, err)
+	require.Len(t, left, 1)
+	text, err := os.ReadFile(filepath.Join(filepath.Dir(path), left[0].Name()))
+	require.NoError(t, err)
+	require.Equal(t, "precious", string(text))
 }

@@ -40,7 +40,7 @@ func replace(t *testing.T, file, text string) {
 	require.NoError(t, os.Rename(file+".new", file))
 }
 
-// visited waits for the window, enters and leaves.
+// visited requires that the window opens. It connects and leaves.
 func (m testManhole) visited(t *testing.T) {
 	t.Helper()
 	connect(t, m.Path()).leave()
@@ -79,7 +79,7 @@ func TestWritingThePidIntoTheTriggerFileOpens(t *testing.T) {
 	}
 }
 
-// TestATriggerFileThatIsOpenElsewhere is not deleted for the kernel yet.
+// If the file is open elsewhere, the kernel does not report its deletion yet.
 func TestATriggerFileThatIsOpenElsewhere(t *testing.T) {
 	file := filepath.Join(testwait.TempDir(t), "trigger")
 	m := install(t, Options{TriggerFile: file})
@@ -90,7 +90,7 @@ func TestATriggerFileThatIsOpenElsewhere(t *testing.T) {
 	m.visited(t)
 }
 
-func TestWhatIsNoPidOfOursIsIgnored(t *testing.T) {
+func TestTheTriggerFileIgnoresOtherText(t *testing.T) {
 	file := filepath.Join(testwait.TempDir(t), "trigger")
 	m := install(t, Options{TriggerFile: file})
 	pid := os.Getpid()
@@ -143,7 +143,7 @@ func TestBadTriggerFilesAreRefused(t *testing.T) {
 	}
 }
 
-// TestATriggerFileCostsADescriptor and nothing that waits, beyond the receiver.
+// It costs no goroutine.
 func TestATriggerFileCostsADescriptor(t *testing.T) {
 	ignored := goleak.IgnoreCurrent()
 	count := func() int {
@@ -185,12 +185,13 @@ func TestTheTriggerFileThroughWaitAndHandle(t *testing.T) {
 			drained = true
 		}
 	}
-	kill(t, syscall.SIGIO) // somebody else's
-	require.False(t, m.Handle(testwait.Receive(t, c, "a signal")))
+	eventually(t, func() bool {
+		kill(t, syscall.SIGIO) // meant for somebody else
+		return !m.Handle(testwait.Receive(t, c, "a signal"))
+	}, "every SIGIO is taken for the trigger file's")
 }
 
-// TestATriggerFileCostsNoCPU: while nothing is written into it no thread of the
-// program runs, not for a microsecond.
+// While nothing is written to the file, no thread of the program may run.
 func TestATriggerFileCostsNoCPU(t *testing.T) {
 	p := startProgram(t, "triggered")
 	const quiet = 3 * time.Second
@@ -208,8 +209,8 @@ func TestATriggerFileCostsNoCPU(t *testing.T) {
 		}
 		return n
 	}
-	// The runtime has something to do every now and then, a collection every two
-	// minutes for one, so one stretch of time is enough. The time is the subject.
+	// The runtime runs something now and then, for example a collection every two minutes.
+	// So one period without CPU time is enough. The time is the subject.
 	last, since := switches(), time.Now()
 	require.Positive(t, last)
 	eventually(t, func() bool {

@@ -11,10 +11,11 @@ import (
 	"time"
 
 	"github.com/gomanhole/oneshot/internal/clientio"
+	"github.com/gomanhole/oneshot/internal/guard"
 	"github.com/gomanhole/oneshot/internal/ours"
 	"github.com/gomanhole/oneshot/internal/protocol"
-
 	"github.com/gomanhole/oneshot/internal/sigset"
+	"github.com/gomanhole/oneshot/internal/socketpath"
 	"github.com/gomanhole/oneshot/internal/unixsock"
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
@@ -32,88 +33,140 @@ type closedBy struct{ sig os.Signal }
 func (c closedBy) Error() string { return "closed by " + sigset.NameOf(c.sig) }
 
 // window is one period during which the socket exists. Only the window's own
-// goroutine (run) publishes the socket and accepts clients. Any goroutine may
+// goroutine (awaitClient) publishes the socket and accepts clients. Any goroutine may
 // extend or shut the window.
 type window struct {
-	host *host
-	home *home
-	done chan struct{} // closed when the window has ended; its session may still run
-	over chan struct{} // closed by shut
-	next *window       // guarded by Manhole.mu: requested while this one was being shut
+	host     *host
+	instance *instance
+	done     chan struct{} // closed when the window has ended; its session may still run
+	over     chan struct{} // closed by shut
+	gone     chan struct{} // closed after over, when there is no socket any more
+	next     *window       // guarded by Manhole.mu: requested while this one was being shut
 
-	replace  func() // starts a new receiver; set if the window runs on a receiver's goroutine
-	newGuard func(onSignal func(syscall.Signal)) *guard
-	guard    *guard
-	opened   time.Time // when the socket appeared at its path; zero after that was logged
-	session  *Session  // of the client that entered; other goroutines may read it after done is closed
+	startNextReceiver func() // set if the window runs on a receiver's goroutine
+	newGuard          func(onSignal func(syscall.Signal)) *guard.Guard
+	guard             *guard.Guard
+	report            func()        // writes a report; nil: there is none if nobody comes
+	reportAfter       time.Duration // how long it waits for a client
+	opened            time.Time     // when the socket appeared at its path; zero after that was logged
+	session           *Session      // of the client that entered; other goroutines may read it after done is closed
 
-	mu       sync.Mutex    // guards what follows
-	stays    time.Duration // how long the window waits for a client
-	deadline time.Time
-	ln       *unixsock.Listener // nil: not yet published
-	reason   error              // why the window was shut; nil: it is still open
+	mu         sync.Mutex    // guards what follows; not held during system calls on files, which may take long
+	timeout    time.Duration // how long the window waits for a client
+	deadline   time.Time
+	reportAt   time.Time          // when to write a report; zero: not, or not any more
+	publishing bool               // publish is making the socket, and removes it if the window is shut meanwhile
+	ln         *unixsock.Listener // nil: not yet published
+	reason     error              // why the window was shut; nil: it is still open
 }
 
-// newWindow creates a window that waits for a client as long as stays. Its method
-// run opens it.
-func newWindow(h *host, at *home, stays time.Duration, newGuard func(func(syscall.Signal)) *guard) *window {
-	return &window{host: h, home: at, stays: stays, newGuard: newGuard, done: make(chan struct{}), over: make(chan struct{})}
+// newWindow creates a window that waits for a client as long as timeout. Its method
+// awaitClient opens it.
+func newWindow(h *host, at *instance, timeout time.Duration, newGuard func(func(syscall.Signal)) *guard.Guard) *window {
+	return &window{host: h, instance: at, timeout: timeout, newGuard: newGuard,
+		done: make(chan struct{}), over: make(chan struct{}), gone: make(chan struct{})}
 }
 
-// extend restarts the timeout. It returns false if the window is shut.
-func (w *window) extend(stays time.Duration) bool {
+// extend restarts the timeout. It returns false if the window is shut. It does not
+// wait for the file system.
+func (w *window) extend(timeout time.Duration) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.reason != nil {
 		return false
 	}
 	if w.ln != nil {
-		if sig := w.guard.fired(); sig != 0 { // the signal handler has removed the path
-			w.shutLocked(closedBy{sig})
+		if sig := w.guard.Fired(); sig != 0 { // the signal handler has removed the path
+			ours.Go(func() { w.shut(closedBy{sig}) })
 			return false
 		}
 	}
-	w.stays = stays
-	w.deadline = time.Now().Add(w.stays)
+	w.timeout = timeout
+	w.setDeadlineLocked(time.Now())
 	if w.ln != nil {
-		w.ln.SetDeadline(w.deadline)
+		w.ln.SetDeadline(w.nextLocked())
 	}
 	w.host.log.Start()
 	return true
 }
 
-// shut closes the window for good. When it returns, the path is gone and nobody can
-// connect. Only the first reason counts; shut reports whether this call was the
-// first.
-func (w *window) shut(reason error) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.shutLocked(reason)
+// setDeadlineLocked sets the times until which the window and the report wait for a client.
+func (w *window) setDeadlineLocked(from time.Time) {
+	w.deadline = from.Add(w.timeout)
+	if w.report != nil {
+		w.reportAt = from.Add(min(w.reportAfter, w.timeout))
+	}
 }
 
-func (w *window) shutLocked(reason error) bool {
+// nextLocked returns the time at which the window has to do something by itself.
+func (w *window) nextLocked() time.Time {
+	if !w.reportAt.IsZero() && w.reportAt.Before(w.deadline) {
+		return w.reportAt
+	}
+	return w.deadline
+}
+
+// shut closes the window for good. When it returns, the path is gone and nobody can
+// connect, but see removeTime. Only the first reason counts; shut reports whether
+// this call was the first.
+func (w *window) shut(reason error) bool {
+	w.mu.Lock()
+	first, mine := w.markLocked(reason)
+	w.mu.Unlock()
+	if mine {
+		w.remove(w.ln, reason)
+	} else {
+		waitFor(w.gone)
+	}
+	return first
+}
+
+// markLocked sets the reason, and reports whether this is the first one. If mine is
+// true, the caller must call remove without holding w.mu.
+func (w *window) markLocked(reason error) (first, mine bool) {
 	if w.reason != nil {
-		return false
+		return false, false
 	}
 	w.reason = reason
 	close(w.over)
-	if w.ln != nil {
-		w.unlink()
-		idle := w.guard.disarm()   // before Close: a signal handler may use the descriptor
-		if !w.home.proc.isThis() { // the waiting clients belong to the parent
-			w.ln.Abandon()
-			return true
-		}
-		w.ln.TurnAway(func(client int) {
-			w.host.dismiss(client, protocol.TooLate+reason.Error()+"\n")
-		})
-		if idle {
-			w.ln.Close()
-		} else {
-			w.host.log.Warn("a signal handler has not returned, since the file system of the path hangs; a descriptor stays open", "path", w.home.path)
-		}
+	return true, !w.publishing
+}
+
+// removeTime is how long the program may have to wait until somebody else has made or
+// removed a socket. That takes microseconds, unless the file system is slow.
+const removeTime = 500 * time.Millisecond
+
+// waitFor waits until done is closed, removeTime at the longest.
+func waitFor(done <-chan struct{}) {
+	t := time.NewTimer(removeTime)
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-t.C:
 	}
-	return true
+}
+
+// remove removes the socket of a window that was shut, and turns away the clients that
+// have connected. Nothing is done if ln is nil.
+func (w *window) remove(ln *unixsock.Listener, reason error) {
+	defer close(w.gone)
+	if ln == nil {
+		return
+	}
+	w.unlink(ln)
+	idle := w.guard.Disarm()       // before Close: a signal handler may use the descriptor
+	if !w.instance.proc.isThis() { // the waiting clients belong to the parent
+		ln.Abandon()
+		return
+	}
+	ln.TurnAway(func(client int) {
+		w.host.dismiss(client, protocol.TooLate+reason.Error()+"\n")
+	})
+	if idle {
+		ln.Close()
+	} else {
+		w.host.log.Warn("a signal handler has not returned, since the file system of the path hangs; a descriptor stays open", "path", w.instance.path)
+	}
 }
 
 // why returns the reason why the window was shut, or nil if it is open.
@@ -123,28 +176,32 @@ func (w *window) why() error {
 	return w.reason
 }
 
-// run runs the window until a client has entered or the window is shut.
-func (w *window) run() {
+// awaitClient runs the window until a client has entered or the window is shut.
+func (w *window) awaitClient() {
 	if !w.delay() {
 		return
 	}
 	w.guard = w.newGuard(func(sig syscall.Signal) { w.shut(closedBy{sig}) })
-	switch err := w.publish(); {
-	case err == nil:
+	switch open, err := w.publish(); {
+	case open:
 		w.admit()
-	case isA[closedBy](err), errors.Is(err, ErrNotInstalled):
-		w.host.log.Info("window closed", "path", w.home.path, "reason", err)
+	case err != nil:
+		w.host.log.Error("no window", "path", w.instance.path, "err", err)
+		if w.report != nil { // nobody can come
+			w.report()
+		}
 	default:
-		w.host.log.Error("no window", "path", w.home.path, "err", err)
+		w.host.log.Info("window closed", "path", w.instance.path, "reason", w.why())
 	}
-	w.guard.leave()
+	<-w.gone // whoever has shut the window may still be removing the socket
+	w.guard.Leave()
 }
 
 // delay waits until ReinstallDelay has passed. It returns false if the window was
 // shut in the meantime.
 func (w *window) delay() bool {
-	if d := time.Until(w.home.notBefore); d > 0 {
-		w.stepAside()
+	if d := time.Until(w.instance.notBefore); d > 0 {
+		w.handOverReceiver()
 		t := time.NewTimer(d)
 		defer t.Stop()
 		select {
@@ -166,31 +223,31 @@ func (w *window) admit() {
 	log := &w.host.log
 	s := newSession(w.host) // in advance, while the client connects
 	s.usage = vitals.ReadUsage()
-	told := false
+	reported := false
 	for {
 		client, err := w.accept()
-		if sig := w.guard.fired(); sig != 0 {
+		if sig := w.guard.Fired(); sig != 0 {
 			w.shut(closedBy{sig})
 		}
 		if why := w.why(); why != nil && err != nil {
-			log.Info("window closed", "path", w.home.path, "reason", why)
+			log.Info("window closed", "path", w.instance.path, "reason", why)
 			return
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			w.timeout()
+			w.checkDeadline()
 			continue
 		}
 		if err != nil {
 			// Usually the process is out of descriptors. The client keeps waiting.
-			if !told {
-				told = true
-				if step := nextStep(err, w.home); step != "" {
-					err = fmt.Errorf("%w; %s", err, step)
+			if !reported {
+				reported = true
+				if what := socketpath.Remedy(err, w.instance.path, w.instance.proc.pid); what != "" {
+					err = fmt.Errorf("%w; %s", err, what)
 				}
-				log.Error("cannot accept a client, trying on", "path", w.home.path, "err", err)
+				log.Error("cannot accept a client, will try again", "path", w.instance.path, "err", err)
 			}
 			w.pause(100 * time.Millisecond)
-			w.timeout()
+			w.checkDeadline()
 			continue
 		}
 		cred, err := w.authorize(client)
@@ -231,10 +288,10 @@ func (w *window) accept() (int, error) {
 			return client, nil
 		}
 		w.logOpen()
-		w.ln.StartWaiting(time.Now().Add(min(promptly, w.stays)))
+		w.ln.StartWaiting(time.Now().Add(min(logDelay, w.timeout)))
 	}
 	w.mu.Unlock()
-	w.stepAside()
+	w.handOverReceiver()
 	return w.ln.Accept()
 }
 
@@ -242,28 +299,43 @@ func (w *window) accept() (int, error) {
 // window opened.
 func (w *window) logOpen() {
 	if !w.opened.IsZero() {
-		w.host.log.Later(w.opened, slog.LevelInfo, "window open", "path", w.home.path, "timeout", w.stays)
+		args := []any{"path", w.instance.path, "timeout", w.timeout}
+		if w.instance.fromHost != "" {
+			args = append(args, "path_from_host", w.instance.fromHost)
+		}
+		w.host.log.Later(w.opened, slog.LevelInfo, "window open", args...)
 		w.opened = time.Time{}
 	}
 }
 
-// promptly bounds how long the "window open" record is held back while we wait for
+// logDelay bounds how long the "window open" record is held back while we wait for
 // a client of the fast path.
-const promptly = 5 * time.Millisecond
+const logDelay = 5 * time.Millisecond
 
-// timeout shuts the window if its deadline has passed. The deadline has not passed
-// if a signal has just extended it, or if only the first, short one (promptly) has
-// expired.
-func (w *window) timeout() {
+// checkDeadline shuts the window if its deadline has passed, and begins the report when
+// its time has come. Neither is so if a signal has just extended the window, or if only
+// the first, short deadline (logDelay) has expired.
+func (w *window) checkDeadline() {
 	w.host.log.Start()
 	w.mu.Lock()
-	defer w.mu.Unlock()
+	mine, due := false, false
+	now := time.Now()
+	if w.reason == nil && !w.reportAt.IsZero() && !now.Before(w.reportAt) {
+		due, w.reportAt = true, time.Time{}
+	}
 	switch {
 	case w.reason != nil:
-	case time.Now().Before(w.deadline):
-		w.ln.SetDeadline(w.deadline)
+	case now.Before(w.deadline):
+		w.ln.SetDeadline(w.nextLocked())
 	default:
-		w.shutLocked(errNobodyCame)
+		_, mine = w.markLocked(errNobodyCame)
+	}
+	w.mu.Unlock()
+	if mine {
+		w.remove(w.ln, errNobodyCame)
+	}
+	if due {
+		w.report()
 	}
 }
 
@@ -278,7 +350,7 @@ func (w *window) pause(d time.Duration) {
 
 // refuse sends a client the reason why it may not enter, and closes its connection.
 func (w *window) refuse(client int, cred Cred, why error) {
-	w.host.log.Warn("client refused", "path", w.home.path, "client_pid", cred.PID, "client_uid", cred.UID, "client_gid", cred.GID, "err", why)
+	w.host.log.Warn("client refused", "path", w.instance.path, "client_pid", cred.PID, "client_uid", cred.UID, "client_gid", cred.GID, "err", why)
 	w.host.dismiss(client, fmt.Sprintf("%s%v\n", protocol.Refused, why))
 }
 
@@ -288,65 +360,20 @@ func (w *window) refuse(client int, cred Cred, why error) {
 // for that goroutine.
 func (h *host) dismiss(client int, line string) {
 	_, err := unixsock.Write(uintptr(client), []byte(line))
-	f := os.NewFile(uintptr(client), "manhole client")
+	f, pid := os.NewFile(uintptr(client), "manhole client"), os.Getpid()
 	if err == nil {
 		err = unixsock.CloseWrite(client)
 	}
 	if err == nil {
-		err = f.SetReadDeadline(time.Now().Add(dismissTime))
+		err = f.SetReadDeadline(time.Now().Add(clientio.DismissTime))
 	}
-	if err != nil || !h.dismissals.begin() {
-		_ = f.Close()
+	if err != nil || !h.dismissals.Begin() {
+		hangUp(f, pid)
 		return
 	}
 	ours.Go(func() {
-		defer h.dismissals.end()
-		defer f.Close()
+		defer h.dismissals.End()
+		defer hangUp(f, pid)
 		_, _ = io.CopyN(io.Discard, f, clientio.MaxLine) // ends when the client closes, or at the deadline
 	})
-}
-
-const (
-	dismissTime   = 250 * time.Millisecond
-	maxDismissals = 16 // at a time; further clients are disconnected at once
-)
-
-// dismissals counts the refused clients that are still reading the reason.
-type dismissals struct {
-	mu   sync.Mutex // guards what follows
-	now  int
-	none chan struct{} // closed when now becomes 0
-}
-
-// begin counts one more client. It returns false if there are too many.
-func (d *dismissals) begin() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.now >= maxDismissals {
-		return false
-	}
-	if d.now == 0 {
-		d.none = make(chan struct{})
-	}
-	d.now++
-	return true
-}
-
-func (d *dismissals) end() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.now--; d.now == 0 {
-		close(d.none)
-	}
-}
-
-// wait waits until every client that was refused by now has gone, dismissTime at the
-// longest.
-func (d *dismissals) wait() {
-	d.mu.Lock()
-	now, none := d.now, d.none
-	d.mu.Unlock()
-	if now > 0 {
-		<-none
-	}
 }

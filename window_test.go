@@ -19,6 +19,7 @@ import (
 
 	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/testwait"
+	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
 func TestTheSocketIsNeverWiderThan0600(t *testing.T) {
@@ -27,8 +28,8 @@ func TestTheSocketIsNeverWiderThan0600(t *testing.T) {
 	dir := testwait.TempDir(t)
 	m := install(t, Options{OneshotOn: syscall.SIGUSR2, SocketPath: filepath.Join(dir, "s")})
 
-	// Look at whatever appears in the directory, the temporary name too, all
-	// the time that windows open and close.
+	// Look at every file that appears in the directory, also under its temporary name,
+	// while windows open and close.
 	stop, end := testwait.Gate(t)
 	var seen int
 	var watcher sync.WaitGroup
@@ -69,12 +70,13 @@ func TestThePathIsGoneBeforeTheFirstByte(t *testing.T) {
 		require.NoError(t, err)
 		requireGone(t, m.Path())
 		c.Close()
+		eventually(t, func() bool { return m.sessionCount() == 0 }, "the session does not end") // there are only so many
 	}
 }
 
-// TestAPathThatExistsAnswers polls from two sides while windows open and
-// close; connect fails the test at a refused connection.
-func TestAPathThatExistsAnswers(t *testing.T) {
+// Two goroutines poll while windows open and close. connect fails the test if a
+// connection is refused.
+func TestASocketAtThePathAlwaysAcceptsClients(t *testing.T) {
 	m := install(t, Options{OneshotOn: syscall.SIGUSR2})
 	for range 300 {
 		kill(t, syscall.SIGUSR2)
@@ -109,7 +111,7 @@ func leaveDeadSocket(t *testing.T, path string) {
 	require.ErrorIs(t, err, syscall.ECONNREFUSED)
 }
 
-func TestWhatIsNotOursIsLeftAlone(t *testing.T) {
+func TestOtherFilesAtThePathAreLeftAlone(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		make func(path string) error
@@ -144,7 +146,7 @@ func TestWhatIsNotOursIsLeftAlone(t *testing.T) {
 			require.NoError(t, err)
 			require.Len(t, left, 1, "no temporary name is left")
 
-			// Once it is out of the way, the next signal works.
+			// When the obstacle is removed, the next signal works.
 			require.NoError(t, os.Remove(m.Path()))
 			kill(t, syscall.SIGUSR2)
 			connect(t, m.Path()).expect(protocol.Prompt)
@@ -186,7 +188,7 @@ func TestALiveSocketIsLeftAlone(t *testing.T) {
 	}
 }
 
-func TestOnlyTheOwnInodeIsUnlinked(t *testing.T) {
+func TestOnlyOurOwnInodeIsUnlinked(t *testing.T) {
 	m := install(t, Options{OneshotOn: syscall.SIGUSR2})
 	kill(t, syscall.SIGUSR2)
 	eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no window")
@@ -199,7 +201,7 @@ func TestOnlyTheOwnInodeIsUnlinked(t *testing.T) {
 	require.Contains(t, m.log.String(), "left alone")
 }
 
-func TestARefusedClientDoesNotUseTheWindowUp(t *testing.T) {
+func TestARefusedClientDoesNotCloseTheWindow(t *testing.T) {
 	var mu sync.Mutex
 	asked := 0
 	m := install(t, Options{OneshotOn: syscall.SIGUSR2, Authorize: func(c Cred) error {
@@ -266,18 +268,18 @@ func TestASignalDuringASessionOpensAnotherWindow(t *testing.T) {
 	}
 	kill(t, syscall.SIGUSR2)
 	require.Contains(t, connect(t, m.Path()).rest(), "8 sessions are open already")
-	// The refused client has not used the window up.
+	// The refused client has not closed the window.
 	inside[0].send("exit\n")
 	inside[0].rest()
-	eventually(t, func() bool { return m.sessions() < maxSessions }, "no place became free")
+	eventually(t, func() bool { return m.sessionCount() < maxSessions }, "no place became free")
 	connect(t, m.Path()).expect(protocol.Prompt)
 	for _, c := range inside[1:] {
 		require.Contains(t, c.do("help"), "stacks")
 	}
 }
 
-func TestWhoComesSecondIsToldSo(t *testing.T) {
-	// Both have connected before the first is accepted.
+func TestASecondClientIsRefused(t *testing.T) {
+	// Both have connected before the first one is accepted.
 	enter, letIn := testwait.Gate(t)
 	m := install(t, Options{OneshotOn: syscall.SIGUSR2, Authorize: func(Cred) error {
 		<-enter
@@ -290,13 +292,13 @@ func TestWhoComesSecondIsToldSo(t *testing.T) {
 	require.Equal(t, "oneshot: too late, the window is closed: another client has entered\n", second.rest())
 }
 
-func TestASignalWhileTheWindowIsShutIsNotLost(t *testing.T) {
+func TestASignalWhileTheWindowClosesIsNotLost(t *testing.T) {
 	m := install(t, Options{OneshotOn: syscall.SIGUSR2})
 	for range 100 {
 		w, mine, err := m.activate()
 		require.NoError(t, err)
 		require.True(t, mine)
-		go m.live(w)
+		go m.serveWindow(w)
 		eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no window")
 		w.shut(errors.New("shut by the test"))
 		require.True(t, m.Handle(syscall.SIGUSR2))
@@ -304,7 +306,7 @@ func TestASignalWhileTheWindowIsShutIsNotLost(t *testing.T) {
 	}
 }
 
-func TestAPeculiarUmaskDoesNotNarrowTheMode(t *testing.T) {
+func TestTheUmaskDoesNotChangeTheMode(t *testing.T) {
 	m := install(t, Options{OneshotOn: syscall.SIGUSR2})
 	old := syscall.Umask(0o777)
 	defer syscall.Umask(old)
@@ -316,7 +318,7 @@ func TestAPeculiarUmaskDoesNotNarrowTheMode(t *testing.T) {
 	connect(t, m.Path()).expect(protocol.Prompt)
 }
 
-func TestAnAuthorizeThatDoesNotReturn(t *testing.T) {
+func TestAnAuthorizeFunctionThatBlocks(t *testing.T) {
 	release := make(chan struct{})
 	defer close(release)
 	for name, authorize := range map[string]func(Cred) error{
@@ -341,22 +343,57 @@ func TestAnAuthorizeThatDoesNotReturn(t *testing.T) {
 	}
 }
 
-func TestSameUserOrRoot(t *testing.T) {
+// TestHandleDoesNotWaitForTheFileSystem has a file system on which a system call takes
+// as long as the test wants.
+func TestHandleDoesNotWaitForTheFileSystem(t *testing.T) {
 	for _, test := range []struct {
-		uid, own int
-		enters   bool
+		name string
+		slow func(c *unixsock.Calls, wait func())
+		shut bool // the window is shut, which makes the slow call
 	}{
-		{0, 0, true},
-		{0, 1000, true},
-		{1000, 1000, true},
-		{1001, 1000, false},
-		{1000, 0, false},
-		{overflowUID, 0, false},
-		{overflowUID, 1000, false},
-		{overflowUID, overflowUID, false},
-		{0, overflowUID, true},
+		{"bind", func(c *unixsock.Calls, wait func()) {
+			bind := c.Bind
+			c.Bind = func(fd int, path string) error { wait(); return bind(fd, path) }
+		}, false},
+		{"unlink", func(c *unixsock.Calls, wait func()) {
+			unlink := c.Unlink
+			c.Unlink = func(path string) error { wait(); return unlink(path) }
+		}, true},
 	} {
-		err := sameUserOrRoot(Cred{UID: test.uid}, test.own)
-		require.Equal(t, test.enters, err == nil, "uid %d at a process of uid %d: %v", test.uid, test.own, err)
+		t.Run(test.name, func(t *testing.T) {
+			begun, begin := testwait.Gate(t)
+			slow, end := testwait.Gate(t)
+			m := install(t, Options{OneshotOn: syscall.SIGUSR2, NoReceiver: true})
+			defer end() // before the end of the manhole
+			defer unixsock.Replace(func(c *unixsock.Calls) {
+				test.slow(c, func() {
+					begin()
+					<-slow
+				})
+			})()
+			handle := func(sig syscall.Signal) bool {
+				t.Helper()
+				returned := make(chan bool, 1)
+				go func() { returned <- m.Handle(sig) }()
+				return testwait.Receive(t, returned, "Handle(%v) to return", sig)
+			}
+			require.True(t, handle(syscall.SIGUSR2))
+			w := m.window()
+			if test.shut {
+				eventually(t, func() bool { _, err := os.Lstat(m.Path()); return err == nil }, "no window")
+				go w.shut(errUninstalled)
+			}
+			testwait.Receive(t, begun, "the slow system call")
+			require.True(t, handle(syscall.SIGUSR2), "it extends the window, or requests another")
+			require.False(t, handle(syscall.SIGTERM))
+			require.Error(t, w.why(), "the window is shut")
+			end()
+			testwait.Receive(t, w.done, "the end of the window")
+			if !test.shut {
+				requireGone(t, m.Path())
+			}
+			require.True(t, handle(syscall.SIGUSR2))
+			connect(t, m.Path()).leave()
+		})
 	}
 }

@@ -118,13 +118,13 @@ func TestImportInstallsWithOptions(t *testing.T) {
 	require.Empty(t, p.end(t))
 }
 
-func TestEmptyVariableOpensOnUSR2(t *testing.T) {
+func TestEmptyVariableMeansUSR2(t *testing.T) {
 	p := start(t, true, "")
 	p.visit(t, syscall.SIGUSR2, "/tmp/manhole-"+strconv.Itoa(p.Process.Pid))
 	require.Contains(t, p.end(t), "window open", "the log")
 }
 
-func TestWithoutVariableNothingHappens(t *testing.T) {
+func TestImportWithoutVariableInstallsNothing(t *testing.T) {
 	require.Empty(t, start(t, false).end(t))
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"math"
 	"net"
 	"net/http"
@@ -42,6 +43,9 @@ func dumpProgram(way, goroutines string) {
 		address = listen(func(w io.Writer) error { return pprof.Lookup("goroutine").WriteTo(w, 2) })
 	case "busy":
 		address = listen(compute)
+	case "manhole": // the client opens it
+		_, err := oneshot.Install(oneshot.Options{Logger: slog.New(slog.DiscardHandler)})
+		check(err)
 	default:
 		check(fmt.Errorf("unknown way to dump: %q", way))
 	}

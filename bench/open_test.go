@@ -31,6 +31,14 @@ func TestMain(m *testing.M) {
 		withManhole(os.Args[1])
 	case "dump":
 		dumpProgram(os.Args[1], os.Args[2])
+	case "outside":
+		outsideProgram(os.Args[1])
+	case "replica":
+		replicaProgram()
+	case "growing":
+		growingProgram()
+	case "bridge":
+		bridgeProgram()
 	case "load":
 		loadProgram(os.Args[1], os.Args[2])
 	}

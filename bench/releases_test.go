@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 )
@@ -26,16 +25,7 @@ var releases = []string{"go1.26.8", "go1.27.4"}
 //
 // BENCH_GOROUTINES is the number of goroutines, 1,000,000 by default.
 func BenchmarkReleases(b *testing.B) {
-	n := 1_000_000
-	if text := os.Getenv("BENCH_GOROUTINES"); text != "" {
-		var err error
-		if n, err = strconv.Atoi(text); err != nil {
-			b.Fatalf("BENCH_GOROUTINES: %v", err)
-		}
-	}
-	if free := availableMemory(b); n >= 1_000_000 && free < 6<<30 {
-		b.Skipf("needs 6 GB of available memory, has %d MB", free>>20)
-	}
+	n := manyGoroutines(b)
 	binaries := make([]string, len(releases))
 	for i, release := range releases {
 		binaries[i] = buildWith(b, release)
@@ -65,11 +55,22 @@ func BenchmarkReleases(b *testing.B) {
 		"output", "extra memory", "goroutines missing"}, rows))
 }
 
-// buildWith builds this test binary with another toolchain.
-func buildWith(b *testing.B, toolchain string) string {
+// manyGoroutines returns the value of BENCH_GOROUTINES, or a million. It skips the
+// benchmark if the machine has no room for them.
+func manyGoroutines(b *testing.B) int {
+	b.Helper()
+	n := goroutinesToBench(b, 1_000_000)
+	if free := availableMemory(b); n >= 1_000_000 && free < 6<<30 {
+		b.Skipf("needs 6 GB of available memory, has %d MB", free>>20)
+	}
+	return n
+}
+
+// buildWith builds this test binary with another toolchain, and flags.
+func buildWith(b *testing.B, toolchain string, flags ...string) string {
 	b.Helper()
 	binary := filepath.Join(b.TempDir(), toolchain+".test")
-	build := exec.CommandContext(b.Context(), "go", "test", "-c", "-o", binary, ".")
+	build := exec.CommandContext(b.Context(), "go", append([]string{"test", "-c", "-o", binary}, append(flags, ".")...)...)
 	build.Env = append(os.Environ(), "GOTOOLCHAIN="+toolchain)
 	if out, err := build.CombinedOutput(); err != nil {
 		b.Fatalf("building with %s: %v\n%s", toolchain, err, out)

@@ -27,8 +27,8 @@ func newBuiltinSite(m *meter, f *builtin.Function) *builtinSite {
 	return &builtinSite{m, f, cost}
 }
 
-// check does the same check as expr, but visits the arguments only once. expr
-// visits them once for each type of the function: sort(sort(sort(...))) takes 5^n.
+// check does the same check as expr, but visits the arguments only once. expr visits
+// them once for each type of the function, so n nested calls of sort take 5^n visits.
 func (s *builtinSite) check(args []reflect.Type) (reflect.Type, error) {
 	if s.f.Validate != nil {
 		return s.f.Validate(args)
@@ -112,8 +112,8 @@ next:
 	return unique, nil
 }
 
-// costs contains the functions of expr that allocate, or whose time grows faster
-// than their arguments. The cost is charged before the call. The other functions
+// costs has the functions of expr that allocate, or whose time grows faster than the
+// size of their arguments. The cost is charged before the call. The other functions
 // allocate almost nothing.
 var costs = map[string]func(m *meter, args []any) uint64{
 	"repeat":     func(_ *meter, args []any) uint64 { return times(length(args[0]), integer(args[1])) },

@@ -92,7 +92,7 @@ func (s *callSite) do(args ...any) (result any, err error) {
 	if err := s.count(fn.Type(), 0, len(args)-1); err != nil {
 		return nil, err
 	}
-	if err := s.m.charge(frame(fn.Type())); err != nil {
+	if err := s.m.charge(callCost(fn.Type())); err != nil {
 		return nil, err
 	}
 	in := make([]reflect.Value, len(args)-1)

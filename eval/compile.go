@@ -26,11 +26,10 @@ type parsed struct {
 	config *conf.Config
 }
 
-// parse does the first step of expr.Compile. This package does the steps one by
-// one, so that it can look up the names between parsing and checking, each name
-// once. The parser therefore does not know the names, and takes a call of one of
-// expr's own functions for that: count(conns) counts even if a local is named
-// count.
+// parse does the first step of expr.Compile. This package does the steps one by one,
+// so that it can look up each name once, between parsing and checking. The parser does
+// not know the names then. So count(conns) is always a call of expr's function, even if
+// a local has the name count.
 func parse(source string) (*parsed, error) {
 	if tooDeep(source) {
 		return nil, fmt.Errorf("more than %d brackets or signs are nested", maxDeep)
@@ -111,7 +110,7 @@ func (p *parsed) compile(m *meter, env, lives map[string]any) (*vm.Program, erro
 type patcher struct {
 	m         *meter
 	functions conf.FunctionsTable
-	sites     map[ast.Node]any // the site of each call that was put in
+	sites     map[ast.Node]any // the site of each call that the patcher has inserted
 }
 
 var (
@@ -294,9 +293,9 @@ func (p *patcher) binary(node *ast.Node, n *ast.BinaryNode) {
 // charged marks a + whose cost is charged already.
 type charged struct{}
 
-// operand converts a value of a named type to the predeclared type. expr itself
-// compares a State with a State, but not with a literal, and it compares nothing
-// with a State whose static type is not known.
+// operand converts a value of a named type to the predeclared type. Without this, expr
+// can compare two values of type State, but not a State with a literal. If the static
+// type is not known, it cannot compare a State at all.
 func (p *patcher) operand(node ast.Node) ast.Node {
 	switch n := node.(type) {
 	case *ast.UnaryNode:

@@ -9,8 +9,8 @@ import (
 // the value nil, and an interface if the type is not known before the call.
 func mayFit(from, to reflect.Type) bool { return fits(from, to, 0) }
 
-// fits is mayFit; depth counts the steps into both types, which may contain
-// themselves.
+// fits does the work of mayFit. depth counts the steps into both types, because a type
+// may contain itself.
 func fits(from, to reflect.Type, depth int) bool {
 	switch {
 	case depth > maxPointers:

@@ -62,7 +62,7 @@ func copySize(t reflect.Type) uint64 {
 	return uint64(t.Size())
 }
 
-// glance returns the cost of a copy that is forgotten soon.
+// glance returns the cost of a temporary copy.
 func glance(size uint64) uint64 {
 	if size <= smallCopy {
 		return 0
@@ -92,7 +92,7 @@ func derefCopy(v any) uint64 {
 }
 
 // memberCopy returns the size of the copy of a field, an element, or the receiver
-// of a method. An empty name stands for any.
+// of a method. name is empty if it is not known; then it may be any of them.
 func memberCopy(v any, name string) uint64 {
 	r := target(v)
 	if !r.IsValid() {
@@ -117,8 +117,8 @@ func memberCopy(v any, name string) uint64 {
 // than the runtime allows (250 MB where a pointer has 32 bits), the process ends.
 const maxOnStack = 8 << 20
 
-// onStack returns the cost of size bytes on the stack, which is above every limit if
-// these are too many.
+// onStack returns the cost of size bytes on the stack. If they are too many, the cost
+// is above every limit.
 func onStack(size uint64) uint64 {
 	if size > maxOnStack {
 		return 1 << 63
@@ -126,8 +126,8 @@ func onStack(size uint64) uint64 {
 	return size
 }
 
-// frame returns the cost of the arguments and results of a call.
-func frame(fn reflect.Type) uint64 {
+// callCost returns the cost of the arguments and results of a call.
+func callCost(fn reflect.Type) uint64 {
 	size := uint64(0)
 	for i := range fn.NumIn() {
 		size += copySize(fn.In(i))
@@ -141,7 +141,7 @@ func frame(fn reflect.Type) uint64 {
 // same is the check of a function that returns its argument.
 func same(args []reflect.Type) (reflect.Type, error) { return args[0], checkPointerType(args[0]) }
 
-// charges marks a node that charging has made of inner.
+// charges marks a node that charging has put in place of inner.
 type charges struct{ inner ast.Node }
 
 // charging makes a node that charges what cost returns for the value of node. The
@@ -158,7 +158,8 @@ func (p *patcher) charging(node ast.Node, cost func(v any) uint64) ast.Node {
 	}, node)
 }
 
-// uncharged returns the node that charging was given, or the node itself.
+// uncharged returns the node inside if charging has made this node. Otherwise it returns
+// the node itself.
 func (p *patcher) uncharged(node ast.Node) ast.Node {
 	if c, ok := p.sites[node].(charges); ok {
 		return c.inner
@@ -200,7 +201,8 @@ func (p *patcher) sliced(node ast.Node) ast.Node {
 	})
 }
 
-// searched charges for the copies of all elements, with which in compares.
+// searched charges for the copies of all elements. The operator in copies each to
+// compare it.
 func (p *patcher) searched(node ast.Node) ast.Node {
 	return p.charging(node, func(v any) uint64 {
 		n := 0
@@ -211,8 +213,8 @@ func (p *patcher) searched(node ast.Node) ast.Node {
 	})
 }
 
-// finite charges for all that is inside a list, map or struct. It fails if there is
-// no end: expr compares lists, and writes values into errors, without a limit.
+// finite charges for all that is inside a list, map or struct. It fails if a value
+// contains itself: expr compares lists, and writes values into errors, without a limit.
 func (p *patcher) finite(node ast.Node) ast.Node {
 	return p.charging(node, func(v any) uint64 { return finiteCost(p.m, v) })
 }
@@ -242,7 +244,7 @@ func isComposite(v any) bool {
 	return false
 }
 
-// pass charges for an argument of a call, which is perhaps converted.
+// pass charges for an argument of a call, and for its conversion if it needs one.
 func (m *meter) pass(arg any, to reflect.Type) error {
 	if err := checkPointers(arg); err != nil {
 		return err
@@ -251,7 +253,7 @@ func (m *meter) pass(arg any, to reflect.Type) error {
 	switch {
 	case from == nil:
 		return nil
-	case from.AssignableTo(to): // frame has it
+	case from.AssignableTo(to): // callCost charges for it
 		return nil
 	case to.Kind() == reflect.Slice:
 		n := 0

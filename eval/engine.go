@@ -49,15 +49,15 @@ var assignment = regexp.MustCompile(`^\s*([A-Za-z_]\w*)\s*=(?:[^=]|$)`)
 // may then abandon the goroutine and go on: eval does not keep a later result. A
 // panic of a method is returned as an error.
 func (e *engine) eval(ctx context.Context, line string) (result any, has bool, err error) {
-	// expr recovers from the panics of its machine, but not from those in the parser,
-	// the checker or lookup, nor from those of a panic's own methods.
+	// expr recovers from panics of its machine, but not from panics in the parser, the
+	// checker or lookup, and not if the methods of a panic's value panic.
 	defer func() {
 		if r := recover(); r != nil {
 			result, has, err = nil, false, fmt.Errorf("%.*s", maxMessage, values.Failure(r))
 		}
 	}()
-	// Memory that cannot be read, as of a mapped file that has become shorter, makes a
-	// panic instead of ending the program.
+	// Reading memory that does not exist, such as the end of a mapped file that has
+	// become shorter, is then a panic, and does not end the program.
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	if ctx.Err() != nil {
 		return nil, false, context.Cause(ctx)
@@ -115,8 +115,8 @@ func (e *engine) run(m *meter, source string) (any, error) {
 	return machine.Run(program, env)
 }
 
-// env looks up the names in an expression. lives has those of them that the program
-// may write.
+// env looks up the names in an expression. lives has the values that the program may
+// write.
 func (e *engine) env(p *parsed) (env, lives map[string]any, err error) {
 	env, lives = map[string]any{}, map[string]any{}
 	for _, id := range p.names() {

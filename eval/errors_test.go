@@ -103,7 +103,7 @@ func TestKeptNames(t *testing.T) {
 	require.EqualError(t, err, "100 names are kept already")
 }
 
-func TestOnlyUsedNamesAreLookedUpOnce(t *testing.T) {
+func TestEachUsedNameIsLookedUpOnce(t *testing.T) {
 	p := newProgram()
 	e := p.engine()
 	_, _, err := e.eval(t.Context(), "let q = 1; q + len(conns) + len(filter(conns, .Idle > count)) + double(count) + {m: 1}.m")

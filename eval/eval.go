@@ -29,16 +29,22 @@
 // field, open a file or run a program. But it can call every exported method of what
 // a func() any has returned, in the goroutine of a session. Return only values whose
 // methods may be called there, and that nobody else writes: copies, or values that
-// need no lock. The line name = expression keeps a value for the rest of the
-// session.
+// need no lock. The line
+//
+//	name = expression
+//
+// keeps a value for the rest of the session.
 //
 // The program may be writing any other value at the same moment. Of such a value, an
 // expression can use only numbers and booleans, by the names of fields
 // (cache.Hits, cache.Stats.Open), also those in types of sync/atomic
 // (cache.Hits.Load()). A value that is itself a number, boolean, string or time can
 // be used too. All else could end the program: an interface, string or slice may be
-// half old and half new, and reading a map during a write is fatal. The line -racy
-// EXPRESSION uses everything all the same, and CAN END THE PROGRAM.
+// half old and half new, and reading a map during a write is fatal. The line
+//
+//	-racy EXPRESSION
+//
+// uses everything all the same, and CAN END THE PROGRAM.
 //
 // An evaluation may make 2,000,000 elements and use 64 MiB. Copies of structs and
 // arrays of more than 256 bytes count each time they are made, smaller ones if they

@@ -273,8 +273,7 @@ func chain(n int) (first *link) {
 	return first
 }
 
-// TestLongListsAreNotCompared: what follows their pointers recurses, and the stack
-// has an end.
+// Comparing them would follow their pointers by recursion, and the stack would overflow.
 func TestLongListsAreNotCompared(t *testing.T) {
 	p := newProgram()
 	round := &link{}

@@ -72,7 +72,7 @@ func newServed() *served {
 	return s
 }
 
-func TestLiveValuesGiveNumbers(t *testing.T) {
+func TestLiveValuesAllowNumbers(t *testing.T) {
 	began := time.Unix(1000, 0)
 	lives := map[string]any{
 		"s": newServed(), "counter": new(atomic.Int64), "flag": new(atomic.Bool), "n": 3, "text": "abc", "level": level(2), "began": began,
@@ -100,7 +100,7 @@ func TestLiveValuesGiveNumbers(t *testing.T) {
 	}
 }
 
-func TestLiveValuesGiveNothingElse(t *testing.T) {
+func TestLiveValuesRefuseOtherUses(t *testing.T) {
 	const why = "the program may be writing s; use a number or boolean in it (s.FIELD), or -racy EXPRESSION, which can end the program"
 	lives := map[string]any{"s": newServed(), "token": token("x"), "list": []int{1}, "nowhere": (*served)(nil), "f": func() int { return 1 }, "n": level(1)}
 	for line, want := range map[string]string{

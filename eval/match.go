@@ -9,7 +9,7 @@ import (
 )
 
 // match limits the pattern and the text of a match, because nothing can interrupt a
-// match. The compiled pattern may be far longer than its text.
+// match. It also limits the compiled pattern, which may be far longer than its text.
 func (p *patcher) match(n *ast.BinaryNode) {
 	n.Right = p.site(n.Right, nil, plainType, func(args ...any) (any, error) {
 		pattern, _ := args[0].(string)

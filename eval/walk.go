@@ -8,8 +8,8 @@ import (
 	"slices"
 )
 
-// deepCost walks through everything inside the arguments. It counts a value twice
-// if it is there twice, because it is also written or flattened twice: forty nested
+// deepCost walks through everything inside the arguments. It counts a value as often as
+// it occurs, because the function also writes or flattens it that often: 40 nested
 // [a, a] have 2^40 elements.
 func deepCost(m *meter, args []any) uint64 { return walkCost(&walk{m: m, left: m.left}, args) }
 

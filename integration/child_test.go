@@ -3,9 +3,7 @@
 package integration
 
 import (
-	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"regexp"
@@ -28,15 +26,11 @@ type child struct {
 func start(t *testing.T, cmd *exec.Cmd, text string) *child {
 	t.Helper()
 	c := &child{}
-	t.Cleanup(func() { // runs after testwait.Start's, which kills the program
-		// Otherwise a program that later gets this pid finds a dead socket at its path.
-		if _, err := net.Dial("unix", c.path); errors.Is(err, syscall.ECONNREFUSED) {
-			_ = os.Remove(c.path)
-		}
-	})
+	t.Cleanup(func() { testwait.RemoveDead(c.path) }) // runs after testwait.Start's, which kills the program
 	c.Child = testwait.Start(t, cmd, text)
 	c.stderr = c.Errors
 	c.path = fmt.Sprintf("/tmp/manhole-%d", cmd.Process.Pid)
+	testwait.RemoveDead(c.path)
 	return c
 }
 

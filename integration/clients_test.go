@@ -68,7 +68,7 @@ func TestATerminal(t *testing.T) {
 	tmux("send-keys", "nonsense", "Enter")
 	shows(`no command "nonsense"; help lists them`)
 	tmux("send-keys", "help", "Enter")
-	shows("Ctrl-C (byte 0x03) stops a running command")
+	shows("Ctrl-C stops a running command")
 	tmux("send-keys", "exit", "Enter")
 	eventually(t, func() bool { // otherwise nc would read the next line
 		return strings.TrimSpace(tmux("display-message", "-p", "#{pane_current_command}")) == "sh"

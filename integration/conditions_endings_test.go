@@ -142,10 +142,10 @@ func shortDir(t *testing.T) string {
 	return dir
 }
 
-// TestMainHasEndedAndAllGoroutinesWait is about a deadlock that the runtime detects
-// only in a program that is notified of no signal. With a manhole such a program goes
-// on, as with any signal.Notify, and a session can look at it.
-func TestMainHasEndedAndAllGoroutinesWait(t *testing.T) {
+// The runtime detects such a deadlock only in a program that has subscribed to no
+// signal. With a manhole such a program goes on, as with any signal.Notify, and a
+// session can look at it.
+func TestMainHasReturnedAndAllGoroutinesWait(t *testing.T) {
 	t.Parallel()
 	c, line := withInput(t, "", "ending", "goexit", "nothing")
 	line("end")

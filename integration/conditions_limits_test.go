@@ -37,7 +37,7 @@ func TestNoDescriptorIsFree(t *testing.T) {
 	free(1)
 	c.open(t)
 	conn := c.dial(t)
-	c.logs(t, "cannot accept a client, trying on", "accept: too many open files; raise the limit")
+	c.logs(t, "cannot accept a client, will try again", "accept: too many open files; raise the limit")
 	free(2)
 	conn.until("help lists the commands")
 	conn.until(">>> ")
@@ -89,6 +89,25 @@ func TestNoThreadCanBeCreated(t *testing.T) {
 	c.logs(t, "session closed", "the process may have no 4 threads more")
 	prlimit(t, uid, "--nproc=1000:1000", pid)
 	c.serves(t, "threads", "threads: ")
+}
+
+// TestTheProgramsOwnLimitOfThreads is about debug.SetMaxThreads: the runtime ends the program
+// that needs one thread more.
+func TestTheProgramsOwnLimitOfThreads(t *testing.T) {
+	t.Parallel()
+	c := startIn(t, "maxthreads")
+	for range 5 {
+		out := c.session(t, "stacks\n")
+		require.Contains(t, out, "oneshot: refused: the program has ")
+		require.Contains(t, out, "raise debug.SetMaxThreads, and come again")
+	}
+}
+
+// TestASandboxThatIsStrictAboutThreads requires that a session creates threads only as the
+// runtime does.
+func TestASandboxThatIsStrictAboutThreads(t *testing.T) {
+	t.Parallel()
+	startIn(t, "strict").serves(t, "gc", "collected in")
 }
 
 // prlimit changes a limit of a process of the user uid.

@@ -38,9 +38,11 @@ func TestEveryCommandInATerminal(t *testing.T) {
 		line  string
 		lines []string
 	}{
-		{"help", []string{`...  .*`, `Ctrl-C .* stops a running command.*`}},
-		{"help profile", []string{`profile \[NAME\] \[-seconds N\] \[-o FILE\]`, `take a profile .*`, `.*`, `.*`, `.*`, `.*`, `  -seconds N .*`, `  -o FILE .*`}},
-		{"stacks -n 1", []string{``, `\d+ goroutines in \d+ groups by identical stacks, \d+ of the manhole left out:`, ``, `\d+ \(\d+%\) .*`, `...    \S.*`, ``, `\d+ groups? more with \d+ goroutines?: stacks -n 0`, ``}},
+		{"help", []string{`...  .*`, `Ctrl-C stops a running command .*`}},
+		{"help profile", []string{`profile \[NAME\] \[-seconds N\] \[-o FILE\]`, `take a profile .*`, `....*`, `  -seconds N .*`, `  -o FILE .*`, `  -json .*`}},
+		{"stacks -n 1", []string{``, `Nothing stands out\. .*`, ``, `\d+ goroutines in \d+ groups by identical stacks, \d+ of the manhole left out:`, ``, `\d+ \w+.*`, `...    \S.*`, ``, `\d+ groups? more with \d+ goroutines?: stacks -n 0`, ``}},
+		{"screen", []string{`CPU \d.*`, `goroutines \d.*`, `memory .*`, ``, `Nothing stands out\. .*`, ``, `\d+ goroutines in \d+ groups by identical stacks.*`, `....*`}},
+		{"leaks", []string{`...leaks: this program was built with .*|this stops the program for .*|the longest stop was .*|none of .* is proved to be leaked`}},
 		{"goroutine 1", []string{`goroutine 1 \[select\]:`, `github.com/gomanhole/oneshot.*Wait\(.*`, `...(main|\s+/).*|.*Wait.*`}},
 		{"mem", []string{`heap in use  ` + bytes + `; .*`, `stacks       ` + bytes, `from system  ` + bytes + `.*`, `resident     ` + bytes, `collector .*`, `settings     GOGC 100, memory limit none`}},
 		{"gc", []string{`collected in \S+; freed ` + bytes + `; heap in use ` + bytes}},
@@ -52,7 +54,7 @@ func TestEveryCommandInATerminal(t *testing.T) {
 		{"maxprocs", []string{`GOMAXPROCS is \d+`}},
 		{"blockrate 1", []string{`block profile rate was not known, is 1`}},
 		{"mutexfraction 1", []string{`mutex profile fraction was 0 \(off\), is 1`}},
-		{"profile", []string{`cpu +where the program computes, .*`, `...(allocs|block|goroutine\w*|heap|mutex|threadcreate) +\d*  .*`, `take one with profile NAME -o FILE`}},
+		{"profile", []string{`cpu +where the program uses the CPU, .*`, `...(allocs|block|goroutine\w*|heap|mutex|threadcreate) +\d*  .*`, `take one with profile NAME -o FILE`}},
 		{"profile cpu -seconds 1.5 -o " + dir + "/cpu.pb.gz", []string{`cpu profile: 1 of 1.5 s`, bytes + ` written to ` + dir + `/cpu.pb.gz`}},
 		{"profile heap", []string{`profile: the answer is binary: profile heap -o FILE here, or oneshot PID profile heap > FILE from a shell`}},
 		{"trace -seconds 0.1 -o " + dir + "/trace", []string{bytes + ` written to ` + dir + `/trace`}},
@@ -73,6 +75,7 @@ func TestEveryCommandInATerminal(t *testing.T) {
 			`level            \*slog.LevelVar       LevelVar\(INFO\)`,
 			`users            map\[string\]string    len 2 \{"1": "ada", "2": "grace"\}`,
 		}},
+		{"sections", []string{`the program has no sections of its own \(Options.Sections\)`}},
 		{"print conns", []string{`\[\]main.conn\{`, `  0: main.conn\{`, `    Peer: "10.0.0.7"`, `    Idle: 12`, `  \}`, `  1: main.conn\{`, `    Peer: "10.0.0.9"`, `    Idle: 340`, `  \}`, `\}`}},
 		{"1234+2345", []string{`3579`}},
 		{"print cache", []string{`&main.cache\{`, `  Flushes: atomic.Int64\(0\)`, `...  .*`, `  entries: map\[string\]string\{2 not read\}`, `\}`, `not read: the program may be writing it; see help print`}},
@@ -87,9 +90,9 @@ func TestEveryCommandInATerminal(t *testing.T) {
 		{"flush", []string{`removed 2 users`}},
 		{"nonsense", []string{`unknown name nonsense.*`, ` \| nonsense`, ` \| \^`}},
 		{"sessions", []string{`\* 1  pid \d+, uid \d+, nc, since .*, runs for \S+: sessions`}},
-		{"stderr", []string{`standard error goes where the program sends it; stderr on has it come here`}},
+		{"stderr", []string{`standard error does not come here; stderr on sends a copy here`}},
 		{"stderr on", []string{`standard error comes here until stderr off, or the end of the session`}},
-		{"stderr off", []string{`standard error goes where it went before`}},
+		{"stderr off", []string{`standard error does not come here any more`}},
 		{"deactivate", []string{`deactivate: the manhole is not active`}},
 		{"history", []string{`   1  help`, `... +\d+  .*`}},
 	} {

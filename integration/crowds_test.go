@@ -46,6 +46,7 @@ func TestAThousandClientsAtOnce(t *testing.T) {
 	}
 	before := c.state(t)
 	for _, held := range [][]string{nil, {strconv.Itoa(c.Process.Pid)}} { // the second time, the program is stopped until the queue is full
+		c.placesAreFree(t)
 		c.open(t)
 		answers := c.clientsAtOnce(t, os.Geteuid(), thousand, held...)
 		require.Equal(t, 1, answers["entered"], "%v", answers)
@@ -78,6 +79,7 @@ func TestAThousandClientsOfAnotherUser(t *testing.T) {
 		c.session(t, "mem\nexit\n")
 	}
 	before := c.state(t)
+	c.placesAreFree(t)
 	c.open(t)
 	require.Equal(t, map[string]int{syscall.EACCES.Error(): thousand}, c.clientsAtOnce(t, bob, thousand), "the socket's mode keeps them out")
 

@@ -18,9 +18,9 @@ import (
 
 const module = "github.com/gomanhole/oneshot"
 
-// TestTheLayoutHolds: docs/architecture.md says how the code is laid out. The root is
-// what programs import, and stays small; what it is made of does not know it.
-func TestTheLayoutHolds(t *testing.T) {
+// docs/architecture.md describes the layout of the code. Programs import the root, so
+// it stays small. The packages that it uses do not import it.
+func TestTheRulesOfTheLayout(t *testing.T) {
 	list := testwait.Command(t, "go", "list", "-json=ImportPath,Imports,Deps,GoFiles,SFiles", "./...")
 	list.Dir = ".."
 	out, err := list.Output()

@@ -46,8 +46,9 @@ func TestSessionsWithAStuckLog(t *testing.T) {
 // TestTerminationsAtRandomMoments sends SIGTERM to two kinds of programs that handle it,
 // while clients come and go.
 func TestTerminationsAtRandomMoments(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
-	for i := range 100 {
+	for i := range fewer(100) {
 		var both []*child
 		for _, name := range []string{"receiver", "wait"} {
 			both = append(both, startTerminating(t, name, filepath.Join(dir, name)))

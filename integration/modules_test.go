@@ -20,10 +20,10 @@ import (
 // release is the version that published gives to the tree.
 const release = "v0.1.0"
 
-// TestWhoImportsTheRoot checks what a program gets in its go.mod and go.sum that
-// imports nothing but the root: golang.org/x/sys, and none of the modules of the
-// client and of package eval.
-func TestWhoImportsTheRoot(t *testing.T) {
+// TestAProgramThatImportsOnlyTheRoot checks the go.mod and go.sum of such a program.
+// They have golang.org/x/sys, and none of the modules of the client and of package
+// eval.
+func TestAProgramThatImportsOnlyTheRoot(t *testing.T) {
 	env := published(t)
 	dir := testwait.TempDir(t)
 	write := func(name, text string) {

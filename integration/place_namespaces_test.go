@@ -79,9 +79,10 @@ func TestAChangedRoot(t *testing.T) {
 	require.NoError(t, cmd.Err)
 	without := testwait.Command(t, "/program", "deadlocked")
 	without.Dir, without.SysProcAttr = cmd.Dir, cmd.SysProcAttr
+	without.Env = append(os.Environ(), "MANHOLE_PATH=/tmp/own-%p") // the default would be another path
 	out, err := without.CombinedOutput()
 	require.Error(t, err)
-	require.Contains(t, string(out), "the directory of SocketPath /tmp/manhole-")
+	require.Contains(t, string(out), "the directory of SocketPath /tmp/own-")
 	require.Contains(t, string(out), "no such file or directory; create it or set SocketPath")
 
 	require.NoError(t, os.Mkdir(filepath.Join(root, "tmp"), 0o755))

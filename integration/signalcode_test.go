@@ -33,9 +33,9 @@ func inEveryPhase(t *testing.T, f func(t *testing.T, ph phase)) {
 	}
 }
 
-// TestResetAndIgnoreOfTheManholesSignal requires that signal.Reset and signal.Ignore
+// TestSignalResetAndIgnoreDisarmTheManhole requires that signal.Reset and signal.Ignore
 // disarm the manhole and do no other harm. A new Install arms it again.
-func TestResetAndIgnoreOfTheManholesSignal(t *testing.T) {
+func TestSignalResetAndIgnoreDisarmTheManhole(t *testing.T) {
 	for _, step := range []string{"reset", "reset USR2", "ignore USR2"} {
 		t.Run(step, func(t *testing.T) {
 			inEveryPhase(t, func(t *testing.T, ph phase) {
@@ -135,9 +135,9 @@ func TestAGracefulShutdown(t *testing.T) {
 	}
 }
 
-// TestAProgramThatIsNotifiedOfEverySignal is about signal.Notify without a list. The program
+// TestAProgramSubscribedToEverySignal is about signal.Notify without a list. The program
 // gets the manhole's signals too, and those that the runtime sends to itself.
-func TestAProgramThatIsNotifiedOfEverySignal(t *testing.T) {
+func TestAProgramSubscribedToEverySignal(t *testing.T) {
 	for _, steps := range [][]string{{"notify", "install"}, {"install", "notify"}} {
 		t.Run(strings.Join(steps, ", "), func(t *testing.T) {
 			inEveryPhase(t, func(t *testing.T, ph phase) {

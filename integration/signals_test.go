@@ -39,8 +39,10 @@ func TestAStormOfSignals(t *testing.T) {
 			default:
 			}
 			conn := p.visit(t)
-			_, _ = io.WriteString(conn, "help\n") // the session may be refused because too many run
-			_, _ = conn.Read(make([]byte, 100))
+			_, err := io.WriteString(conn, "help\n")
+			require.NoError(t, err)
+			_, err = conn.Read(make([]byte, 100))
+			require.NoError(t, err)
 			require.NoError(t, conn.Close())
 		}
 	}
@@ -89,6 +91,7 @@ func TestAStormOfSignals(t *testing.T) {
 				_, err := os.Lstat(p.path)
 				return os.IsNotExist(err)
 			}, "windows do not end: %s", p.stderr)
+			p.placesAreFree(t)
 			mark := func(line string) { // the log comes late, and may lose records in a storm
 				eventually(t, func() bool {
 					require.Contains(t, p.session(t, line+"\nexit\n"), "no command")

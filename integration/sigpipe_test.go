@@ -28,7 +28,7 @@ func TestAClientThatGoesAwayRaisesNoSIGPIPE(t *testing.T) {
 				conn := p.visit(t)
 				_, err := io.WriteString(conn, strings.Repeat("help\n", 100))
 				require.NoError(t, err)
-				_, err = conn.Read(make([]byte, 1))
+				_, err = conn.Read(make([]byte, 1)) // it is being written to
 				require.NoError(t, err)
 				require.NoError(t, conn.Close())
 			}

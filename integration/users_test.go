@@ -49,7 +49,7 @@ func TestUsers(t *testing.T) {
 		{"bob is refused where the mode lets him", alice, bob, 0o666, refused},
 		{"alice is refused by root's", 0, alice, 0o666, refused},
 		{"root enters its own", 0, 0, 0o600, ">>> "},
-		{"nobody is refused even by its own", nobody, nobody, 0o600, refused},
+		{"nobody enters its own, since this namespace maps every user", nobody, nobody, 0o600, ">>> "},
 		{"root enters nobody's", nobody, 0, 0o600, ">>> "},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -75,6 +75,30 @@ func TestUsers(t *testing.T) {
 			require.Contains(t, nc(t, 0, c.path, "exit\n"), ">>> ")
 		})
 	}
+}
+
+// TestAUserInNamespacesOfHisOwn is root in them, or has the uid of the program. The kernel
+// says who he is outside.
+func TestAUserInNamespacesOfHisOwn(t *testing.T) {
+	needRoot(t)
+	need(t, "nc", "netcat-openbsd")
+	c := startServer(t, as(alice)...)
+	c.open(t)
+	require.NoError(t, os.Chmod(c.path, 0o666))
+	for _, namespaces := range []string{
+		"unshare --user --map-root-user", "unshare --user", fmt.Sprintf("unshare --user --map-user=%d", alice),
+		"unshare --user --map-root-user unshare --user", "unshare --user --map-root-user --ipc --uts --mount --pid --fork",
+	} {
+		argv := as(bob, append(strings.Fields(namespaces), "nc", "-N", "-U", c.path)...)
+		cmd := testwait.Command(t, argv[0], argv[1:]...)
+		cmd.Stdin = strings.NewReader("stacks\n")
+		out, err := cmd.CombinedOutput()
+		if strings.HasPrefix(string(out), "unshare:") {
+			t.Skipf("needs user namespaces for every user: %v: %s", err, out)
+		}
+		require.Equal(t, fmt.Sprintf("oneshot: refused: uid %d is neither the process's uid %d nor root\n", bob, alice), string(out), namespaces)
+	}
+	require.Contains(t, nc(t, alice, c.path, "exit\n"), ">>> ")
 }
 
 // TestAPlantedPathIsNotFollowed is about a file that another user has put at the path before,
@@ -146,7 +170,7 @@ func TestAReplacedSocketIsLeftAlone(t *testing.T) {
 }
 
 // TestAReadOnlyTmp is about a /tmp that is read-only. At the start Install returns an error
-// that says so. Later no window opens until the file system is writable again.
+// that says so, if the program has set the path. Later no window opens until the file system is writable again.
 func TestAReadOnlyTmp(t *testing.T) {
 	needRoot(t)
 	need(t, "unshare", "util-linux")
@@ -155,7 +179,7 @@ func TestAReadOnlyTmp(t *testing.T) {
 	}
 	// The new /tmp covers the one with the server's binary, so that is mounted at /mnt.
 	const cover = "mount --bind $(dirname $0) /mnt && mount -t tmpfs -o "
-	c := start(t, exec.Command("unshare", "--mount", "sh", "-c", cover+"ro none /tmp && exec /mnt/server", server), "serving")
+	c := start(t, exec.Command("unshare", "--mount", "sh", "-c", cover+"ro none /tmp && exec /mnt/server -socket /tmp/own", server), "serving")
 	c.logs(t, "no manhole", "/tmp", "read-only file system", "set SocketPath")
 
 	c = start(t, exec.Command("unshare", "--mount", "sh", "-c", cover+"rw none /tmp && exec /mnt/server", server), "nc -U")

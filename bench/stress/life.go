@@ -14,6 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/gomanhole/oneshot/internal/protocol"
 )
 
 // worker starts one program after another, until ctx ends.
@@ -72,7 +74,7 @@ func (s *stress) newPlace(k *kind, name string, r *rand.Rand) *place {
 	case k.abstract:
 		at.pattern = fmt.Sprintf("@oneshot-stress-%d-%s-%%p", os.Getpid(), name)
 	case n == 0:
-		at.pattern = "/tmp/manhole-%p"
+		at.pattern = protocol.DefaultSocketPath
 	case n == 1:
 		at.pattern = filepath.Join(at.dir, "manhole-%p")
 	default:

@@ -16,11 +16,17 @@
 // moment, or belong to another user (sessions.go, stranger.go; only root can start
 // clients of another user).
 //
+// With -builds, the programs are also built in other ways, and run as a library of a C
+// program. With -slow, a seccomp supervisor makes their file system slow. With
+// -c-handlers, C code in the programs sets its own handlers for TERM, INT and HUP, and
+// removes them, at random moments. With -reuse, stress does only one thing: it attacks
+// the path of windows with files that get the inode of a dead socket.
+//
 // Stress prints a line every few seconds, and a table at the end or after Ctrl-C. The
 // second part of the table counts failures: leaked goroutines, threads and
 // descriptors in programs that live long; exit statuses that differ from those of a
 // program without a manhole; answers that do not have the form of their command;
-// files left behind; signals that opened no window; waits of more than half a minute;
+// files left behind; files of others that were removed; signals that opened no window; waits of more than half a minute;
 // panics; and data races. If one of these numbers is not zero, stress exits with
 // status 1. For each failure it prints the kind of the program, the last things that
 // were done with the program, and the end of its standard error. The file with the
@@ -43,6 +49,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -56,6 +63,13 @@ type stress struct {
 	dir     string
 	binary  string // a copy of this binary that every user may run
 	tally   *tally
+
+	binaries []string // what the programs run: binary, and those of build
+	slow     time.Duration
+
+	cHandlers bool // the programs have C code that handles signals
+
+	reuseRounds int // with -reuse
 }
 
 func main() {
@@ -63,6 +77,9 @@ func main() {
 		switch os.Args[1] {
 		case "program":
 			programMain(os.Args[2:])
+			return
+		case "slowed":
+			slowedMain(os.Args[2:])
 			return
 		case "stranger":
 			strangerMain(os.Args[2])
@@ -79,9 +96,21 @@ func run() int {
 	flag.Uint64Var(&s.seed, "seed", 0, "the number that determines what is done; give it to repeat a run; 0: a random one")
 	flag.IntVar(&s.workers, "workers", 2*runtime.NumCPU(), "the number of programs that run at the same time")
 	flag.StringVar(&s.kinds, "kinds", "", "the kinds of programs, separated by commas; empty: all, which are\n"+strings.Join(kindNames(), ", "))
+	builds := flag.String("builds", "", "further ways to build the programs, separated by commas, or all; they are pie, race, static, stripped\nand c-host: a C program that uses Go as a library")
+	flag.DurationVar(&s.slow, "slow", 0, "how long each system call of the programs on their sockets' files takes at most, as on a slow file system,\nsuch as 2ms; 0: as long as it takes")
+	flag.BoolVar(&s.cHandlers, "c-handlers", false, "let C code in the programs handle TERM, INT and HUP for short times (not in the builds static and c-host); needs gcc")
+	flag.IntVar(&s.reuseRounds, "reuse", 0, "do only this: attack the path of windows so often, with files that get the inode of a dead socket\n(reuse.go); needs root, and a file system that uses inodes again, as ext4 does and tmpfs does not")
 	flag.Parse()
 	if flag.NArg() > 0 || s.workers < 1 {
 		fmt.Fprintln(os.Stderr, "stress takes only flags, and at least one worker; see stress -h")
+		return 2
+	}
+	if s.cHandlers && !hasC {
+		fmt.Fprintln(os.Stderr, "stress: -c-handlers needs a C compiler; install gcc and set CGO_ENABLED=1")
+		return 2
+	}
+	if s.reuseRounds > 0 && os.Geteuid() != 0 {
+		fmt.Fprintln(os.Stderr, "stress: -reuse needs root, since the files belong to another user")
 		return 2
 	}
 	if s.seed == 0 {
@@ -92,6 +121,11 @@ func run() int {
 		return 2
 	}
 	if err := s.settle(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	s.binaries = []string{s.binary}
+	if err := s.build(*builds); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -151,8 +185,14 @@ func (s *stress) work(length, every time.Duration) int {
 	go func() {
 		defer close(done)
 		var workers sync.WaitGroup
+		var rounds atomic.Int64
+		rounds.Store(int64(s.reuseRounds))
 		for i := range s.workers {
-			workers.Go(func() { s.worker(ctx, i) })
+			if s.reuseRounds > 0 {
+				workers.Go(func() { s.reuse(ctx, i, &rounds) })
+			} else {
+				workers.Go(func() { s.worker(ctx, i) })
+			}
 		}
 		workers.Wait()
 	}()

@@ -47,6 +47,7 @@ func programMain(args []string) {
 	path := flags.String("path", "", "")
 	trigger := flags.String("trigger", "", "")
 	seed := flags.Uint64("seed", 0, "")
+	cHandlers := flags.Bool("c-handlers", false, "")
 	_ = flags.Parse(args) // ExitOnError
 	p := &program{kind: kindNamed(*name), seed: *seed}
 	p.opts = oneshot.Options{OneshotOn: syscall.SIGUSR2, SocketPath: *path, TriggerFile: *trigger}
@@ -55,6 +56,10 @@ func programMain(args []string) {
 	}
 	if _, err := p.install(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	if *cHandlers && !haveCHandlers(*seed) {
+		fmt.Fprintln(os.Stderr, "the thread of C code did not start")
 		os.Exit(1)
 	}
 	if p.kind.begin != nil {

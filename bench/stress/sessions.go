@@ -179,7 +179,7 @@ func (c *client) interrupts() error {
 			return err
 		}
 		pause(c.r, 5*time.Millisecond)
-		if err := c.send("\x03"); err != nil {
+		if err := c.send(string(rune(protocol.Interrupt))); err != nil {
 			return err
 		}
 		if _, err := c.sync(); err != nil {
@@ -334,7 +334,7 @@ func (c *client) asInterruptedScript() error {
 		return err
 	}
 	pause(c.r, 5*time.Millisecond)
-	if err := c.send("\x03"); err != nil && !isReset(err) {
+	if err := c.send(string(rune(protocol.Interrupt))); err != nil && !isReset(err) {
 		return err
 	}
 	answer, status, err := c.frames()

@@ -109,21 +109,21 @@ var ends = []end{
 }
 
 // leaves reports whether a socket may be left behind. After such a signal, no code
-// of the program runs any more (see "What is not promised" in the README).
+// of the program runs any more (see "What is not promised" in docs/reliability.md).
 func (e end) leaves() bool {
 	return !e.asks && (e.signals[0] == syscall.SIGKILL || e.signals[0] == syscall.SIGQUIT)
 }
 
 // wrong checks the status of a program that was ended in this way. It returns a
 // description of what is wrong, or an empty string.
-func (e end) wrong(k *kind, got syscall.WaitStatus) string {
+func (e end) wrong(k *kind, cHost bool, got syscall.WaitStatus) string {
 	want := "exit status 0"
 	ok := got.Exited() && got.ExitStatus() == 0
 	if !e.asks {
 		switch sig := e.signals[0]; {
-		case sig == syscall.SIGQUIT: // the runtime prints the stacks and exits
+		case sig == syscall.SIGQUIT && !cHost: // where Go is a library, it does not handle QUIT; the runtime prints the stacks and exits
 			want, ok = "exit status 2", got.Exited() && got.ExitStatus() == 2
-		case sig == syscall.SIGKILL || k.ending == nil:
+		case sig == syscall.SIGKILL || sig == syscall.SIGQUIT || k.ending == nil:
 			want, ok = "death by "+names[sig], got.Signaled() && got.Signal() == sig
 		default:
 			want, ok = fmt.Sprintf("exit status %d", handledStatus), got.Exited() && got.ExitStatus() == handledStatus

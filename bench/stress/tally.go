@@ -25,12 +25,13 @@ type tally struct {
 // ways to end have their own groups.
 var happened = []string{
 	"programs", "windows", "sessions", "commands", "refusals", "disconnects", "denied to another uid",
-	"executed in place", "looked at rest", "left by exec in place", "left by kill -9 or QUIT", "of those replaced", "of those removed",
+	"executed in place", "looked at rest", "slow system calls", "QUIT ended by SIGSEGV", "left by exec in place", "left by kill -9 or QUIT", "of those replaced", "of those removed",
+	reuseRounds, "rounds without a temporary name", "files with the inode of a dead socket", "files put at the path",
 }
 
 // mustBeZero contains the counters of failures.
 var mustBeZero = []string{
-	leakedGoroutines, leakedThreads, leakedDescriptors, wrongStatus, wrongAnswer, filesLeft, noWindow, noEnd, faults,
+	leakedGoroutines, leakedThreads, leakedDescriptors, wrongStatus, wrongAnswer, filesLeft, filesRemoved, noWindow, noEnd, faults,
 }
 
 const (
@@ -40,10 +41,14 @@ const (
 	wrongStatus       = "wrong exit statuses"
 	wrongAnswer       = "wrong answers"
 	filesLeft         = "files left"
+	filesRemoved      = "files of others removed"
 	noWindow          = "windows that did not open"
 	noEnd             = "waits that timed out"
 	faults            = "panics, fatal errors, data races"
 )
+
+// reuseRounds counts the rounds of -reuse.
+const reuseRounds = "rounds of inode reuse"
 
 func newTally() *tally { return &tally{began: time.Now(), n: make(map[string]int)} }
 
@@ -83,6 +88,9 @@ func (t *tally) line() string {
 	failures := t.failures()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if n := t.n[reuseRounds]; n > 0 {
+		return fmt.Sprintf("%6.0fs  %d programs, %d rounds; %d failures", time.Since(t.began).Seconds(), t.n["programs"], n, failures)
+	}
 	return fmt.Sprintf("%6.0fs  %d programs, %d windows, %d sessions, %d commands, %d refusals, %d signals, %d disconnects, %d killed; %d failures",
 		time.Since(t.began).Seconds(), t.n["programs"], t.n["windows"], t.n["sessions"], t.n["commands"], t.n["refusals"],
 		t.sum("signal "), t.n["disconnects"], t.n["signal KILL"], failures)

@@ -1,4 +1,4 @@
-//go:build linux
+//go:build linux && !oneshot_noproc
 
 package main
 
@@ -9,25 +9,29 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/gomanhole/oneshot/cmd/oneshot/internal/display"
 	"github.com/gomanhole/oneshot/internal/discovery"
+	"github.com/gomanhole/oneshot/internal/protocol"
+	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
-const cleanHelp = `usage: oneshot clean [-n] [-v] [DIR]
+const cleanHelp = `usage: oneshot clean [-n] [-v] [-json] [DIR]
 
 Removes old sockets of manholes from DIR, by default /tmp: sockets with a name
 manhole-... and no listener. It removes your own sockets only; root removes those of
-every user. A process leaves its socket behind if it is killed while a window is open.
+every user. Where /tmp cannot be written, sockets are in /dev/shm. A process leaves its
+socket behind if it is killed while a window is open.
 
 	-n   prints what it would remove, and removes nothing
 	-v   also prints which sockets it does not remove, and why
+	-json   prints one JSON object with the lines of the text
 `
 
 // cleanDir is the directory of the default socket path.
@@ -35,10 +39,7 @@ const cleanDir = "/tmp"
 
 func runClean(args []string, stdout, _ io.Writer) error {
 	c := cleaner{dir: cleanDir, uid: os.Geteuid(), out: stdout}
-	rest, err := parseFlags("clean", args, func(flags *flag.FlagSet) {
-		flags.BoolVar(&c.dryRun, "n", false, "")
-		flags.BoolVar(&c.verbose, "v", false, "")
-	})
+	rest, err := parseFlags("clean", args, c.define)
 	switch {
 	case err != nil:
 		return err
@@ -50,6 +51,12 @@ func runClean(args []string, stdout, _ io.Writer) error {
 	return c.clean()
 }
 
+// define adds the flags of clean to a set.
+func (c *cleaner) define(flags *flag.FlagSet) {
+	flags.BoolVar(&c.dryRun, "n", false, "print what it would remove, and remove nothing")
+	flags.BoolVar(&c.verbose, "v", false, "also print which sockets it does not remove, and why")
+}
+
 // cleaner removes sockets without a listener from one directory.
 type cleaner struct {
 	dir             string
@@ -59,12 +66,9 @@ type cleaner struct {
 	out             io.Writer
 }
 
-// socketName matches the names of sockets. socketWithPID also finds the pid; the
-// suffix is that of a socket that has not been moved to its path yet.
-var (
-	socketName    = regexp.MustCompile(`^manhole-`)
-	socketWithPID = regexp.MustCompile(`^manhole-([0-9]+)(\.[0-9a-f]{6})?$`)
-)
+// socketPrefix is how the names of sockets begin. The pid follows, and the suffix of a
+// socket that has not been moved to its path yet.
+const socketPrefix = "manhole-"
 
 func (c *cleaner) clean() error {
 	// All files are opened relative to this descriptor, so that they are in the same
@@ -83,7 +87,7 @@ func (c *cleaner) clean() error {
 	failed := []error{err} // names has what was read before the error
 	slices.Sort(names)
 	for _, name := range names {
-		if socketName.MatchString(name) {
+		if strings.HasPrefix(name, socketPrefix) {
 			failed = append(failed, c.cleanFile(name))
 		}
 	}
@@ -177,41 +181,29 @@ func socketInUse(fd int, created time.Time) (bool, error) {
 	return inUse, err
 }
 
-// somebodyListens connects a datagram socket to the socket of an O_PATH descriptor.
-// The types differ, so connect(2) fails, but the error tells whether there is a
-// listener. The listener notices nothing, and an open window is not used up.
+// somebodyListens reports whether somebody listens on the socket of an O_PATH descriptor.
 func somebodyListens(fd int) (bool, error) {
-	probe, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		return false, os.NewSyscallError("socket", err)
-	}
-	defer unix.Close(probe)
-	err = unix.Connect(probe, &unix.SockaddrUnix{Name: "/proc/self/fd/" + strconv.Itoa(fd)})
+	used, err := unixsock.InUse("/proc/self/fd/" + strconv.Itoa(fd))
 	switch {
-	case errors.Is(err, unix.ECONNREFUSED):
-		return false, nil
-	case err == nil, errors.Is(err, unix.EPROTOTYPE), errors.Is(err, unix.EPERM):
-		// EPROTOTYPE: it is not a datagram socket. EPERM: it is one, but connected to another.
+	case errors.Is(err, unix.EPERM): // it is a datagram socket, connected to another
 		return true, nil
 	case errors.Is(err, unix.ENOENT):
 		return false, errors.New("cannot connect to it through /proc, which is not mounted")
 	}
-	return false, os.NewSyscallError("connect", err)
+	return used, err
 }
 
 // listenerOf returns the pid in the name of a socket if that process listens on a
 // socket with this name, and 0 otherwise. On an overlay file system one file can have
 // two inodes, and only one of them has the listener.
 func listenerOf(name string) int {
-	m := socketWithPID.FindStringSubmatch(name)
-	if m == nil {
+	digits, _, _ := strings.Cut(strings.TrimPrefix(name, socketPrefix), ".")
+	suffix := name[len(socketPrefix)+len(digits):]
+	pid, err := strconv.ParseUint(digits, 10, 31)
+	if err != nil || pid == 0 || suffix != "" && !protocol.IsTempSuffix(suffix) {
 		return 0
 	}
-	pid, err := strconv.ParseInt(m[1], 10, 32)
-	if err != nil || pid == 0 {
-		return 0
-	}
-	listens, err := discovery.ListensOn(int(pid), "manhole-"+m[1])
+	listens, err := discovery.ListensOn(int(pid), socketPrefix+digits)
 	if err != nil || !listens { // usually the process has ended
 		return 0
 	}

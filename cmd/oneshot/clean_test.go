@@ -93,7 +93,7 @@ left %[1]s/manhole-not-yet: somebody listens
 	require.Empty(t, out, "a second clean removes nothing")
 }
 
-func TestCleanLeavesWhatBelongsToOthers(t *testing.T) {
+func TestCleanLeavesFilesOfOthers(t *testing.T) {
 	dir := testwait.TempDir(t)
 	deadSocket(t, dir+"/manhole-1x")
 	var out bytes.Buffer

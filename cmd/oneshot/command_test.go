@@ -19,18 +19,26 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gomanhole/oneshot/cmd/oneshot/internal/clienttest"
+	"github.com/gomanhole/oneshot/cmd/oneshot/internal/display"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
 // startClient starts the client. It returns the buffer of the client's output.
 func startClient(t *testing.T, argv ...string) (*exec.Cmd, *bytes.Buffer) {
 	t.Helper()
+	out := new(bytes.Buffer)
+	return startClientFor(t, out, argv...), out
+}
+
+// startClientFor starts the client with its output going to out, which may be read
+// meanwhile if it is a testwait.Buffer.
+func startClientFor(t *testing.T, out io.Writer, argv ...string) *exec.Cmd {
+	t.Helper()
 	cmd := testwait.Command(t, os.Args[0], argv...)
 	cmd.Env = append(os.Environ(), clientEnv+"=1")
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.Stdout, cmd.Stderr = out, out
 	require.NoError(t, cmd.Start())
-	return cmd, &out
+	return cmd
 }
 
 // pollSessions waits until the command sessions prints text.
@@ -49,7 +57,8 @@ func TestCtrlCStopsTheCommand(t *testing.T) {
 	require.NoError(t, cmd.Process.Signal(os.Interrupt))
 	_ = cmd.Wait()
 	require.Equalf(t, 130, cmd.ProcessState.ExitCode(), "after the interrupt: %v; printed %q", cmd.ProcessState, out)
-	require.Equal(t, "interrupted\n", out.String())
+	require.Contains(t, out.String(), "interrupted: it has what was recorded until then\n")
+	require.NotContains(t, out.String(), "of 3000 s", "the standard error is no terminal")
 	_, errs, status := client(t, os.Args[0], pid, "profile", "cpu", "-seconds", "0.1")
 	require.Zero(t, status, errs)
 }
@@ -78,14 +87,16 @@ func TestReaderClosesTheOutput(t *testing.T) {
 // For every answer, readAnswer returns and nothing harmful reaches the terminal.
 func TestHostileAnswers(t *testing.T) {
 	for name, test := range map[string]struct{ sent, says string }{
-		"refused":   {"oneshot: refused: uid 7 may not enter\n", "refused: uid 7 may not enter"},
-		"nothing":   {"", "the answer is incomplete"},
-		"half":      {"\x01\x00\x00\x00\x00\x00\x00\x09abc", "the answer is incomplete"},
-		"no frame":  {"\x07\x00\x00\x00", "the answer is incomplete"},
-		"too long":  {"\x01\x00\x00\x00\xff\xff\xff\xff", "not a frame"},
-		"no status": {"\x03\x00\x00\x00\x00\x00\x00\x02-1", `invalid exit status "-1"`},
-		"escapes":   {"\x02\x00\x00\x00\x00\x00\x00\x04\x1b[2J\x03\x00\x00\x00\x00\x00\x00\x010", `\x1b[2J`},
-		"plain esc": {"[\x1b[2J" + strings.Repeat("x", 1<<20), `[\x1b[2J`},
+		"refused":      {"oneshot: refused: uid 7 may not enter\n", "refused: uid 7 may not enter"},
+		"nothing":      {"", "the answer is incomplete"},
+		"half":         {"\x01\x00\x00\x00\x00\x00\x00\x09abc", "the answer is incomplete"},
+		"no frame":     {"\x07\x00\x00\x00", "the answer is incomplete"},
+		"too long":     {"\x01\x00\x00\x00\xff\xff\xff\xff", "not a frame"},
+		"no status":    {"\x03\x00\x00\x00\x00\x00\x00\x02-1", `invalid exit status "-1"`},
+		"escapes":      {"\x02\x00\x00\x00\x00\x00\x00\x04\x1b[2J\x03\x00\x00\x00\x00\x00\x00\x010", `\x1b[2J`},
+		"a base":       {"\x04\x00\x00\x00\x00\x00\x00\x01x\x03\x00\x00\x00\x00\x00\x00\x010", "the program has sent a profile that cannot be read"},
+		"a large base": {strings.Repeat("\x04\x00\x00\x00\x00\x10\x00\x00"+strings.Repeat("x", 1<<20), 66), "the profile is too large"},
+		"plain esc":    {"[\x1b[2J" + strings.Repeat("x", 1<<20), `[\x1b[2J`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out, errs bytes.Buffer
@@ -96,7 +107,7 @@ func TestHostileAnswers(t *testing.T) {
 				_, _ = io.WriteString(theirs, test.sent)
 				theirs.Close()
 			}()
-			_, err := readAnswer(ours, &out, &errs)
+			_, err := readAnswer(ours, &out, &errs, new(display.Progress))
 			text := out.String() + errs.String()
 			if err != nil {
 				text += err.Error()
@@ -110,9 +121,10 @@ func TestHostileAnswers(t *testing.T) {
 
 func FuzzAnswer(f *testing.F) {
 	f.Add([]byte("\x01\x00\x00\x00\x00\x00\x00\x01x\x03\x00\x00\x00\x00\x00\x00\x010"))
+	f.Add([]byte("\x04\x00\x00\x00\x00\x00\x00\x01x\x01\x00\x00\x00\x00\x00\x00\x01y\x03\x00\x00\x00\x00\x00\x00\x010"))
 	f.Add([]byte("oneshot: refused\n"))
 	f.Fuzz(func(t *testing.T, sent []byte) {
-		_, _ = readAnswer(bytes.NewReader(sent), io.Discard, io.Discard)
+		_, _ = readAnswer(bytes.NewReader(sent), io.Discard, io.Discard, new(display.Progress))
 	})
 }
 
@@ -136,7 +148,7 @@ func TestManyClientsAtOnce(t *testing.T) {
 
 // After Uninstall the signal may mean something else, so the client must not send it
 // again.
-func TestAProgramThatUninstallsMeanwhile(t *testing.T) {
+func TestNoSecondSignalAfterUninstall(t *testing.T) {
 	cmd := testwait.Command(t, os.Args[0])
 	cmd.Env = append(os.Environ(), programEnv+"=uninstalls")
 	out, err := cmd.StdoutPipe()

@@ -1,4 +1,4 @@
-//go:build linux
+//go:build linux || darwin || freebsd
 
 package main
 
@@ -8,20 +8,22 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gomanhole/oneshot/cmd/oneshot/internal/display"
 	"github.com/gomanhole/oneshot/internal/discovery"
 	"github.com/gomanhole/oneshot/internal/protocol"
 )
 
 const (
-	// retryInterval is the time between two attempts to connect.
-	retryInterval = 5 * time.Millisecond
+	// The time between two attempts to connect. Most programs open the window within
+	// the first of them. It then grows to the second.
+	firstRetry = 100 * time.Microsecond
+	lastRetry  = 5 * time.Millisecond
 	// welcomeTime is how long a program may take until it sends something.
 	welcomeTime = 500 * time.Millisecond
 )
@@ -34,16 +36,16 @@ var errTooLate = errors.New("another client was faster")
 // the client's own socket begins.
 type form string
 
-const (
-	noFrames     form = "" // a session, as with nc
-	binaryFrames form = protocol.SocketPrefix
-	textFrames   form = protocol.TextSocketPrefix
-)
+// noFrames is the form of a session, as with nc.
+const noFrames form = ""
+
+// frames returns the form for a command.
+func frames(wishes protocol.Wishes) form { return form(wishes.Prefix()) }
 
 // connect opens the manhole of a process and connects to it. It has checked the
 // process at the other end, and has sent nothing to it except the signal.
 func connect(t target, o connectOptions, form form) (*net.UnixConn, error) {
-	path, p, err := t.find(o)
+	paths, p, err := t.find(o)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +53,10 @@ func connect(t target, o connectOptions, form form) (*net.UnixConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := connector{target: t, options: o, path: path, process: p, form: form, sent: sent}
+	if text := unchecked(p, sent, paths); text != "" {
+		fmt.Fprintf(os.Stderr, "oneshot: %s\n", display.EscapeLine(text))
+	}
+	c := connector{target: t, options: o, paths: paths, process: p, form: form, sent: sent}
 	return c.connect()
 }
 
@@ -59,7 +64,7 @@ func connect(t target, o connectOptions, form form) (*net.UnixConn, error) {
 type connector struct {
 	target  target
 	options connectOptions
-	path    string
+	paths   []string           // where the socket may be
 	process *discovery.Process // nil if it is not known
 	form    form
 	sent    syscall.Signal // 0: none
@@ -76,7 +81,7 @@ func (c *connector) connect() (*net.UnixConn, error) {
 	if c.sent == 0 && !c.options.noSignal {
 		c.deadline = now // nothing will open a manhole that is not open
 	}
-	for {
+	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
 		conn, retry, err := c.try()
 		switch {
 		case err == nil:
@@ -89,23 +94,47 @@ func (c *connector) connect() (*net.UnixConn, error) {
 		if err := c.resendSignal(); err != nil {
 			return nil, err
 		}
-		time.Sleep(retryInterval)
+		time.Sleep(wait)
 	}
 }
 
 // try connects once and checks who is at the other end. If it fails, retry says
-// whether another attempt may succeed.
+// whether another attempt may succeed. If there is more than one path, somebody else's
+// socket at one of them is no reason to stop.
 func (c *connector) try() (conn *net.UnixConn, retry bool, err error) {
-	conn, err = dial(c.path, c.form)
+	for _, path := range c.paths {
+		conn, again, failed := c.tryPath(path)
+		if failed == nil {
+			return conn, false, nil
+		}
+		if err == nil || !again { // "no such file" says less than any other error
+			err = failed
+		}
+		retry = again || len(c.paths) > 1
+	}
+	return nil, retry, err
+}
+
+func (c *connector) tryPath(path string) (conn *net.UnixConn, retry bool, err error) {
+	name, done, err := c.openSocket(path)
+	if err == nil {
+		conn, err = dial(name, c.form)
+		done()
+	}
 	switch {
 	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.EAGAIN):
 		return nil, true, err
+	case errors.As(err, new(foreignError)):
+		return nil, false, err
 	case err != nil:
-		return nil, false, explainDial(c.path, err)
+		return nil, false, explainDial(path, err)
 	}
-	err = checkPeer(conn, c.process, c.path)
+	err = checkPeer(conn, c.process, path)
 	if err == nil {
-		err = checkWelcome(conn, c.form != noFrames, c.deadline)
+		err = checkWelcome(conn, path, c.form != noFrames, c.deadline)
+		if err != nil {
+			err = c.explainRefusal(err)
+		}
 	}
 	if err != nil {
 		conn.Close()
@@ -135,7 +164,7 @@ func (c *connector) explainTimeout(err error) error {
 // checkWelcome checks whether the manhole turns the client away. It does so at once,
 // with a line of text. checkWelcome takes nothing out of the stream. A script that is
 // let in gets an empty frame first.
-func checkWelcome(conn *net.UnixConn, framed bool, deadline time.Time) error {
+func checkWelcome(conn *net.UnixConn, path string, framed bool, deadline time.Time) error {
 	if soon := time.Now().Add(welcomeTime); !framed || deadline.Before(soon) {
 		deadline = soon
 	}
@@ -153,7 +182,7 @@ func checkWelcome(conn *net.UnixConn, framed bool, deadline time.Time) error {
 	_ = conn.SetReadDeadline(time.Time{})
 	switch {
 	case err != nil && framed:
-		return statusError{statusTimeout, fmt.Errorf("%s has accepted the connection but does not answer; is the process stuck or stopped?", conn.RemoteAddr())}
+		return statusError{statusTimeout, fmt.Errorf("%s has accepted the connection but does not answer; is the process stuck or stopped?", path)}
 	case err != nil: // a program with its own handler may wait for the client to speak first
 		return nil
 	}
@@ -167,54 +196,17 @@ func checkWelcome(conn *net.UnixConn, framed bool, deadline time.Time) error {
 	return nil
 }
 
-// dial connects once. The name of a script's own socket asks for frames.
-func dial(path string, form form) (*net.UnixConn, error) {
+// dial connects once, to a name that openSocket has returned. The name of a script's own
+// socket asks for frames.
+func dial(name string, form form) (*net.UnixConn, error) {
 	var local *net.UnixAddr
 	if form != noFrames {
-		local = &net.UnixAddr{Net: "unix", Name: fmt.Sprintf("@%s%d.%08x", form, os.Getpid(), rand.Uint32())}
+		own, done, err := ownName(fmt.Sprintf("%s%d.%08x", form, os.Getpid(), rand.Uint32()))
+		if err != nil {
+			return nil, err
+		}
+		defer done()
+		local = &net.UnixAddr{Net: "unix", Name: own}
 	}
-	name, done, err := shorten(path)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
 	return net.DialUnix("unix", local, &net.UnixAddr{Net: "unix", Name: name})
-}
-
-// shorten returns a name for a path that fits into a socket address (unix(7)). The
-// name is valid until done is called.
-func shorten(path string) (name string, done func(), err error) {
-	const longest = len(unix.RawSockaddrUnix{}.Path) - 1
-	if len(path) <= longest || strings.HasPrefix(path, "@") {
-		return path, func() {}, nil
-	}
-	dir, err := unix.Open(filepath.Dir(path), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return "", nil, &os.PathError{Op: "open", Path: filepath.Dir(path), Err: err}
-	}
-	return fmt.Sprintf("/proc/self/fd/%d/%s", dir, filepath.Base(path)), func() { unix.Close(dir) }, nil
-}
-
-// checkPeer checks who is at the other end: another user may have created a socket at
-// the path. The kernel has recorded the pid and the user that called listen. If the
-// process is not known, the socket must belong to our own user.
-func checkPeer(conn *net.UnixConn, p *discovery.Process, path string) error {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var cred *unix.Ucred
-	controlErr := raw.Control(func(fd uintptr) {
-		cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-	})
-	switch {
-	case controlErr != nil || err != nil:
-		return fmt.Errorf("%s: cannot find out who listens there: %w", path, errors.Join(controlErr, err))
-	case p != nil && (int(cred.Pid) != p.PID || int(cred.Uid) != p.EUID):
-		return fmt.Errorf("the socket %s belongs to pid %d, uid %d, not to process %d, uid %d; nothing was sent",
-			path, cred.Pid, cred.Uid, p.PID, p.EUID)
-	case p == nil && int(cred.Uid) != os.Geteuid():
-		return fmt.Errorf("the socket %s belongs to pid %d, uid %d; nothing was sent; give that pid if you trust the process", path, cred.Pid, cred.Uid)
-	}
-	return nil
 }

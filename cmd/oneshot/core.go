@@ -1,12 +1,13 @@
-//go:build linux
+//go:build linux && !oneshot_noproc
 
 package main
 
 import (
+	"cmp"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -14,6 +15,8 @@ import (
 	"syscall"
 
 	"github.com/gomanhole/oneshot/cmd/oneshot/internal/display"
+	"github.com/gomanhole/oneshot/internal/command"
+	"github.com/gomanhole/oneshot/internal/document"
 	"github.com/gomanhole/oneshot/internal/image"
 	"github.com/gomanhole/oneshot/internal/image/core"
 	"github.com/gomanhole/oneshot/internal/sigset"
@@ -27,7 +30,7 @@ by the kernel when a program ends with GOTRACEBACK=crash and ulimit -c allows it
 coredumpctl dump -o FILE PID gets one from systemd.
 
 EXECUTABLE is the file of the program. It is needed if the file is no longer at the
-path that the core names. It must be the same file, byte for byte: not built again.
+path that the core names. It must be the same file, not a new build of it.
 
 	oneshot core /tmp/core.4321
 	oneshot core core ./server stacks -n 0
@@ -35,11 +38,13 @@ path that the core names. It must be the same file, byte for byte: not built aga
 
 The commands are
 
-	stacks [-n N] [-state S] [-full] [-go] [REGEXP]   as in a session
-	goroutine ID                                      one goroutine
+	stacks [FLAGS] [REGEXP]   as in a session: -n N, -state S, -full, -frames, -paths, -go, -o FILE
+	goroutine ID              one goroutine
+	screen                    the first screen
 
-Without a command, core shows the first screen. The minutes that a goroutine has
-waited are counted to the last wait that the core knows of, so they may be too few.
+With -json behind the command, or behind the file, the answer is one JSON object.
+Without a command, core shows the first screen. A core does not contain the time at
+which it was written. So the minutes that a goroutine has waited may be too few.
 `
 
 // coreCommand is the command line of oneshot core.
@@ -59,17 +64,17 @@ func runCore(args []string, stdout, stderr io.Writer) error {
 	}
 	defer opened.Close()
 	out := display.NewScreen(stdout)
-	if c.command == "" {
+	if c.command == "" && !c.JSON {
 		opened.identity(out)
 	}
 	for _, remark := range opened.Remarks {
 		fmt.Fprintf(stderr, "oneshot: %s\n", display.EscapeLine(remark))
 	}
-	return errors.Join(opened.run(out, c.readCommand), out.Flush())
+	return errors.Join(opened.run(out, stderr, c.readCommand), out.Flush())
 }
 
 func parseCore(args []string) (c coreCommand, err error) {
-	rest, err := parseFlags("core", args, func(*flag.FlagSet) {})
+	rest, err := parseFlags("core", args, noFlags)
 	if err != nil {
 		return c, err
 	}
@@ -77,10 +82,11 @@ func parseCore(args []string) (c coreCommand, err error) {
 		return c, usageError{"core: give a core file, and the program's executable if it has moved: oneshot core FILE [EXECUTABLE]"}
 	}
 	c.file, rest = rest[0], rest[1:]
-	if len(rest) > 0 && rest[0] != "stacks" && rest[0] != "goroutine" {
+	isCommand := func(word string) bool { return word == "stacks" || word == "goroutine" || word == "screen" }
+	if len(rest) > 0 && rest[0] != "-json" && !isCommand(rest[0]) {
 		c.executable, rest = rest[0], rest[1:]
 	}
-	c.readCommand, err = parseRead("core", rest)
+	c.readCommand, err = parseRead("core", orScreen(rest))
 	return c, err
 }
 
@@ -118,8 +124,17 @@ func (o *openedCore) attach(executable string) error {
 	for _, t := range o.Threads {
 		threads = append(threads, registers(t))
 	}
-	o.program, err = image.Open(o.Core, e, o.File(), o.Bias(e), threads)
-	return err
+	if o.program, err = image.Open(o.Core, e, o.File(), o.Bias(e), threads); err != nil {
+		return err
+	}
+	name := "a Go program"
+	if len(o.Args) > 0 {
+		name = filepath.Base(o.Args[0])
+	}
+	build := o.program.Build
+	o.process = command.ProcessOf(nil, name, o.PID, build, build.GoVersion, "linux", o.Arch)
+	o.core = o.document()
+	return nil
 }
 
 func registers(t core.Thread) image.Registers {
@@ -137,36 +152,36 @@ func (o *openedCore) identity(w io.Writer) {
 	}
 	fmt.Fprintf(w, "command line: %s%s\n", display.EscapeLine(argsText(o.Args)), more)
 	fmt.Fprintf(w, "%s; %s\n", endText(o.Signal, o.PID), display.Count(len(o.Threads), "thread", "threads"))
-	if o.Signal.Number == 0 || len(o.Threads) == 0 {
+	if o.core.Goroutine == 0 {
 		return
 	}
-	id, fault, ok := o.program.Ran(registers(o.Threads[0]))
-	if !ok {
-		return
-	}
-	fmt.Fprintf(w, "the signal came to the thread of goroutine %d", id)
-	if fault.Signal != 0 {
-		fmt.Fprintf(w, ", which had panicked because of %s at address %#x", sigset.Name(syscall.Signal(fault.Signal)), fault.Addr)
+	fmt.Fprintf(w, "the signal came to the thread of goroutine %d", o.core.Goroutine)
+	if o.core.Panic != "" {
+		fmt.Fprintf(w, ", which had panicked because of %s", o.core.Panic)
 	}
 	fmt.Fprintln(w, ":")
-	_ = o.goroutine(w, id)
+	_ = o.goroutine(w, readCommand{goroutine: o.core.Goroutine})
 }
 
-// moduleText returns the main package, its version and the revision.
-func moduleText(info *debug.BuildInfo) string {
-	text := info.Path
-	if text == "" {
-		text = "a program without build information"
+// document returns what a JSON document says about the core.
+func (o *openedCore) document() *document.Core {
+	d := &document.Core{Args: o.Args, ArgsCut: o.ArgsCut, End: endText(o.Signal, o.PID), Threads: len(o.Threads)}
+	if o.Signal.Number == 0 || len(o.Threads) == 0 {
+		return d
 	}
-	if info.Main.Version != "" {
-		text += " " + info.Main.Version
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			text += " (" + s.Value[:min(12, len(s.Value))] + ")"
+	d.Signal = sigset.Name(syscall.Signal(o.Signal.Number))
+	if id, fault, ok := o.program.Ran(registers(o.Threads[0])); ok {
+		d.Goroutine = id
+		if fault.Signal != 0 {
+			d.Panic = fmt.Sprintf("%s at address %#x", sigset.Name(syscall.Signal(fault.Signal)), fault.Addr)
 		}
 	}
-	return text
+	return d
+}
+
+// moduleText returns the main module, its version and the revision.
+func moduleText(info *debug.BuildInfo) string {
+	return cmp.Or(command.ModuleVersion(info), "a program without build information")
 }
 
 // argsText returns a command line as a shell would take it.
@@ -195,7 +210,7 @@ func endText(s core.Signal, pid int) string {
 	case s.Fault():
 		text += fmt.Sprintf(" at address %#x", s.Addr)
 	case s.Sent() && s.PID == pid:
-		text += ", which it sent to itself, as the Go runtime does after a panic with GOTRACEBACK=crash"
+		text += ", which it sent to itself, as the Go runtime does after a panic or SIGQUIT with GOTRACEBACK=crash"
 	case s.Sent():
 		text += fmt.Sprintf(", sent by process %d of uid %d", s.PID, s.UID)
 	}

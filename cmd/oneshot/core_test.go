@@ -9,12 +9,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/gomanhole/oneshot/cmd/oneshot/internal/display"
 	"github.com/gomanhole/oneshot/internal/image/core/coretest"
@@ -25,14 +27,20 @@ import (
 // "crash", dies of a nil pointer.
 func coreProgram() {
 	coretest.AllowWrite()
-	time.AfterFunc(4*testwait.Patience, func() { os.Exit(1) }) // whatever became of the test
+	time.AfterFunc(4*testwait.Patience, func() { os.Exit(1) }) // even if the test does not kill it
 	for range 7 {
 		go waitForCore(make(chan int))
 	}
 	testwait.Until(func() bool { return len(stacksOf("waitForCore(")) == 7 }, "7 goroutines that wait")
+	if os.Args[len(os.Args)-1] == "spin" {
+		go spinForCore()
+	}
 	fmt.Println("ready")
-	if os.Args[len(os.Args)-1] == "crash" {
+	switch os.Args[len(os.Args)-1] {
+	case "crash":
 		crashForCore(nil)
+	case "quit":
+		quitForCore()
 	}
 	select {}
 }
@@ -42,6 +50,26 @@ func waitForCore(c chan int) { <-c }
 
 //go:noinline
 func crashForCore(p *int) { *p = 1 }
+
+var spun int // written by spinForCore only
+
+// spinForCore computes on its own stack. The race detector would move it to that of the
+// thread for moments.
+//
+//go:norace
+//go:noinline
+func spinForCore() {
+	for {
+		spun++
+	}
+}
+
+//go:noinline
+func quitForCore() {
+	runtime.LockOSThread() // the signal comes to this thread
+	_ = unix.Tgkill(os.Getpid(), unix.Gettid(), syscall.SIGQUIT)
+	select {}
+}
 
 // stacksOf returns the parked goroutines of this process with a text on their stack.
 func stacksOf(text string) (found []string) {
@@ -85,7 +113,7 @@ func TestCoreOfARunningProgram(t *testing.T) {
 	require.Contains(t, out, fmt.Sprintf("%s linux/%s, process %d\n", runtime.Version(), runtime.GOARCH, child.Process.Pid))
 	require.Contains(t, out, ` one "two words" "\x1b[31mred\nline"`)
 	require.Contains(t, out, "no signal ended it: the core was taken while it ran; ")
-	require.Regexp(t, `(?m)^7 \(\d+%\) chan receive\n    goroutines( \d+){7}\n    \S+\.waitForCore  \S+core_test\.go:\d+\n    created by \S+\.coreProgram  \S+core_test\.go:\d+$`, out)
+	require.Regexp(t, `(?m)^7 chan receive\n    goroutines( \d+){7}\n    \S+\.waitForCore  cmd/oneshot/core_test\.go:\d+\n    created by \S+\.coreProgram  cmd/oneshot/core_test\.go:\d+$`, out)
 
 	out, _, status = coreClient(t, file, "stacks", "-n", "1", "-state", "chan", "waitForCore")
 	require.Zero(t, status)
@@ -113,7 +141,9 @@ func TestCoreOfARunningProgram(t *testing.T) {
 	require.Contains(t, errs, other+": not the program that left the core")
 }
 
-func TestCoreOfACrash(t *testing.T) {
+// kernelCore runs the program until it dies, and returns the core of the kernel.
+func kernelCore(t *testing.T, how string) (file, executable string) {
+	t.Helper()
 	pattern, err := os.ReadFile("/proc/sys/kernel/core_pattern")
 	require.NoError(t, err)
 	if name := strings.TrimSpace(string(pattern)); name == "" || strings.ContainsAny(name, "|/%") {
@@ -124,9 +154,9 @@ func TestCoreOfACrash(t *testing.T) {
 	if limit.Max < 1<<30 {
 		t.Skipf("cores are limited to %d bytes", limit.Max)
 	}
-	cmd := coreCommandOf(t, "crash")
-	self := cmd.Path
-	cmd.Args = append([]string{"sh", "-c", `ulimit -c "$(ulimit -H -c)"; exec "$0" "$@"`, self}, cmd.Args[1:]...)
+	cmd := coreCommandOf(t, how)
+	executable = cmd.Path
+	cmd.Args = append([]string{"sh", "-c", `ulimit -c "$(ulimit -H -c)"; exec "$0" "$@"`, executable}, cmd.Args[1:]...)
 	cmd.Path, err = exec.LookPath("sh")
 	require.NoError(t, err)
 	cmd.Dir = t.TempDir()
@@ -135,14 +165,47 @@ func TestCoreOfACrash(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(cmd.Dir, "*"))
 	require.NoError(t, err)
 	require.Len(t, files, 1, string(text))
+	return files[0], executable
+}
 
-	out, errs, status := coreClient(t, files[0], self)
+func TestCoreOfACrash(t *testing.T) {
+	file, self := kernelCore(t, "crash")
+	out, errs, status := coreClient(t, file, self)
 	require.Zero(t, status, errs)
 	require.Empty(t, errs)
-	require.Contains(t, out, "ended by SIGABRT, which it sent to itself, as the Go runtime does after a panic with GOTRACEBACK=crash; ")
+	require.Contains(t, out, "ended by SIGABRT, which it sent to itself, as the Go runtime does after a panic or SIGQUIT with GOTRACEBACK=crash; ")
 	require.Contains(t, out, "the signal came to the thread of goroutine 1, which had panicked because of SIGSEGV at address 0x0:\ngoroutine 1 [running]:\n")
 	require.Regexp(t, `runtime\.sigpanic\(\)\n.*\n\S+\.crashForCore\(\)\n\t\S+core_test\.go:\d+\n\S+\.coreProgram\(\)`, out, "the stack through the signal")
-	require.Regexp(t, `(?m)^7 \(\d+%\) chan receive$`, out)
+	require.Regexp(t, `(?m)^7 chan receive$`, out)
+}
+
+// SIGQUIT is what people send to a program that hangs. With GOTRACEBACK=crash its
+// handler sends SIGABRT, so that two signals are on the stack of the thread.
+func TestCoreAfterSIGQUIT(t *testing.T) {
+	file, self := kernelCore(t, "quit")
+	out, errs, status := coreClient(t, file, self)
+	require.Zero(t, status, errs)
+	require.Contains(t, out, "ended by SIGABRT, which it sent to itself")
+	require.Regexp(t, `the signal came to the thread of goroutine 1:\ngoroutine 1 \[running, locked to thread\]:\n(.*\n)*\S+\.quitForCore\(\)\n\t\S+core_test\.go:\d+\n\S+\.coreProgram\(\)`, out)
+	require.Regexp(t, `(?m)^7 chan receive$`, out)
+}
+
+// gcore of gdb stops a program for a moment, and shows where its goroutines run.
+func TestCoreOfGcore(t *testing.T) {
+	if out, err := testwait.Command(t, "gcore", "-h").CombinedOutput(); err != nil && len(out) == 0 {
+		t.Skipf("needs gcore (apt-get install gdb): %v", err)
+	}
+	child := testwait.Start(t, coreCommandOf(t, "spin"), "ready")
+	prefix := filepath.Join(t.TempDir(), "core")
+	pid := strconv.Itoa(child.Process.Pid)
+	text, err := testwait.Command(t, "gcore", "-o", prefix, pid).CombinedOutput()
+	require.NoError(t, err, string(text))
+	out, errs, status := coreClient(t, prefix+"."+pid)
+	require.Zero(t, status, errs)
+	require.Contains(t, out, "no signal ended it: the core was taken while it ran; ")
+	require.Contains(t, out, ", process "+pid+"\n")
+	require.Regexp(t, `(?m)^7 chan receive$`, out)
+	require.Regexp(t, `(?m)^    \S+\.spinForCore  \S+core_test\.go:\d+$`, out, "from the registers")
 }
 
 // A core that is cut off shows what it still has, and says that it is cut off.
@@ -165,8 +228,9 @@ func TestCoreThatIsCutOff(t *testing.T) {
 	require.Equal(t, map[int]int{0: 1, 1: 1}, shown)
 }
 
-// Names of functions and files come from the core. A terminal must not obey them.
-func TestWhatACoreSaysIsEscaped(t *testing.T) {
+// Names of functions and files come from the core. Their control characters must not
+// reach the terminal.
+func TestTextFromACoreIsEscaped(t *testing.T) {
 	var out bytes.Buffer
 	e := display.NewScreen(&out)
 	_, err := fmt.Fprintf(e, "main.\x1b[31mred()\n\t/src/\xff.go:%d\n", 1)

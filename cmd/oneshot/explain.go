@@ -1,4 +1,4 @@
-//go:build linux
+//go:build linux && !oneshot_noproc
 
 package main
 
@@ -6,12 +6,13 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"os"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/gomanhole/oneshot/internal/discovery"
+	"github.com/gomanhole/oneshot/internal/protocol"
 )
 
 // explainProcess returns the error for a process that cannot be read.
@@ -21,50 +22,97 @@ func explainProcess(t target, p *discovery.Process, err error) error {
 		return err
 	case errors.Is(err, discovery.ErrNoProcess):
 		return fmt.Errorf("there is no process %d; oneshot ps lists the processes with a manhole", t.pid)
-	case errors.Is(err, discovery.ErrNotPermitted) && p != nil && p.EUID != os.Geteuid() && os.Geteuid() != 0:
-		return fmt.Errorf("process %d belongs to another user: %w; become that user, or root", t.pid, err)
-	case errors.Is(err, discovery.ErrNotPermitted):
-		return fmt.Errorf("%w: this process can be read only with CAP_SYS_PTRACE (its program file is not readable or set-user-ID, or it is in a container)", err)
+	case errors.Is(err, discovery.ErrNotPermitted) && p != nil:
+		return explainRights(p, err)
 	}
 	return err
-}
-
-// explainDial returns the error for a socket that refuses connections for good.
-func explainDial(path string, err error) error {
-	switch {
-	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
-		return fmt.Errorf("not permitted to connect to %s: it belongs to another user; become that user, or root", path)
-	case errors.Is(err, syscall.ENOTSOCK), errors.Is(err, syscall.EPROTOTYPE):
-		return fmt.Errorf("%s is not the socket of a manhole", path)
-	}
-	return fmt.Errorf("%s: %w", path, err)
 }
 
 // explainAbsence returns the error for a socket that did not appear, or that has no
 // listener. err is the error of the last attempt.
 func (c *connector) explainAbsence(err error) error {
 	p := c.process
+	missing := errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EAGAIN)
 	switch {
+	case len(c.paths) > 1 && !missing:
+		return err
+	case c.sent != 0 && p.Unread != nil:
+		return statusError{statusTimeout, fmt.Errorf("%s was sent %s, but no socket appeared at %s within %v: %s",
+			c.target, signalText(c.sent), strings.Join(c.paths, ", "), c.options.timeout, c.adviceUnread())}
 	case c.sent != 0:
 		return statusError{statusTimeout, fmt.Errorf("%s was sent %s, but %s did not appear within %v; %s",
-			c.target, signalText(c.sent), c.path, c.options.timeout, c.adviceAfterSignal())}
+			c.target, signalText(c.sent), c.paths[0], c.options.timeout, c.adviceAfterSignal())}
 	case c.options.noSignal:
-		return statusError{statusTimeout, fmt.Errorf("%s: nobody listened within %v (%v)", c.path, c.options.timeout, systemError(err))}
+		return statusError{statusTimeout, fmt.Errorf("%s: nobody listened within %v (%v)", strings.Join(c.paths, ", "), c.options.timeout, systemError(err))}
 	case p == nil:
-		return fmt.Errorf("%s: nobody listens there (%v), and the path does not tell which process to send a signal to", c.path, systemError(err))
+		return fmt.Errorf("%s: nobody listens there (%v), and the path does not tell which process to send a signal to", c.paths[0], systemError(err))
 	}
 	who := fmt.Sprintf("process %d (%s)", p.PID, p.Name)
 	switch {
 	case p.Ended:
 		return fmt.Errorf("%s has ended, but its parent has not waited for it yet", who)
+	case p.Unread != nil:
+		return explainUnread(p, who)
+	case p.TriggerPath() != "":
+		return fmt.Errorf("no signal opens the manhole of %s, and it is not open now; it says that writing %d into its trigger file %s opens it%s",
+			who, p.InnerPID(), p.TriggerPath(), triggerWarning(p))
 	case p.Notice != nil:
-		return fmt.Errorf("no signal opens the manhole of %s, and it is not open now; write the pid into its trigger file, or open it in the program", who)
+		return fmt.Errorf("no signal opens the manhole of %s, and it is not open now; the program opens it itself", who)
 	case !p.IsGo:
 		return fmt.Errorf("%s is not a Go program, or its file is not readable; no signal was sent, because it might end the process", who)
 	case !p.Linked:
 		return fmt.Errorf("%s is a Go program without a manhole: it does not import github.com/gomanhole/oneshot; no signal was sent", who)
 	}
 	return fmt.Errorf("%s imports the package, but has no manhole installed, or shows no notice of it; no signal was sent; if you know the signal, give it with -s", who)
+}
+
+// triggerWarning returns a warning for a trigger file that the user of the process has
+// not made. A process can name any file, for somebody else to overwrite.
+func triggerWarning(p *discovery.Process) string {
+	var st unix.Stat_t
+	err := unix.Lstat(p.TriggerPath(), &st)
+	switch {
+	case err != nil:
+		return fmt.Sprintf(", but that file cannot be read: %v", err)
+	case st.Mode&unix.S_IFMT != unix.S_IFREG || int(st.Uid) != p.EUID:
+		return "; but that is not a file of its user: do not write to it unless you know that it is a trigger file"
+	}
+	return ""
+}
+
+// explainUnread returns the error for a process of which we may read the status only.
+func explainUnread(p *discovery.Process, who string) error {
+	a, err := readAccess(p.PID)
+	if err != nil {
+		return explainRights(p, p.Unread)
+	}
+	unknown := "So it is not known which signal opens a manhole of " + who + ", and none was sent"
+	command := a.wayIn(p, false)
+	if command == "" {
+		return fmt.Errorf("%w. %s", explainRights(p, p.Unread), unknown)
+	}
+	reason, _ := a.explain()
+	if a.uid == 0 && !a.has(unix.CAP_SYS_PTRACE) {
+		reason += "; " + noPtrace
+	}
+	if strings.HasPrefix(command, "oneshot -2") {
+		unknown += "; if the program uses the usual one, type: " + command
+	} else {
+		unknown += "; type: " + command
+	}
+	return fmt.Errorf("not permitted to read process %d: %s. %s", p.PID, reason, unknown)
+}
+
+// adviceUnread says what to do about a process that we may not read, and whose socket
+// did not appear where we looked.
+func (c *connector) adviceUnread() string {
+	advice := fmt.Sprintf("%v, so its path is not known, and its files may be others than ours (a container); its log has the path", c.process.Unread)
+	if a, err := readAccess(c.process.PID); err == nil {
+		if command := a.wayIn(c.process, true); command != "" {
+			advice += "; type: " + command
+		}
+	}
+	return advice
 }
 
 // adviceAfterSignal says why a signal may not have opened the manhole.
@@ -74,28 +122,26 @@ func (c *connector) adviceAfterSignal() string {
 		return "it shows no notice of a manhole; does it use another signal or another path?"
 	case !asksFor(n, c.sent):
 		return "its notice asks for " + cmp.Or(n.Oneshot, n.Activate, "no signal")
+	case n.ByProgram:
+		return "its log says why if it has received the signal; otherwise the program (Options.NoReceiver) has not called Wait, or Handle with the signal; -t waits longer"
 	}
 	return "its log says why; -t waits longer"
 }
 
-// systemError returns the error of the system without the operation and the
-// addresses.
-func systemError(err error) error {
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		return errno
+// explainRefusal adds to the refusal of a program what lets the client in, if that is
+// another user namespace.
+func (c *connector) explainRefusal(err error) error {
+	if c.process == nil || !strings.Contains(err.Error(), protocol.Unmapped) {
+		return err
 	}
-	var path *os.PathError
-	if errors.As(err, &path) {
-		return path.Err
-	}
-	return err
+	return fmt.Errorf("%w; type: %s", err, asRootOf(c.process.PID))
 }
 
-// signalText returns the name of a signal.
-func signalText(sig syscall.Signal) string {
-	if name := unix.SignalName(sig); name != "" {
-		return name
+// unchecked says what the client could not find out about a process before it sent the
+// signal, or "".
+func unchecked(p *discovery.Process, _ syscall.Signal, paths []string) string {
+	if p == nil || p.Unread == nil {
+		return ""
 	}
-	return fmt.Sprintf("signal %d", int(sig))
+	return fmt.Sprintf("%v: not checked that it is a Go program with a manhole; checked are its status and who listens at %s", p.Unread, strings.Join(paths, ", "))
 }

@@ -1,19 +1,14 @@
-//go:build linux
+//go:build linux || darwin || freebsd
 
 // Command oneshot finds the manhole of a process, opens it, and connects a terminal
 // with a session, or runs a single command for a script.
 //
 //	oneshot [flags] PID|PATH                     start a session
 //	oneshot [flags] PID|PATH COMMAND [ARG...]    run one command, with its output and exit status
-//	oneshot ps [-json]                           list the Go processes and their manholes
-//	oneshot signals PID|MASK [PID|MASK]          show signal masks as names, or compare two
-//	oneshot pprof [flags] PID PROFILE [ARG...]   open a profile in go tool pprof
-//	oneshot core FILE [EXECUTABLE] [COMMAND]     show the goroutines in a core file
-//	oneshot clean [-n] [-v] [DIR]                remove sockets without a listener
-//	oneshot version
-//	oneshot help [COMMAND]
+//	oneshot COMMAND [ARG...]                     one of the client's own commands
 //
-// oneshot help describes the flags, and how the program finds a manhole.
+// oneshot help lists the client's commands, describes the flags, and says how the program
+// finds a manhole.
 package main
 
 import (
@@ -34,6 +29,8 @@ const (
 	statusFailed  = 1
 	statusUsage   = 2
 	statusTimeout = 5 // the same as in manhole-cli
+
+	statusInterrupted = 130 // of a command that Ctrl-C has stopped
 )
 
 func main() {
@@ -61,29 +58,22 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 	return exitStatus
 }
 
-// subcommands are the commands other than a session. None of their names can be
-// mistaken for a pid, which is a number, or for a path, which contains a slash.
-var subcommands = map[string]func(args []string, stdout, stderr io.Writer) error{
-	"ps":      runPS,
-	"signals": runSignals,
-	"pprof":   runPprof,
-	"clean":   runClean,
-	"core":    runCore,
-	"version": runVersion,
-	"help":    runHelp,
-}
-
 func dispatch(args []string, stdin, stdout, stderr *os.File) error {
 	if len(args) == 0 {
-		fmt.Fprint(stderr, helpTexts[""])
+		fmt.Fprint(stderr, overview())
 		return statusError{status: statusUsage}
 	}
 	name := args[0]
 	switch name {
 	case "-h", "-help", "--help":
 		return printHelp(stdout, "")
+	case "-version", "--version":
+		name = "version"
 	}
-	if subcommands[name] != nil {
+	if missing[name] != "" {
+		return errors.New(missing[name])
+	}
+	if lookupSubcommand(name) != nil {
 		return runSubcommand(name, args[1:], stdout, stderr)
 	}
 	err := runSession(args, stdin, stdout, stderr)
@@ -94,7 +84,7 @@ func dispatch(args []string, stdin, stdout, stderr *os.File) error {
 }
 
 func runSubcommand(name string, args []string, stdout, stderr io.Writer) error {
-	err := subcommands[name](args, stdout, stderr)
+	err := lookupSubcommand(name).run(args, stdout, stderr)
 	if errors.Is(err, flag.ErrHelp) {
 		return printHelp(stdout, name)
 	}
@@ -108,7 +98,7 @@ func runSession(args []string, stdin, stdout, stderr *os.File) error {
 		return err
 	}
 	if len(rest) == 0 {
-		return usageError{"give a PID or PATH; oneshot ps lists the processes with a manhole"}
+		return usageError{"give a PID or PATH; " + whichProcess}
 	}
 	if err := checkOrder(rest); err != nil {
 		return err
@@ -117,13 +107,22 @@ func runSession(args []string, stdin, stdout, stderr *os.File) error {
 	if err != nil {
 		return err
 	}
-	if p, is := readFromOutside(t, o); is {
-		return outside(p, o.outside, rest[1:], stdout, stderr)
+	words := orScreen(rest[1:])
+	if is, err := viaOutside(t, o, words, stdout, stderr); is || err != nil {
+		return err
 	}
-	if len(rest) > 1 {
-		return runCommand(t, o, commandLine(rest[1:]), stdout, stderr)
+	if len(words) > 0 {
+		return runCommand(t, o, commandLine(words), stdout, stderr)
 	}
 	return session(t, o, stdin, stdout)
+}
+
+// orScreen returns the words of a command. -json alone stands for the first screen.
+func orScreen(words []string) []string {
+	if rest, asJSON := command.CutJSON(words); asJSON && len(rest) == 0 {
+		return append([]string{"screen"}, words...)
+	}
+	return words
 }
 
 // checkOrder returns an error for words in an order that people type by mistake, with
@@ -138,7 +137,7 @@ func checkOrder(words []string) error {
 		return usageError{"the process comes first: oneshot " + words[last] + " " + commandLine(words[:last])}
 	case isCommand:
 		return usageError{fmt.Sprintf("%s is a command for a process, which comes first: oneshot PID %s", words[0], commandLine(words))}
-	case len(words) > 1 && strings.HasPrefix(words[1], "-"):
+	case len(words) > 1 && strings.HasPrefix(words[1], "-") && len(orScreen(words[1:])) == len(words)-1:
 		flags := commandLine(words[1:])
 		text := fmt.Sprintf("flags go before the process: oneshot %s %s", flags, words[0])
 		if words[1] == "-n" || !isConnectFlag(words[1]) {
@@ -184,10 +183,10 @@ func commandLine(words []string) string {
 	}
 	quoted := make([]string, len(words))
 	for i, w := range words {
-		if w == "" || strings.ContainsAny(w, " \t\n\r\v\f'\"\\") {
-			w = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
-		}
 		quoted[i] = w
+		if w == "" || strings.ContainsAny(w, " \t\n\r\v\f'\"\\") {
+			quoted[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+		}
 	}
 	return strings.Join(quoted, " ")
 }

@@ -1,7 +1,7 @@
-//go:build !linux
+//go:build !(linux || darwin || freebsd)
 
-// Command oneshot is the client for manholes. It runs on Linux only, because it reads
-// /proc to find out which process has which socket. Elsewhere use kill and nc -U.
+// Command oneshot is the client for manholes. It does not run on this system, where it
+// could not find out who listens at a socket.
 package main
 
 import (
@@ -10,6 +10,6 @@ import (
 )
 
 func main() {
-	fmt.Fprintln(os.Stderr, "oneshot: the client runs on Linux only; use kill -USR2 PID and nc -U /tmp/manhole-PID")
+	fmt.Fprintln(os.Stderr, "oneshot: the client runs on Linux, macOS and FreeBSD; here, use kill -USR2 PID and nc -U /tmp/manhole-PID if the system has them")
 	os.Exit(1)
 }

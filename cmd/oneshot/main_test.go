@@ -4,12 +4,16 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"runtime"
+	"runtime/pprof"
+	"runtime/trace"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -20,6 +24,7 @@ import (
 
 	"github.com/gomanhole/oneshot"
 	"github.com/gomanhole/oneshot/cmd/oneshot/internal/clienttest"
+	"github.com/gomanhole/oneshot/internal/notice"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
@@ -39,11 +44,29 @@ func TestMain(m *testing.M) {
 	}
 	testwait.HeedHangup()
 	if os.Getenv(clientEnv) != "" {
-		os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+		status := run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+		if file := os.Getenv(peakEnv); file != "" {
+			writePeak(file)
+		}
+		os.Exit(status)
 	}
 	testscript.Main(m, map[string]func(){
 		"oneshot": func() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
 	})
+}
+
+// peakEnv is a variable that has the client write its largest memory to a file. What
+// wait4(2) says of it contains the memory of the test, which has started it.
+const peakEnv = "ONESHOT_TEST_PEAK"
+
+func writePeak(file string) {
+	text, err := os.ReadFile("/proc/self/status")
+	if err == nil {
+		err = os.WriteFile(file, text, 0o600)
+	}
+	if err != nil {
+		panic(err)
+	}
 }
 
 // runProgram is a Go program that prints that it is ready and runs until the end of
@@ -52,8 +75,22 @@ func runProgram(name string) {
 	switch path := os.Getenv(pathEnv); name {
 	case "installed": // has a manhole that a signal opens
 		mustInstall(oneshot.Options{OneshotOn: syscall.SIGUSR2, SocketPath: path, Commands: commands})
+	case "sections": // has parts of its own for a bundle, and a flight recorder
+		recorder := trace.NewFlightRecorder(trace.FlightRecorderConfig{})
+		if err := recorder.Start(); err != nil {
+			panic(err)
+		}
+		mustInstall(oneshot.Options{OneshotOn: syscall.SIGUSR2, FlightRecorder: recorder, Sections: sections})
+	case "profiled": // has a manhole, and uses the CPU under its own profiler
+		mustInstall(oneshot.Options{OneshotOn: syscall.SIGUSR2})
+		if err := pprof.StartCPUProfile(io.Discard); err != nil {
+			panic(err)
+		}
+		go func() { spinForever() }()
 	case "core": // leaves a core
 		coreProgram()
+	case "handler": // serves its clients itself
+		mustInstall(oneshot.Options{OneshotOn: syscall.SIGUSR2, SocketPath: path, Handler: silent{}})
 	case "activated": // has a manhole that one signal opens and another keeps open
 		mustInstall(oneshot.Options{OneshotOn: syscall.SIGUSR2, ActivateOn: syscall.SIGUSR1, SocketPath: path})
 	case "asksforint": // asks for a signal that ends it, because it does not listen to it any more
@@ -79,11 +116,28 @@ func runProgram(name string) {
 		os.Exit(0)
 	case "triggered": // has a manhole that no signal opens
 		mustInstall(oneshot.Options{SocketPath: path, NoReceiver: true})
+	case "deaf": // has a manhole, and does not receive the signal that opens it
+		mustInstall(oneshot.Options{OneshotOn: syscall.SIGUSR2, SocketPath: path, NoReceiver: true})
+	case "withfile": // has a manhole that a trigger file opens
+		mustInstall(oneshot.Options{TriggerFile: path + " trigger", SocketPath: path})
+	case "liar": // shows a notice with a path that it may not use
+		notice.Post(notice.Notice{Oneshot: "SIGUSR2", Path: path})
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGUSR2)
 	case "plain": // has no manhole
+	case "parkedinstalled": // has a manhole, and goroutines that wait
+		mustInstall(oneshot.Options{OneshotOn: syscall.SIGUSR2, Commands: commands})
+		fallthrough
 	case "parked": // has no manhole, and goroutines that wait
 		for range 40 {
 			go func() { offer(make(chan int)) }()
 		}
+	case "holds": // has a manhole, and descriptors of every kind beside it
+		mustInstall(oneshot.Options{OneshotOn: syscall.SIGUSR2, SocketPath: path})
+		holdDescriptors(filepath.Dir(path))
+	case "hostile": // has no manhole, and names that do harm to a terminal
+		haveHostileNames(path)
+	case "grows": // has no manhole, and one goroutine more for each line
+		growWithLines()
 	case "ps": // runs oneshot ps
 		if err := runPS(nil, os.Stdout, os.Stderr); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -92,12 +146,12 @@ func runProgram(name string) {
 		os.Exit(0)
 	case "trap":
 		trap(path)
-	case "frozen": // can run nothing any more: loops that are not preempted have all CPUs
+	case "frozen": // it cannot run Go code any more: loops that cannot be preempted use all CPUs
 		fmt.Println("ready")
 		for range runtime.GOMAXPROCS(0) {
 			go func() { spinForever() }()
 		}
-		runtime.GC() // waits for the loops, and the whole program with it
+		runtime.GC() // it waits for the loops, and all goroutines wait for it
 	default:
 		fmt.Fprintln(os.Stderr, "no program", name)
 		os.Exit(2)
@@ -108,6 +162,26 @@ func runProgram(name string) {
 		_ = m.Uninstall() // it removes the socket of an open window
 	}
 	os.Exit(0)
+}
+
+// sections are the program's own parts of a bundle.
+var sections = map[string]func(context.Context, io.Writer) error{
+	"cache": func(_ context.Context, w io.Writer) error {
+		_, err := io.WriteString(w, "\x1b and \xff\n")
+		return err
+	},
+	"../évil": func(_ context.Context, w io.Writer) error {
+		_, _ = io.WriteString(w, "so far\n")
+		panic("oops")
+	},
+}
+
+// silent is a handler that sends nothing.
+type silent struct{}
+
+func (silent) Serve(ctx context.Context, _ *oneshot.Session) error {
+	<-ctx.Done()
+	return nil
 }
 
 func mustInstall(o oneshot.Options) {
@@ -122,7 +196,9 @@ func startProgram(t *testing.T, name string, env ...string) int {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(append(os.Environ(), programEnv+"="+name), env...)
-	return clienttest.StartReady(t, cmd)
+	pid := clienttest.StartReady(t, cmd)
+	testwait.RemoveDead(fmt.Sprintf("/tmp/manhole-%d", pid))
+	return pid
 }
 
 // call runs a subcommand and returns its output.

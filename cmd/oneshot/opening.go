@@ -1,4 +1,4 @@
-//go:build linux
+//go:build linux && !oneshot_noproc
 
 package main
 
@@ -29,7 +29,7 @@ const resendInterval = 300 * time.Millisecond
 // openAgain sends the signal again. It does not if the process asks for something
 // else now: it may have executed another program, or uninstalled its manhole.
 func openAgain(o connectOptions, p *discovery.Process, sent syscall.Signal) error {
-	now, err := discovery.Read(p.PID)
+	now, err := readProcess(p.PID)
 	if err != nil || now.Start != p.Start {
 		return errHasEnded(p.PID)
 	}
@@ -145,10 +145,18 @@ func checkSurvives(p *discovery.Process, sig syscall.Signal, named bool) error {
 		return nil
 	case asksFor(p.Notice, sig) && usuallyEndsPrograms(sig):
 		return fmt.Errorf("process %d asks for %s, but that ends the process if it does not listen to it any more; nothing was sent; to send it anyway, use -s %s", p.PID, name, name)
-	case p.IsGo:
-		return fmt.Errorf("process %d is a Go program, which %s may end; nothing was sent", p.PID, name)
+	case p.IsGo, p.Unread != nil:
+		return fmt.Errorf("process %d is %s, which %s may end; nothing was sent", p.PID, kind(p), name)
 	}
 	return nil
+}
+
+// kind says what a process is, if that is known.
+func kind(p *discovery.Process) string {
+	if p.IsGo {
+		return "a Go program"
+	}
+	return "perhaps a Go program"
 }
 
 // usuallyEndsPrograms reports whether the purpose of a signal is to end a program. A

@@ -14,11 +14,17 @@ import (
 	"github.com/gomanhole/oneshot/cmd/oneshot/internal/clienttest"
 )
 
-var parkedGroup = regexp.MustCompile(`(?m)^40 \(\d+%\) chan send$`)
+var parkedGroup = regexp.MustCompile(`(?m)^1\. 40 goroutines, \d+% of all, wait in chan send at one place, and still \S+\s+later
+   at oneshot\.offer  cmd/oneshot/main_test\.go:\d+
+   started at oneshot\.runProgram  cmd/oneshot/main_test\.go:\d+
+To see more: stacks -state send \(1\), stacks \(all\)
+
+41 goroutines in 2 groups by identical stacks; the largest others:
+1 \(2%\) \S+  oneshot.runProgram  cmd/oneshot/main_test\.go:\d+$`)
 
 const readOutside = "has no manhole, and is read from outside, without a signal and without a stop\n"
 
-// A Go program that has never heard of a manhole is read from its memory.
+// This Go program does not import the package.
 func TestAProgramWithoutAManholeIsReadFromOutside(t *testing.T) {
 	pid := strconv.Itoa(startProgram(t, "parked"))
 	var out, errs string
@@ -28,8 +34,14 @@ func TestAProgramWithoutAManholeIsReadFromOutside(t *testing.T) {
 		return out + errs, status == 0 && parkedGroup.MatchString(out)
 	})
 	require.Equal(t, "oneshot: process "+pid+" "+readOutside, errs)
-	require.Regexp(t, `(?m)^\S+ .*, pid `+pid+`, go1\.`, out)
-	require.Regexp(t, `\n1\. 40 goroutines, \d+% of all, wait in chan send at one place, and still \d+ms later\n     at github.com/gomanhole/oneshot/cmd/oneshot.offer  `, out)
+	require.Regexp(t, `^oneshot.test, pid `+pid+`, github.com/gomanhole/oneshot.*, go1\.\S+.*\nup \d+s; it is of uid `+strconv.Itoa(os.Geteuid())+`; .*\nCPU \d+\.\d of \d+ for the last \S+`, out)
+	require.Regexp(t, `\nmemory \S+ .iB resident, at most \S+ .iB so far.*; \d+ of \d+ descriptors\ngoroutines 4\d: .*4\d waiting.*; \d+ threads\n`, out)
+	out, _, status = client(t, os.Args[0], pid, "stacks")
+	require.Zero(t, status)
+	require.Regexp(t, `\n1\. 40 goroutines, \d+% of all, wait in chan send at one place, and still \S+ later\n     at github.com/gomanhole/oneshot/cmd/oneshot.offer  cmd/oneshot/main_test.go`, out)
+	require.Regexp(t, `(?m)^40 \(\d+%\) chan send$`, out)
+	require.Regexp(t, `    github.com/gomanhole/oneshot/cmd/oneshot.offer  /.*/cmd/oneshot/main_test.go:\d+\n`, outOf(t, pid, "stacks", "-paths"))
+	require.Contains(t, outOf(t, pid, "stacks", "-frames"), "\n1 (2%) ")
 
 	out, _, status = client(t, os.Args[0], pid, "stacks", "-n", "0", "-state", "chan send")
 	require.Zero(t, status)
@@ -43,11 +55,19 @@ func TestAProgramWithoutAManholeIsReadFromOutside(t *testing.T) {
 	require.Contains(t, errs, "there is no goroutine 999999999\n")
 	_, errs, status = client(t, os.Args[0], pid, "gc")
 	require.Equal(t, 2, status)
-	require.Contains(t, errs, `there is no "gc" for a program that is read from its memory`)
+	require.Equal(t, "oneshot: gc needs the help of the program, and process "+pid+" has no manhole; instead: nothing outside can start a collection\n", errs)
 }
 
-// With -outside the manhole is left alone.
-func TestOutsideLeavesTheManholeAlone(t *testing.T) {
+// outOf returns what a command prints for a process.
+func outOf(t *testing.T, pid string, words ...string) string {
+	t.Helper()
+	out, errs, status := client(t, append([]string{os.Args[0], pid}, words...)...)
+	require.Zero(t, status, errs)
+	return out
+}
+
+// With -outside, the client does not use the manhole.
+func TestOutsideDoesNotOpenTheManhole(t *testing.T) {
 	pid := strconv.Itoa(startProgram(t, "installed"))
 	out, errs, status := client(t, os.Args[0], "-outside", pid, "stacks")
 	require.Zero(t, status, errs)
@@ -57,8 +77,8 @@ func TestOutsideLeavesTheManholeAlone(t *testing.T) {
 	require.Contains(t, out, "oneshot/cmd/oneshot.runProgram  ")
 }
 
-// No signal, no window and no traceback helps here: the program cannot run any Go code.
-func TestAProgramInWhichNothingRunsIsRead(t *testing.T) {
+// The program cannot run any Go code, so no signal and no traceback would help.
+func TestAProgramThatCannotRunGoCodeIsRead(t *testing.T) {
 	pid := strconv.Itoa(startProgram(t, "frozen", "GODEBUG=asyncpreemptoff=1"))
 	clienttest.Poll(t, "a loop that runs", func() (string, bool) {
 		out, errs, status := client(t, os.Args[0], "-outside", pid, "stacks", "-state", "running")

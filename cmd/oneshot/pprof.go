@@ -1,4 +1,4 @@
-//go:build linux
+//go:build linux || darwin || freebsd
 
 package main
 
@@ -14,6 +14,22 @@ import (
 	"strings"
 	"syscall"
 )
+
+const pprofHelp = `usage: oneshot pprof [flags] PID PROFILE [ARG...] [-- PPROF-FLAG...]
+
+Takes a profile (cpu, heap, allocs, block, mutex, goroutine, threadcreate, or one of
+the program's own) and opens it with go tool pprof. The ARGs are those of the command
+profile in a session, the PPROF-FLAGs those of go tool pprof. If PROFILE is trace, it
+is opened with go tool trace. The flags are those of a session.
+
+	oneshot pprof 4321 heap
+	oneshot pprof 4321 cpu -seconds 10 -- -top
+	oneshot pprof 4321 allocs -seconds 5 -- -http :8080
+
+Ctrl-C ends the recording early and opens what there is. The profile is a temporary
+file. Without a go command, oneshot keeps the file and prints its name. The program has written
+this file, and go tool pprof reads it: see SECURITY.md if you do not trust the program.
+`
 
 // runPprof takes a profile and opens it with go tool pprof or go tool trace.
 func runPprof(args []string, stdout, stderr io.Writer) error {
@@ -47,6 +63,9 @@ func runPprof(args []string, stdout, stderr io.Writer) error {
 	stop := removeOnSignal(dir)
 	err = saveOutput(t, o, commandLine(line), file, stderr)
 	stop()
+	if info, statErr := os.Stat(file); wasInterrupted(err) && statErr == nil && info.Size() > 0 {
+		err = nil // it has what was recorded until then
+	}
 	if err != nil {
 		_ = os.RemoveAll(dir)
 		return err
@@ -59,6 +78,12 @@ func runPprof(args []string, stdout, stderr io.Writer) error {
 	defer os.RemoveAll(dir)
 	defer removeOnSignal(dir)()
 	return runTool(exec.Command(goCommand, append(append([]string{"tool", tool}, toolFlags...), file)...), stdout, stderr)
+}
+
+// wasInterrupted reports whether a command ended because of Ctrl-C.
+func wasInterrupted(err error) bool {
+	var status statusError
+	return errors.As(err, &status) && status.status == statusInterrupted
 }
 
 // runTool runs a command until it exits and returns its exit status as an error.

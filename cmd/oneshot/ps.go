@@ -1,10 +1,10 @@
-//go:build linux
+//go:build linux && !oneshot_noproc
 
 package main
 
 import (
 	"cmp"
-	"encoding/json"
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -19,11 +19,13 @@ import (
 
 	"github.com/gomanhole/oneshot/cmd/oneshot/internal/display"
 	"github.com/gomanhole/oneshot/internal/discovery"
+	"github.com/gomanhole/oneshot/internal/document"
 )
 
 const psHelp = `usage: oneshot ps [-json]
 
-Lists the running Go programs, except this one, and their manholes:
+Lists the running Go programs, except this one, and their manholes. A program in
+another language is listed if it has loaded a library in Go that has a manhole:
 
 	PID      the pid to use with oneshot
 	INNER    the pid that a process in a container has there; the name of its
@@ -34,14 +36,15 @@ Lists the running Go programs, except this one, and their manholes:
 	         parentheses
 	MANHOLE  not linked: it does not import github.com/gomanhole/oneshot
 	         linked, not installed: it does, but shows no notice of a manhole
-	         otherwise the signals that open the manhole, and the path of its
-	         socket
+	         otherwise the signals and the trigger file that open the manhole,
+	         and the path of its socket
 	OPEN     how many windows are open now
 
 oneshot ps reads /proc/PID and sends nothing to any process. Only root can read the
-processes of other users.
+processes of other users. What should be readable but is not is named at the end.
 
-	-json   prints an array with one object for each process:
+	-json   prints one JSON object with the fields schema ("oneshot/ps"), version (1)
+	        and processes, an array with one object for each process:
 
 	pid          number
 	inner_pid    number; equals pid if the process is not in a container
@@ -53,10 +56,14 @@ processes of other users.
 	main         string, the path of the main module
 	version      string, the version of the main module
 	revision     string, its version control revision, with +dirty; may be empty
+	library      string, the library in Go of a program in another language; empty
+	             otherwise
 	linked       boolean: it imports github.com/gomanhole/oneshot
 	installed    boolean: it shows a notice of a manhole
 	oneshot      string, the signal for one session; empty if there is none
 	activate     string, the signal that keeps it open; empty if there is none
+	trigger      string, the path of the trigger file as seen from here; empty if
+	             there is none
 	socket       string, the path of the socket as seen from here; empty if not installed
 	same_network boolean: an abstract socket (@name) can be reached from here
 	open         number of windows; null if it is not permitted to read it
@@ -75,20 +82,33 @@ type psRow struct {
 	Main        string `json:"main"`
 	Version     string `json:"version"`
 	Revision    string `json:"revision"`
+	Library     string `json:"library"`
 	Linked      bool   `json:"linked"`
 	Installed   bool   `json:"installed"`
 	Oneshot     string `json:"oneshot"`
 	Activate    string `json:"activate"`
+	Trigger     string `json:"trigger"`
 	Socket      string `json:"socket"`
 	SameNetwork bool   `json:"same_network"`
 	Open        *int   `json:"open"`
 }
 
+// psDocument is what ps -json prints.
+type psDocument struct {
+	document.Head
+	Processes []psRow `json:"processes"`
+}
+
+// psFlags are the flags of ps.
+type psFlags struct{ json bool }
+
+func (f *psFlags) define(flags *flag.FlagSet) {
+	flags.BoolVar(&f.json, "json", false, "print one JSON object, with an array of the processes")
+}
+
 func runPS(args []string, stdout, stderr io.Writer) error {
-	var asJSON bool
-	rest, err := parseFlags("ps", args, func(flags *flag.FlagSet) {
-		flags.BoolVar(&asJSON, "json", false, "")
-	})
+	var f psFlags
+	rest, err := parseFlags("ps", args, f.define)
 	switch {
 	case err != nil:
 		return err
@@ -104,22 +124,44 @@ func runPS(args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if asJSON {
-		out := json.NewEncoder(stdout)
-		out.SetIndent("", "  ")
-		out.SetEscapeHTML(false)
-		err = out.Encode(rows)
+	if f.json {
+		err = document.Write(context.Background(), stdout, psDocument{document.Of("ps"), rows})
 	} else {
 		err = printRows(stdout, rows)
 	}
-	if err == nil && denied > 0 {
-		text := display.Count(denied, "process of another user was", "processes of other users were") + " skipped; root can read them"
-		if os.Geteuid() == 0 {
-			text = display.Count(denied, "process was", "processes were") + " skipped: not even root can read them here"
-		}
-		_, err = fmt.Fprintln(stderr, text)
+	if err == nil {
+		_, err = io.WriteString(stderr, skippedText(denied, os.Geteuid(), len(rows) == 0))
 	}
 	return errors.Join(err, scanErr)
+}
+
+// maxSkipped is how many skipped processes are named.
+const maxSkipped = 5
+
+// skippedText returns lines about the processes that a user with this euid may not read.
+// There are always those of other users. They are worth a line only if there is nothing
+// else to see.
+func skippedText(denied []*discovery.Process, euid int, nothing bool) string {
+	var text strings.Builder
+	own, others := 0, 0
+	for _, p := range denied {
+		switch {
+		case euid != 0 && p.EUID != euid:
+			others++
+		case own < maxSkipped:
+			own++
+			fmt.Fprintf(&text, "process %d (%s) was skipped: only a process with CAP_SYS_PTRACE may read it\n", p.PID, display.Cell(p.Name))
+		default:
+			own++
+		}
+	}
+	if own > maxSkipped {
+		fmt.Fprintf(&text, "%s skipped too\n", display.Count(own-maxSkipped, "other process was", "other processes were"))
+	}
+	if others > 0 && nothing {
+		fmt.Fprintf(&text, "%s skipped; root can read them\n", display.Count(others, "process of another user was", "processes of other users were"))
+	}
+	return text.String()
 }
 
 func psRows(found []*discovery.Process) ([]psRow, error) {
@@ -137,12 +179,12 @@ func psRows(found []*discovery.Process) ([]psRow, error) {
 		row := psRow{
 			PID: p.PID, InnerPID: p.InnerPID(), UID: p.UID, EUID: p.EUID, User: name, Name: p.Name, Start: p.Start,
 			Go: p.Go, Main: p.Main, Version: p.Version, Revision: p.Revision,
-			Linked: p.Linked, Installed: p.Notice != nil, SameNetwork: p.SameNet(),
+			Library: p.Library, Linked: p.Linked, Installed: p.Notice != nil, SameNetwork: p.SameNet(),
 		}
 		open := 0
 		row.Open = &open
 		if n := p.Notice; n != nil {
-			row.Oneshot, row.Activate, row.Socket = n.Oneshot, n.Activate, p.SocketPath()
+			row.Oneshot, row.Activate, row.Trigger, row.Socket = n.Oneshot, n.Activate, p.TriggerPath(), p.SocketPath()
 			var err error
 			switch open, err = sockets.Windows(p); {
 			case errors.Is(err, discovery.ErrNoProcess):
@@ -179,18 +221,21 @@ func printRows(w io.Writer, rows []psRow) error {
 			open = strconv.Itoa(*r.Open)
 		}
 		user := cmp.Or(r.User, strconv.Itoa(r.EUID))
-		line(strconv.Itoa(r.PID), inner, display.Cell(user), display.Cell(r.Go), display.Cell(r.program()), display.Cell(r.manhole()), open)
+		line(strconv.Itoa(r.PID), inner, display.Cell(user), display.Cell(cmp.Or(r.Go, "?")), display.Cell(r.program()), display.Cell(r.manhole()), open)
 	}
 	return out.Flush()
 }
 
 func (r psRow) program() string {
-	if r.Main == "" || r.Main == "command-line-arguments" {
-		return r.Name
-	}
 	text := r.Main
 	if r.Version != "" {
 		text += " " + r.Version
+	}
+	switch {
+	case r.Library != "":
+		return strings.TrimSpace(text + " (" + r.Library + " in " + r.Name + ")")
+	case r.Main == "" || r.Main == "command-line-arguments":
+		return r.Name
 	}
 	// The kernel cuts the name of a process after 15 bytes.
 	if base := path.Base(r.Main); r.Name != base && (len(r.Name) < 15 || !strings.HasPrefix(base, r.Name)) {
@@ -212,6 +257,9 @@ func (r psRow) manhole() string {
 	}
 	if r.Activate != "" {
 		words = append(words, r.Activate+" activate")
+	}
+	if r.Trigger != "" {
+		words = append(words, "trigger file "+r.Trigger)
 	}
 	if len(words) == 0 {
 		words = append(words, "no signal")

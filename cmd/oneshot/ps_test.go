@@ -16,6 +16,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gomanhole/oneshot/cmd/oneshot/internal/clienttest"
+	"github.com/gomanhole/oneshot/internal/discovery"
+	"github.com/gomanhole/oneshot/internal/document"
+	"github.com/gomanhole/oneshot/internal/notice"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
@@ -33,11 +36,12 @@ func psOf(t *testing.T, pid int) (row string, ok bool) {
 func jsonOf(t *testing.T, pid int) psRow {
 	t.Helper()
 	out, _ := call(t, "ps", "-json")
-	var rows []psRow
+	var list psDocument
 	decoder := json.NewDecoder(strings.NewReader(out))
 	decoder.DisallowUnknownFields()
-	require.NoError(t, decoder.Decode(&rows))
-	for _, row := range rows {
+	require.NoError(t, decoder.Decode(&list))
+	require.Equal(t, document.Of("ps"), list.Head)
+	for _, row := range list.Processes {
 		if row.PID == pid {
 			return row
 		}
@@ -112,9 +116,65 @@ func TestPSCountsSkippedProcesses(t *testing.T) {
 	var out, errs strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	require.NoError(t, cmd.Run(), errs.String())
-	require.Regexp(t, `^\d+ process(es)? of (an)?other users? (was|were) skipped; root can read them\n$`, errs.String())
+	// Other tests may have programs of the same user that only root may read.
+	require.Regexp(t, `^(process \d+ \(.*\) was skipped: .*\n)*\d+ process(es)? of (an)?other users? (was|were) skipped; root can read them\n$`, errs.String())
 	require.NotContains(t, out.String(), fmt.Sprintf("\n%d ", pid))
 	require.Regexp(t, `^PID +USER +GO +PROGRAM +MANHOLE +OPEN\n`, out.String())
+}
+
+func TestSkippedText(t *testing.T) {
+	own := func(pid int) *discovery.Process { return &discovery.Process{PID: pid, EUID: 7, Name: "a\x1bb"} }
+	other := &discovery.Process{PID: 9, EUID: 8}
+	require.Empty(t, skippedText(nil, 7, true))
+	require.Empty(t, skippedText([]*discovery.Process{other, other}, 7, false), "it would be said nearly always")
+	require.Equal(t, "2 processes of other users were skipped; root can read them\n", skippedText([]*discovery.Process{other, other}, 7, true))
+	require.Equal(t, "process 1 (a\\x1bb) was skipped: only a process with CAP_SYS_PTRACE may read it\n",
+		skippedText([]*discovery.Process{own(1), other}, 7, false))
+	many := []*discovery.Process{other, own(1), own(2), own(3), own(4), own(5), own(6)}
+	require.Regexp(t, `(process [1-5] .*\n){5}1 other process was skipped too\n$`, skippedText(many, 7, false))
+	require.Regexp(t, `^process 9 .*\n(process [1-4] .*\n){4}2 other processes were skipped too\n$`, skippedText(many, 0, false))
+}
+
+func TestPSShowsTheTriggerFile(t *testing.T) {
+	dir := testwait.TempDir(t)
+	pid := startProgram(t, "withfile", pathEnv+"="+dir+"/s")
+	row, ok := psOf(t, pid)
+	require.True(t, ok)
+	require.True(t, strings.HasSuffix(row, " trigger file "+dir+"/s trigger "+dir+"/s"), row)
+	require.Equal(t, dir+"/s trigger", jsonOf(t, pid).Trigger)
+
+	_, errs, status := client(t, os.Args[0], fmt.Sprint(pid), "build")
+	require.Equal(t, 1, status)
+	require.Contains(t, errs, fmt.Sprintf("and it is not open now; it says that writing %d into its trigger file %s/s trigger opens it\n", pid, dir))
+	require.NoError(t, os.WriteFile(dir+"/s trigger", fmt.Appendln(nil, pid), 0o600))
+	out, errs, status := client(t, os.Args[0], "-n", fmt.Sprint(pid), "build")
+	require.Zero(t, status, errs)
+	require.Contains(t, out, "go1.")
+}
+
+// A program can name any file, which root would overwrite.
+func TestATriggerFileThatIsNotOfTheUser(t *testing.T) {
+	dir := testwait.TempDir(t)
+	require.NoError(t, os.WriteFile(dir+"/file", nil, 0o600))
+	require.NoError(t, os.Symlink("file", dir+"/link"))
+	p := &discovery.Process{PID: 1, EUID: os.Geteuid(), Notice: &notice.Notice{Trigger: dir + "/file"}}
+	require.Empty(t, triggerWarning(p))
+	p.EUID++
+	require.Contains(t, triggerWarning(p), "not a file of its user")
+	p.EUID--
+	p.Notice.Trigger = dir + "/link"
+	require.Contains(t, triggerWarning(p), "not a file of its user")
+	p.Notice.Trigger = dir + "/none"
+	require.Contains(t, triggerWarning(p), "no such file")
+}
+
+// The signal stays with the program, which has nothing that takes it.
+func TestAProgramThatDoesNotReceive(t *testing.T) {
+	pid := startProgram(t, "deaf", pathEnv+"="+testwait.TempDir(t)+"/s")
+	_, errs, status := client(t, os.Args[0], "-t", "0.3", fmt.Sprint(pid), "build")
+	require.Equal(t, statusTimeout, status)
+	require.Contains(t, errs, "was sent SIGUSR2")
+	require.Contains(t, errs, "its log says why if it has received the signal; otherwise the program (Options.NoReceiver) has not called Wait, or Handle with the signal")
 }
 
 func TestPSShowsNoControlCharacters(t *testing.T) {
@@ -124,7 +184,7 @@ func TestPSShowsNoControlCharacters(t *testing.T) {
 	require.NoError(t, printRows(&out, []psRow{row}))
 	require.Equal(t, 2, strings.Count(out.String(), "\n"))
 	require.Contains(t, out.String(), "INNER")
-	require.Regexp(t, `1 +7 +0 +x\\ty \(a\\x1b\[2J\\nb\) +no signal  /tmp/\\n1 root\\x9b`, out.String())
+	require.Regexp(t, `1 +7 +0 +\? +x\\ty \(a\\x1b\[2J\\nb\) +no signal  /tmp/\\n1 root\\x9b`, out.String())
 }
 
 func TestPSUsage(t *testing.T) {

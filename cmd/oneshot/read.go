@@ -1,30 +1,39 @@
-//go:build linux
+//go:build linux && !oneshot_noproc
 
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
-	"flag"
+	"errors"
 	"fmt"
 	"io"
-	"regexp"
-	"strconv"
+	"strings"
 	"time"
 
+	"github.com/gomanhole/oneshot/cmd/oneshot/internal/display"
+	"github.com/gomanhole/oneshot/internal/command"
+	"github.com/gomanhole/oneshot/internal/document"
 	"github.com/gomanhole/oneshot/internal/dump"
 	"github.com/gomanhole/oneshot/internal/findings"
 	"github.com/gomanhole/oneshot/internal/image"
 	"github.com/gomanhole/oneshot/internal/ours"
 	"github.com/gomanhole/oneshot/internal/stack"
+	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
-// readCommand is a command for a program that is read from its memory.
+// readCommand is a command about the goroutines of a program that is read from its
+// memory.
 type readCommand struct {
-	dump.Options
+	command.Stacks
 	command   string // stacks, goroutine, or empty for the first screen
-	asGo      bool
 	goroutine uint64
+}
+
+// answer writes the answer of the command.
+func (c *readCommand) answer(w io.Writer, a command.Answer) error {
+	return command.Show(context.Background(), w, a, c.JSON)
 }
 
 // parseRead parses the command behind the core or the process. name is for errors.
@@ -32,136 +41,195 @@ func parseRead(name string, words []string) (c readCommand, err error) {
 	if len(words) == 0 {
 		return c, nil
 	}
-	switch c.command, words = words[0], words[1:]; c.command {
+	c.command = words[0]
+	switch c.command {
+	case "screen":
+		if words, c.JSON = command.CutJSON(words); len(words) > 1 {
+			err = fmt.Errorf("screen takes no %.40q", words[1])
+		}
+		c.command = ""
 	case "stacks":
-		return c, c.parseStacks(name, words)
+		c.Stacks, err = command.ParseStacks(words[1:])
 	case "goroutine":
-		if len(words) == 1 {
-			c.goroutine, err = strconv.ParseUint(words[0], 10, 64)
-		}
-		if len(words) != 1 || err != nil {
-			return c, usageError{name + ": name one goroutine by its id: goroutine 18"}
-		}
-		return c, nil
+		c.goroutine, c.JSON, err = command.ParseGoroutine(words[1:])
+	default:
+		err = fmt.Errorf("%.40q cannot be used for a program that is read from its memory; use screen, stacks or goroutine", c.command)
 	}
-	return c, usageError{fmt.Sprintf("%s: there is no %.40q for a program that is read from its memory; there are stacks and goroutine", name, c.command)}
-}
-
-func (c *readCommand) parseStacks(name string, args []string) error {
-	n := dump.DefaultGroups
-	rest, err := parseFlags(name, args, func(flags *flag.FlagSet) {
-		flags.IntVar(&n, "n", n, "")
-		flags.StringVar(&c.State, "state", "", "")
-		flags.BoolVar(&c.Full, "full", false, "")
-		flags.BoolVar(&c.asGo, "go", false, "")
-	})
-	switch {
-	case err != nil:
-		return err
-	case n < 0:
-		return usageError{fmt.Sprintf("%s: stacks: -n %d: give the number of groups, 0 for all", name, n)}
-	case len(rest) > 1:
-		return usageError{name + ": stacks: one regular expression at a time; use a|b for several"}
-	case c.asGo && (len(rest) > 0 || c.State != "" || c.Full):
-		return usageError{name + ": stacks: -go shows all goroutines; it takes no -state, -full or expression"}
-	case len(rest) == 1:
-		if c.Match, err = regexp.Compile(rest[0]); err != nil {
-			return usageError{name + ": stacks: " + err.Error()}
-		}
+	if err != nil {
+		err = usageError{name + ": " + err.Error()}
 	}
-	if c.Groups = n; n == 0 {
-		c.Groups = -1
-	}
-	return nil
+	return c, err
 }
 
 // reading is a program that is read from its memory.
 type reading struct {
 	program *image.Program
-	looks   int          // how often the findings look at the program; 0 is once
-	tick    func() int64 // returns the program's clock; nil if it stands still
+	live    *liveEvidence    // nil for a core, which is one moment
+	process document.Process // for the JSON form
+	vitals  *document.Vitals // for the first screen; nil if they are not known
+	core    *document.Core   // nil for a running program
 }
 
-// lookAgain is the time between two looks.
-const lookAgain = 60 * time.Millisecond
+// liveEvidence is what is known of a running program besides its goroutines.
+type liveEvidence struct {
+	findings.Evidence
+	tick   func() int64         // returns the program's clock
+	vitals func() vitals.Sample // returns the vital signs as they are now
+}
 
-// run writes what the command asks for.
-func (r *reading) run(w io.Writer, c readCommand) error {
-	r.setClock()
-	switch {
-	case c.command == "goroutine":
-		return r.goroutine(w, c.goroutine)
-	case c.asGo:
-		return r.program.Each(func(_ uint64, text []byte) bool {
-			_, err := fmt.Fprintf(w, "%s\n", text)
-			return err == nil
-		}, nil)
+// The times between two looks.
+const (
+	lookAgain = 60 * time.Millisecond // for the findings
+	maxLater  = 3                     // looks more, where the first ones are no evidence (findings.Evidence.TooEarly)
+	diffTime  = time.Second           // for stacks -diff
+)
+
+// run writes what the command asks for to w, and remarks to notes.
+func (r *reading) run(w, notes io.Writer, c readCommand) error {
+	if c.command == "goroutine" {
+		return r.goroutine(w, c)
 	}
-	return r.stacks(w, c)
+	if c.File == "" {
+		return r.stacks(w, notes, c)
+	}
+	return command.ToFile(w, c.File, func(f io.Writer) error {
+		screen := display.NewScreen(f)
+		return errors.Join(r.stacks(screen, notes, c), screen.Flush())
+	})
+}
+
+// look reads all goroutines.
+func (r *reading) look() (*stack.Snapshot, error) {
+	r.setClock()
+	return r.program.Snapshot(ours.Is)
 }
 
 func (r *reading) setClock() {
-	if r.tick != nil {
-		r.program.Now = r.tick()
+	if r.live != nil {
+		r.program.Now = r.live.tick()
 	}
 }
 
 // goroutine writes one goroutine as the runtime does.
-func (r *reading) goroutine(w io.Writer, id uint64) error {
-	found := false
+func (r *reading) goroutine(w io.Writer, c readCommand) error {
+	r.setClock()
+	var found []byte
 	err := r.program.Each(func(n uint64, text []byte) bool {
-		if found = n == id; found {
-			_, _ = w.Write(bytes.TrimRight(text, "\n")) // the writer keeps its error
-			_, _ = io.WriteString(w, "\n")
+		if n == c.goroutine {
+			found = bytes.Clone(text)
 		}
-		return !found
+		return found == nil
 	}, nil)
-	if err == nil && !found {
-		err = fmt.Errorf("there is no goroutine %d", id)
+	switch {
+	case err != nil:
+		return err
+	case found == nil:
+		return fmt.Errorf("there is no goroutine %d", c.goroutine)
 	}
-	return err
+	d := &dump.Dump{Ctx: context.Background(), Build: r.program.Build}
+	return c.answer(w, command.OneGoroutine(d, c.goroutine, string(found)))
 }
 
-// stacks writes the findings and the groups.
-func (r *reading) stacks(w io.Writer, c readCommand) error {
-	snapshot, err := r.program.Snapshot(ours.Is)
+// stacks writes the findings and the groups, or all stacks as the runtime does.
+func (r *reading) stacks(w, notes io.Writer, c readCommand) error {
+	if c.Form == dump.Go {
+		r.setClock()
+		out := bufio.NewWriterSize(w, 64<<10)
+		err := r.program.Each(func(_ uint64, text []byte) bool {
+			_, _ = out.Write(text)
+			return out.WriteByte('\n') == nil // also reports an earlier error
+		}, nil)
+		return errors.Join(err, out.Flush())
+	}
+	first, err := r.look()
 	if err != nil {
 		return err
 	}
-	d := &dump.Dump{Options: c.Options}
-	t := &dump.Writer{Ctx: context.Background(), W: w}
-	if c.State == "" && c.Match == nil {
-		found, err := r.findings(snapshot)
-		if err != nil {
-			return err
-		}
-		t.Findings(found)
+	if !c.Diff {
+		return r.show(w, c, nil, first)
 	}
-	t.Groups(d.Selected(snapshot), d.Limit(), d.Full)
-	return t.Err
+	if r.live == nil {
+		return errors.New("stacks: a core is one moment, and -diff needs two")
+	}
+	fmt.Fprintf(notes, "oneshot: -diff looks again after %v\n", diffTime)
+	time.Sleep(diffTime)
+	second, err := r.look()
+	if err != nil {
+		return err
+	}
+	return r.show(w, c, first, second)
 }
 
-// findingsTime is how long the rules may search.
-const findingsTime = 2 * time.Second
-
-// findings applies the rules that need only the goroutines.
-func (r *reading) findings(first *stack.Snapshot) ([]findings.Finding, error) {
-	code := findings.Code{Main: r.program.Build.Main.Path, Deps: map[string]bool{}}
-	for _, dep := range r.program.Build.Deps {
-		code.Deps[dep.Path] = true
+// show writes the findings and the groups, or what has changed since before.
+func (r *reading) show(w io.Writer, c readCommand, before, now *stack.Snapshot) error {
+	a, err := r.find(c, before, now)
+	if err != nil {
+		return err
 	}
-	e := &findings.Evidence{Looks: []*stack.Snapshot{first}, Code: code}
-	e.Before.At = time.Now()
-	for len(e.Looks) < r.looks {
-		time.Sleep(lookAgain)
-		r.setClock()
-		next, err := r.program.Snapshot(ours.Is)
+	a.Vitals, a.Core = r.vitals, r.core
+	if c.command == "" {
+		a.AsScreen(r.vitals)
+	}
+	return c.answer(w, a)
+}
+
+// find applies the rules to the goroutines.
+func (r *reading) find(c readCommand, before, now *stack.Snapshot) (*command.StacksAnswer, error) {
+	d := &dump.Dump{Options: c.Options, Ctx: context.Background(), Build: r.program.Build, Taken: now}
+	if c.State == "" && c.Match == nil {
+		found, err := r.findings(now)
 		if err != nil {
 			return nil, err
 		}
-		e.Looks = append(e.Looks, next)
+		d.Found = r.usable(found)
 	}
-	e.After.At = time.Now()
-	e.Final, e.Deadline = true, time.Now().Add(findingsTime)
-	return findings.Find(e), nil
+	return command.StacksOf(d, r.process, before), nil
+}
+
+// usable removes from the findings the commands that need the program's help, and those
+// that a core cannot answer.
+func (r *reading) usable(found []findings.Finding) []findings.Finding {
+	for i, f := range found {
+		name, args, _ := strings.Cut(f.Next, " ")
+		if name != "goroutine" && name != "stacks" && (name != "fds" || r.live == nil) || args == "-diff" && r.live == nil {
+			found[i].Next = ""
+		}
+	}
+	return found
+}
+
+// findingsTime is how long the rules may search after each look.
+const findingsTime = 2 * time.Second
+
+// findings applies the rules. It looks again at a running program if there is
+// something, as the program itself would (lookAround in package dump).
+func (r *reading) findings(first *stack.Snapshot) ([]findings.Finding, error) {
+	e, looks := &findings.Evidence{}, 1
+	if r.live != nil {
+		e, looks = &r.live.Evidence, dump.LooksFor(first)
+		e.After = r.live.vitals()
+	}
+	e.Looks, e.Code = []*stack.Snapshot{first}, dump.Code(r.program.Build)
+	for later := 0; ; {
+		e.Final, e.Deadline = len(e.Looks) == looks, time.Now().Add(findingsTime)
+		found := findings.Find(e)
+		if e.Cut() {
+			found = append(found, dump.CutShort)
+		}
+		if e.Final && later < maxLater && looks > 1 && e.TooEarly(found) {
+			looks, later, e.Final = looks+1, later+1, false
+		}
+		if len(found) == 0 || e.Final {
+			return found, nil
+		}
+		if e.Cut() { // what was found so far are suspicions; one other look must do
+			looks = len(e.Looks) + 1
+		}
+		time.Sleep(lookAgain)
+		next, err := r.look()
+		if err != nil {
+			return nil, err
+		}
+		e.Looks, e.After = append(e.Looks, next), r.live.vitals()
+	}
 }

@@ -39,9 +39,9 @@ func onTerminal(t *testing.T, input string, argv ...string) (shown string, statu
 	return strings.ReplaceAll(testwait.Receive(t, out, "the end of the terminal"), "\r\n", "\n"), cmd.ProcessState.ExitCode()
 }
 
-// What a program sends may come from an enemy. None of its control characters reach
-// the terminal, whichever way the client was called.
-func TestNoByteOfAProgramReachesTheTerminal(t *testing.T) {
+// An attacker may control the output of a program. No control character may reach the
+// terminal, no matter how the client was called.
+func TestOutputOfAProgramIsEscaped(t *testing.T) {
 	pid := strconv.Itoa(startProgram(t, "installed"))
 
 	shown, status := onTerminal(t, "", pid, "title")
@@ -58,7 +58,7 @@ func TestNoByteOfAProgramReachesTheTerminal(t *testing.T) {
 	require.Equal(t, "oneshot: the answer is binary, and is not shown on a terminal; to save it, write > FILE behind the command\n", shown)
 }
 
-// A recording that the terminal cannot show is refused before it begins.
+// A profile that the terminal cannot show must be refused before it begins.
 func TestBinaryAnswersAreRefusedAtOnce(t *testing.T) {
 	pid := strconv.Itoa(startProgram(t, "installed"))
 	for _, command := range []string{"trace -seconds 600", "profile cpu -seconds 3000", "profile heap"} {

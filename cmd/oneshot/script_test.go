@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/gomanhole/oneshot"
 	"github.com/gomanhole/oneshot/cmd/oneshot/internal/clienttest"
+	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
@@ -28,7 +30,10 @@ import (
 const scriptsTime = 4 * time.Minute
 
 // TestScripts runs testdata/script.
-func TestScripts(t *testing.T) {
+func TestScripts(t *testing.T) { testscript.Run(t, scriptParams(t, "testdata/script")) }
+
+// scriptParams returns how the scripts in a folder are run.
+func scriptParams(t *testing.T, dir string) testscript.Params {
 	every := make([]byte, 0, 256*100)
 	for range 100 {
 		for b := range 256 {
@@ -43,8 +48,8 @@ func TestScripts(t *testing.T) {
 	if ofTest, ok := t.Deadline(); ok && ofTest.Before(deadline) {
 		deadline = ofTest
 	}
-	testscript.Run(t, testscript.Params{
-		Dir:      "testdata/script",
+	return testscript.Params{
+		Dir:      dir,
 		Deadline: deadline,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("every", env.WorkDir+"/every")
@@ -61,7 +66,7 @@ func TestScripts(t *testing.T) {
 			"alive":    alive,
 			"sessions": sessionsCommand,
 		},
-	})
+	}
 }
 
 // status N COMMAND runs a command that must end with exit status N. With ! it must
@@ -100,7 +105,8 @@ func startCommand(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(waitForExec(cmd.Process.Pid))
 }
 
-// waitForExec waits until a process runs another program than this one.
+// waitForExec waits until a process runs another program than this one. execve sets the
+// place of the command line, which some commands show, after the executable.
 func waitForExec(pid int) error {
 	own, err := os.Readlink("/proc/self/exe")
 	if err != nil {
@@ -109,7 +115,9 @@ func waitForExec(pid int) error {
 	for deadline := time.Now().Add(testwait.Patience); ; time.Sleep(time.Millisecond) {
 		exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
 		if err == nil && exe != own {
-			return nil
+			if line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err == nil && len(line) > 0 {
+				return nil
+			}
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("timeout, waited for: process %d executes the command; last seen: %q, %v", pid, exe, err)
@@ -132,8 +140,10 @@ func programCommand(ts *testscript.TestScript, _ bool, args []string) {
 	if n, err := io.ReadFull(out, text); err != nil {
 		ts.Fatalf("waited for: ready; the program printed %q: %v", text[:n], err)
 	}
+	path := fmt.Sprintf("/tmp/manhole-%d", cmd.Process.Pid)
+	testwait.RemoveDead(path)
 	ts.Setenv(args[0], strconv.Itoa(cmd.Process.Pid))
-	ts.Setenv(args[0]+"_path", fmt.Sprintf("/tmp/manhole-%d", cmd.Process.Pid))
+	ts.Setenv(args[0]+"_path", path)
 }
 
 // alive PID requires that a process is alive.
@@ -154,18 +164,24 @@ func sessionsCommand(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	pid, err := strconv.Atoi(args[1])
 	ts.Check(err)
-	for range n {
+	deadline := time.Now().Add(testwait.Patience)
+	for n > 0 {
 		ts.Check(syscall.Kill(pid, syscall.SIGUSR2))
-		var conn net.Conn
-		for deadline := time.Now().Add(testwait.Patience); conn == nil; time.Sleep(time.Millisecond) {
-			if conn, err = net.Dial("unix", fmt.Sprintf("/tmp/manhole-%d", pid)); err != nil && time.Now().After(deadline) {
-				ts.Fatalf("timeout, waited for: a window of process %d; last seen: %v", pid, err)
-			}
+		conn, err := net.Dial("unix", fmt.Sprintf("/tmp/manhole-%d", pid))
+		first := ""
+		if err == nil {
+			ts.Defer(func() { conn.Close() })
+			ts.Check(conn.SetReadDeadline(deadline))
+			first, err = bufio.NewReader(conn).ReadString('\n')
 		}
-		ts.Defer(func() { conn.Close() })
-		ts.Check(conn.SetReadDeadline(time.Now().Add(testwait.Patience)))
-		_, err := conn.Read(make([]byte, 1))
-		ts.Check(err)
+		if err == nil && !strings.HasPrefix(first, protocol.Refused) { // earlier sessions may not have ended yet
+			n--
+			continue
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("timeout, waited for: %d more sessions of process %d; last seen: %q, %v", n, pid, first, err)
+		}
+		time.Sleep(time.Millisecond)
 	}
 }
 

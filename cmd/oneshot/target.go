@@ -1,11 +1,10 @@
-//go:build linux
+//go:build linux || darwin || freebsd
 
 package main
 
 import (
 	"flag"
 	"fmt"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -13,7 +12,6 @@ import (
 	"time"
 
 	"github.com/gomanhole/oneshot"
-	"github.com/gomanhole/oneshot/internal/discovery"
 )
 
 // connectOptions are the flags of a session.
@@ -29,51 +27,65 @@ const (
 	maxTimeout     = 24 * time.Hour
 )
 
-// parseConnect parses the flags of a session for the subcommand name. It returns the
-// arguments after the flags.
-func parseConnect(name string, args []string) (o connectOptions, rest []string, err error) {
-	var usr1, usr2 bool
-	var signalName string
-	seconds := defaultTimeout.Seconds()
-	rest, err = parseFlags(name, args, func(flags *flag.FlagSet) {
-		flags.BoolVar(&usr1, "1", false, "")
-		flags.BoolVar(&usr1, "USR1", false, "")
-		flags.BoolVar(&usr2, "2", false, "")
-		flags.BoolVar(&usr2, "USR2", false, "")
-		flags.StringVar(&signalName, "s", "", "")
-		flags.StringVar(&signalName, "signal", "", "")
-		flags.BoolVar(&o.noSignal, "n", false, "")
-		flags.BoolVar(&o.outside, "outside", false, "")
-		flags.Float64Var(&seconds, "t", seconds, "")
-		flags.Float64Var(&seconds, "timeout", seconds, "")
-	})
-	if err != nil {
-		return o, nil, err
-	}
+// connectFlags are the flags of a session as they are typed.
+type connectFlags struct {
+	usr1, usr2, none, outside bool
+	signal                    string
+	seconds                   float64
+}
+
+// define adds the flags to a set.
+func (c *connectFlags) define(flags *flag.FlagSet) {
+	flags.BoolVar(&c.usr1, "1", false, "send SIGUSR1 to open the manhole")
+	flags.BoolVar(&c.usr1, "USR1", false, "the same as -1")
+	flags.BoolVar(&c.usr2, "2", false, "send SIGUSR2 to open the manhole")
+	flags.BoolVar(&c.usr2, "USR2", false, "the same as -2")
+	flags.StringVar(&c.signal, "s", "", "send another `SIGNAL`, by name or number")
+	flags.StringVar(&c.signal, "signal", "", "the same as -s `SIGNAL`")
+	flags.BoolVar(&c.none, "n", false, "send no signal: the manhole is open, or something else opens it")
+	flags.BoolVar(&c.outside, "outside", false, "read the memory of the process instead: no signal, no stop")
+	flags.Float64Var(&c.seconds, "t", defaultTimeout.Seconds(), "wait this many `SECONDS` for the socket")
+	flags.Float64Var(&c.seconds, "timeout", defaultTimeout.Seconds(), "the same as -t `SECONDS`")
+}
+
+// options checks the flags.
+func (c *connectFlags) options() (o connectOptions, err error) {
 	given := 0
-	for _, is := range []bool{usr1, usr2, signalName != "", o.noSignal} {
+	for _, is := range []bool{c.usr1, c.usr2, c.signal != "", c.none} {
 		if is {
 			given++
 		}
 	}
 	if given > 1 {
-		return o, nil, usageError{"give only one of -1, -2, -s and -n"}
+		return o, usageError{"give only one of -1, -2, -s and -n"}
 	}
-	if !(seconds > 0 && seconds <= maxTimeout.Seconds()) { // also true for NaN
-		return o, nil, usageError{fmt.Sprintf("-t %v: give a number of seconds above 0 and at most %.0f", seconds, maxTimeout.Seconds())}
+	if !(c.seconds > 0 && c.seconds <= maxTimeout.Seconds()) { // also true for NaN
+		return o, usageError{fmt.Sprintf("-t %v: give a number of seconds above 0 and at most %.0f", c.seconds, maxTimeout.Seconds())}
 	}
-	o.timeout = time.Duration(seconds * float64(time.Second))
+	o.noSignal, o.outside = c.none, c.outside
+	o.timeout = time.Duration(c.seconds * float64(time.Second))
 	switch {
-	case usr1:
+	case c.usr1:
 		o.signal = syscall.SIGUSR1
-	case usr2:
+	case c.usr2:
 		o.signal = syscall.SIGUSR2
-	case signalName != "":
-		if o.signal, err = oneshot.ParseSignal(signalName); err != nil {
-			return o, nil, usageError{strings.TrimPrefix(err.Error(), "oneshot: ")}
+	case c.signal != "":
+		if o.signal, err = oneshot.ParseSignal(c.signal); err != nil {
+			return o, usageError{strings.TrimPrefix(err.Error(), "oneshot: ")}
 		}
 	}
-	return o, rest, nil
+	return o, nil
+}
+
+// parseConnect parses the flags of a session for the subcommand name. It returns the
+// arguments after the flags.
+func parseConnect(name string, args []string) (o connectOptions, rest []string, err error) {
+	var c connectFlags
+	if rest, err = parseFlags(name, args, c.define); err != nil {
+		return o, nil, err
+	}
+	o, err = c.options()
+	return o, rest, err
 }
 
 // target is the process or the socket that the person has named.
@@ -110,39 +122,6 @@ func (t target) String() string {
 		return t.path
 	}
 	return "process " + strconv.Itoa(t.pid)
-}
-
-// find returns the path of the socket, and the process that must own it. The process
-// is nil if it is not known.
-func (t target) find(o connectOptions) (path string, p *discovery.Process, err error) {
-	if t.pid != 0 {
-		p, err = discovery.Read(t.pid)
-	}
-	if t.path == "" {
-		if err != nil {
-			return "", nil, explainProcess(t, p, err)
-		}
-		path = p.SocketPath()
-		if strings.HasPrefix(path, "@") && !p.SameNet() {
-			return "", nil, fmt.Errorf("%s: its socket %s is an abstract socket in another network namespace; run oneshot with nsenter -n -t %d",
-				t, path, t.pid)
-		}
-		return path, p, nil
-	}
-	// The number at the end of a path may mean anything. It is the pid if the
-	// process with this pid has this path.
-	if err != nil || p != nil && !samePath(t.path, p.SocketPath()) {
-		p = nil
-	}
-	if p == nil && o.signal != 0 {
-		return "", nil, fmt.Errorf("%s: this path does not tell which process should get %s; give the pid instead", t, signalText(o.signal))
-	}
-	return t.path, p, nil
-}
-
-func samePath(a, b string) bool {
-	abs, err := filepath.Abs(a)
-	return a == b || err == nil && abs == b
 }
 
 // errHasEnded returns the error for a process that has ended.

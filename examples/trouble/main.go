@@ -28,6 +28,7 @@ func run() error {
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})))
 	m, err := oneshot.Install(oneshot.Options{
 		OneshotOn: syscall.SIGUSR2,
+		ReportOn:  syscall.SIGUSR1,
 		Commands:  []oneshot.Command{oneshot.LevelCommand(level)},
 	})
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 )
 
 // patience is how long the program waits for something that must happen.
-const patience = 30 * time.Second
+const patience = 50 * time.Second
 
 // waitUntil polls until condition returns true. After patience it panics and says
 // what it waited for.

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
+	"runtime/debug"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -15,6 +17,13 @@ import (
 func init() {
 	conditions["descriptors"] = descriptors
 	conditions["threads"] = threads
+	conditions["maxthreads"] = func([]string) { // as many threads as it has set itself
+		install()
+		n, _ := runtime.ThreadCreateProfile(nil)
+		debug.SetMaxThreads(n + 1) // one for the window
+		ready()
+		select {}
+	}
 }
 
 // descriptors uses all descriptors but a few. Each line on standard input says how many

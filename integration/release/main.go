@@ -1,7 +1,7 @@
 //go:build linux
 
 // Program release has goroutines with labels, leaks and ancestors. The test
-// TestModuleWithTheGoLineOfThisRelease builds it in a module of its own. The go line of
+// TestTracebackFormats builds it in a module of its own. The go line of
 // that module's go.mod decides how the runtime writes tracebacks.
 package main
 
@@ -9,7 +9,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"runtime"
 	"runtime/pprof"
@@ -44,17 +43,6 @@ func main() {
 	for deadline := time.Now().Add(30 * time.Second); !parked(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			fail("the goroutines do not all wait")
-		}
-	}
-	if leaks := pprof.Lookup("goroutineleak"); leaks != nil && os.Getenv("RELEASE_LEAK_PROFILE") != "" {
-		// The first one after a goroutine profile may be incomplete.
-		for deadline := time.Now().Add(30 * time.Second); leaks.Count() != leaking; {
-			if time.Now().After(deadline) {
-				fail(fmt.Sprintf("the goroutineleak profile has %d goroutines, not %d", leaks.Count(), leaking))
-			}
-			if err := leaks.WriteTo(io.Discard, 0); err != nil {
-				fail(err)
-			}
 		}
 	}
 	_, err := oneshot.Install(oneshot.Options{

@@ -39,12 +39,20 @@ type entry struct {
 }
 
 // Info logs at slog.LevelInfo. The arguments are those of slog.Logger.Info.
+//
+// It is not inlined, because that would make each of its many callers larger.
+//
+//go:noinline
 func (l *Log) Info(msg string, args ...any) { l.add(slog.LevelInfo, msg, args) }
 
 // Warn logs at slog.LevelWarn.
+//
+//go:noinline
 func (l *Log) Warn(msg string, args ...any) { l.add(slog.LevelWarn, msg, args) }
 
 // Error logs at slog.LevelError.
+//
+//go:noinline
 func (l *Log) Error(msg string, args ...any) { l.add(slog.LevelError, msg, args) }
 
 func (l *Log) add(level slog.Level, msg string, args []any) {

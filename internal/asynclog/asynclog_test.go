@@ -28,7 +28,7 @@ func (h stuckHandler) Handle(ctx context.Context, r slog.Record) error {
 	return h.Handler.Handle(ctx, r)
 }
 
-func TestAStuckLoggerLosesRecordsAndNothingElse(t *testing.T) {
+func TestAStuckLoggerLosesOnlyRecords(t *testing.T) {
 	var out testwait.Buffer
 	release, letGo := testwait.Gate(t)
 	h := stuckHandler{slog.NewTextHandler(&out, nil), make(chan struct{}, 2*maxQueued), release}
@@ -85,7 +85,7 @@ func TestARecordHasTheTimeOfItsEvent(t *testing.T) {
 	require.False(t, logged.After(queued))
 }
 
-func TestTheDefaultLoggerIsTheOneOfTheMoment(t *testing.T) {
+func TestTheCurrentDefaultLoggerIsUsed(t *testing.T) {
 	var out testwait.Buffer
 	before := slog.Default()
 	defer slog.SetDefault(before)

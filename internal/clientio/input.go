@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gomanhole/oneshot/internal/protocol"
+	"github.com/gomanhole/oneshot/internal/timers"
 	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
@@ -212,7 +213,7 @@ func (in *Input) Next(idle time.Duration, stop <-chan struct{}) (Line, error) {
 			return Line{}, io.EOF
 		}
 		if timeout == nil {
-			t := time.NewTimer(idle)
+			t := timers.New(idle)
 			defer t.Stop()
 			timeout = t.C
 		}

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestTypedAheadIsBounded(t *testing.T) {
+func TestInputTypedAheadIsBounded(t *testing.T) {
 	in := NewInput(func() bool { return true }, func() {}, func() {})
 	fed := 0
 	for in.wantsMore() && fed < 10*maxAheadBytes {

@@ -16,13 +16,13 @@ import (
 	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
-// input returns an input without a client, to which a test gives bytes by Take. Nothing
-// runs that an interrupt would stop.
+// input returns an input without a client; a test gives it bytes with Take. No command
+// runs that an interrupt could stop.
 func input(interrupted bool) *Input {
 	return NewInput(func() bool { return interrupted }, func() {}, func() {})
 }
 
-// lines returns the lines that are there, up to the end.
+// lines returns the lines that have arrived, until the end of the input.
 func lines(t *testing.T, in *Input) (all []Line) {
 	t.Helper()
 	for {
@@ -65,7 +65,7 @@ func TestLines(t *testing.T) {
 	}
 }
 
-// TestAnInterruptAtThePromptIsAnEmptyLine: the client gets another prompt.
+// The client must get another prompt.
 func TestAnInterruptAtThePromptIsAnEmptyLine(t *testing.T) {
 	in := input(false)
 	in.Take([]byte("typed\x03"))
@@ -93,8 +93,9 @@ func TestNextWaits(t *testing.T) {
 	require.Equal(t, "late", testwait.Receive(t, got, "the line"))
 }
 
-// TestRun reads a client: it stops at what may be sent ahead, goes on when there is room,
-// tells the end of the input from the end of the connection, and ends with the latter.
+// TestRun reads from a client. Reading must stop when too much was typed ahead, and continue
+// when there is room. It must distinguish the end of the input from the end of the
+// connection, and return at the latter.
 func TestRun(t *testing.T) {
 	ours, client := pair(t)
 	gone := make(chan struct{})

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/protocol"
@@ -37,6 +38,7 @@ type wire struct {
 	kind   byte   // the kind of the frame in buf
 	last   byte   // the last byte that a command wrote
 	writes uint64 // the number of calls of Write
+	shown  int    // the width of the progress line that is shown; 0: none
 	err    error  // of the first write that failed
 }
 
@@ -84,6 +86,7 @@ func (o *Output) Write(p []byte) (int, error) {
 		return 0, ErrCut
 	}
 	w.prepare()
+	w.endProgress()
 	w.writes++
 	if len(p) > 0 {
 		w.last = p[len(p)-1]
@@ -133,19 +136,49 @@ func (o *Output) Frame(kind byte, payload string) {
 	w.kind = protocol.Output
 }
 
-// Remark sends a line of the session's own. It sends nothing if a command has written
-// since the caller saw the number of writes, or if the output is in the middle of a
-// line. It returns the present number of writes.
-func (o *Output) Remark(writes uint64, line string) uint64 {
+// Writes returns the number of writes of commands until now.
+func (o *Output) Writes() uint64 {
+	o.wire.mu.Lock()
+	defer o.wire.mu.Unlock()
+	return o.wire.writes
+}
+
+// Progress shows a line of the session's own, in place of the one that it has shown
+// before. It shows nothing if a command has written since the caller saw the number of
+// writes, or if the output is in the middle of a line. It returns the present number of
+// writes.
+func (o *Output) Progress(writes uint64, text string) uint64 {
 	w := o.wire
+	if w.framed {
+		if o.Writes() == writes {
+			o.Frame(protocol.Progress, text)
+		}
+		return o.Writes()
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !o.cut && w.writes == writes && w.last == '\n' {
 		w.prepare()
-		w.buf = append(w.buf, line...)
+		width := utf8.RuneCountInString(text)
+		w.buf = append(append(w.buf, '\r'), plaintext.Clip(text, maxProgress)...)
+		for range w.shown - width { // nothing must remain of a longer line
+			w.buf = append(w.buf, ' ')
+		}
+		w.shown = max(w.shown, width, 1)
 		w.flush()
 	}
 	return w.writes
+}
+
+// maxProgress is how many bytes a progress line may have.
+const maxProgress = 256
+
+// endProgress ends the progress line, so that what follows is on a line of its own.
+func (w *wire) endProgress() {
+	if w.shown > 0 {
+		w.shown = 0
+		w.buf = append(w.buf, '\n')
+	}
 }
 
 // Typed notes that the cursor is at the start of a line, because the person at the

@@ -34,8 +34,8 @@ func pair(t *testing.T) (ours, client *os.File) {
 	return files[0], files[1]
 }
 
-// output returns the output of a session, and the end of its client. A write that fails
-// fails the test.
+// output returns the output of a session and the client's end. A write error fails the
+// test.
 func output(t *testing.T, script bool) (*Output, *os.File) {
 	t.Helper()
 	ours, client := pair(t)
@@ -53,7 +53,7 @@ func received(t *testing.T, client io.Reader, n int) string {
 	return string(got)
 }
 
-// nothingMore reports a failure if the client has something to read.
+// nothingMore fails the test if the client has something to read.
 func nothingMore(t *testing.T, client *os.File) {
 	t.Helper()
 	require.NoError(t, client.SetReadDeadline(time.Now().Add(10*time.Millisecond)))
@@ -79,8 +79,8 @@ func TestOutputIsSentByFlushAndWhenTheBufferIsFull(t *testing.T) {
 	require.Equal(t, strings.Repeat("x", 10), received(t, client, 10))
 }
 
-// TestACutOffViewWritesNothing, while the others go on.
-func TestACutOffViewWritesNothing(t *testing.T) {
+// The other views go on.
+func TestAViewWritesNothingAfterCutOff(t *testing.T) {
 	o, client := output(t, false)
 	command := o.View()
 	_, err := command.WriteString("before ")
@@ -97,18 +97,20 @@ func TestACutOffViewWritesNothing(t *testing.T) {
 	nothingMore(t, client)
 }
 
-func TestARemarkStandsOnALineOfItsOwn(t *testing.T) {
+func TestProgressIsOneLineThatIsReplaced(t *testing.T) {
 	o, client := output(t, false)
-	writes := o.Remark(0, "no\n") // nothing is known of the cursor
+	writes := o.Progress(0, "no") // nothing is known of the cursor
 	o.Typed()
-	writes = o.Remark(writes, "still running\n")
-	require.Equal(t, "still running\n", received(t, client, 14))
+	writes = o.Progress(writes, "9 of 10, longer")
+	writes = o.Progress(writes, "10 of 10")
+	require.Equal(t, "\r9 of 10, longer\r10 of 10       ", received(t, client, 32))
 	_, _ = o.WriteString("half a line")
-	require.NotEqual(t, writes, o.Remark(writes, "no\n"), "there was a write")
-	require.Equal(t, o.Remark(0, "no\n"), o.Remark(o.Remark(0, "no\n"), "no\n"), "in the middle of a line")
+	require.NotEqual(t, writes, o.Progress(writes, "no"), "there was a write")
+	require.Equal(t, o.Writes(), o.Progress(o.Writes(), "no"), "in the middle of a line")
 	_, _ = o.WriteString(".\n")
-	o.Remark(o.Remark(0, "no\n"), "again\n")
-	require.Equal(t, "half a line.\nagain\n", received(t, client, 19))
+	o.Progress(o.Writes(), "again")
+	require.NoError(t, o.Flush())
+	require.Equal(t, "\nhalf a line.\n\ragain", received(t, client, 20))
 	nothingMore(t, client)
 }
 
@@ -125,7 +127,7 @@ func TestAScriptsOutputIsFramed(t *testing.T) {
 	require.Equal(t, byte(protocol.Output), kind)
 	require.Empty(t, payload)
 	var kinds []byte
-	var texts []string // frames of one kind that follow one another are one text
+	var texts []string // consecutive frames of one kind are joined
 	for kind != protocol.End {
 		kind, payload, err = frames.Next()
 		require.NoError(t, err)
@@ -138,7 +140,7 @@ func TestAScriptsOutputIsFramed(t *testing.T) {
 	require.Equal(t, []byte{protocol.Output, protocol.Error, protocol.Output, protocol.End}, kinds)
 }
 
-// TestAClientThatDoesNotRead is given up, once.
+// The error is reported once. Later writes fail at once.
 func TestAClientThatDoesNotRead(t *testing.T) {
 	ours, _ := pair(t)
 	var failed atomic.Int32
@@ -161,7 +163,7 @@ func TestAClientThatDoesNotRead(t *testing.T) {
 	require.EqualValues(t, 1, failed.Load())
 }
 
-func TestAClientThatHasGone(t *testing.T) {
+func TestAClientThatHasDisconnected(t *testing.T) {
 	ours, client := pair(t)
 	failed := make(chan error, 2)
 	o := NewOutput(testwait.Patience, func(err error) { failed <- err })

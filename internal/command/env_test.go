@@ -16,9 +16,9 @@ func startLooking(t *testing.T) client {
 	return c
 }
 
-func TestEnvIsThatOfNow(t *testing.T) {
+func TestEnvShowsTheCurrentEnvironment(t *testing.T) {
 	c := startLooking(t)
-	require.Equal(t, "env: ONESHOT_TEST_A is not set; env without a name shows what is\n", c.do("env ONESHOT_TEST_A"))
+	require.Equal(t, "env: ONESHOT_TEST_A is not set; env without a name lists all variables\n", c.do("env ONESHOT_TEST_A"))
 	t.Setenv("ONESHOT_TEST_A", "one=1 two")
 	t.Setenv("ONESHOT_TEST_B", "\x1b[2J\n")
 	t.Setenv("ONESHOT_TEST_C", strings.Repeat("x", 5000))

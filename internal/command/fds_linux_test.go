@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/gomanhole/oneshot/internal/pattern"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
@@ -182,7 +182,7 @@ func TestFDsCountsAndSelects(t *testing.T) {
 	require.True(t, slices.IsSorted(numbers), numbers)
 }
 
-func TestFDsSayWhatToType(t *testing.T) {
+func TestFDsRefuseWrongArguments(t *testing.T) {
 	c := newClient(t)
 	for line, says := range map[string]string{
 		"fds -n -1": "fds: -n -1: give the number of rows, 0 for all\n",
@@ -239,11 +239,12 @@ func TestFDsWhereNoneCanBeOpened(t *testing.T) {
 	require.Regexp(t, `(?m)^ +\d+ +unix +rw +ESTAB `, out)
 }
 
-func TestFDsStopsWhenToldTo(t *testing.T) {
+func TestFDsStopsWithItsContext(t *testing.T) {
 	c := newClient(t)
 	s := c.s
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	require.ErrorIs(t, showFDs(ctx, s, []int{0, 1}, 1024, regexp.MustCompile(""), 1), context.Canceled)
-	require.ErrorIs(t, runFDs(ctx, s, nil), context.Canceled)
+	_, err := listFDs(ctx, s, []int{0, 1}, 1024, new(pattern.Pattern), 1)
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorIs(t, answers(findFDs)(ctx, s, nil), context.Canceled)
 }

@@ -11,7 +11,7 @@ import (
 var descriptorCommands = []*Command{
 	{
 		Name: "fds", Args: "[-n N] [REGEXP]", Summary: "show the open files and sockets (Linux only)",
-		Help: "It is read from /proc, as Linux has it.",
+		Help: "It reads /proc, which has this content on Linux only.",
 		Run:  linuxOnly("fds"),
 	},
 }

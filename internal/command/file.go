@@ -30,7 +30,7 @@ func checkNewFile(name string) error {
 	// another name, because somebody may be waiting for a file called name.
 	f, err := os.CreateTemp(filepath.Dir(name), ".oneshot-*")
 	if err != nil {
-		return fmt.Errorf("no file can be made in %s: %w; name another folder", filepath.Dir(name), err)
+		return fmt.Errorf("cannot create a file in %s: %w; give another folder", filepath.Dir(name), err)
 	}
 	_ = f.Close()
 	return os.Remove(f.Name())
@@ -38,7 +38,7 @@ func checkNewFile(name string) error {
 
 // toFile writes a new file with mode 0600. It creates the file at the first write,
 // so nothing is created if write fails before that.
-func toFile(s Session, name string, write func(io.Writer) error) error {
+func toFile(s io.Writer, name string, write func(io.Writer) error) error {
 	if _, err := os.Lstat(name); err == nil {
 		return fmt.Errorf("%s: %w; -o needs the name of a file that does not exist yet", name, fs.ErrExist)
 	}
@@ -49,7 +49,7 @@ func toFile(s Session, name string, write func(io.Writer) error) error {
 		err = cmp.Or(err, f.Close())
 	}
 	if err != nil && f.n > 0 {
-		return fmt.Errorf("%w; what has been written stays in %s", err, name)
+		return fmt.Errorf("%w; %s has what was written before", err, name)
 	}
 	if err != nil {
 		f.remove()

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -17,8 +18,8 @@ import (
 func shownCPU(t *testing.T) float64 {
 	t.Helper()
 	s := new(testSession)
-	require.NoError(t, FirstScreen(t.Context(), s, vitals.ReadUsage()))
-	found := regexp.MustCompile(`(?m)^CPU +([\d.]+) of \d+ for the last [\d.]+ms`).FindStringSubmatch(s.out.String())
+	require.NoError(t, FirstScreen(t.Context(), s, vitals.ReadUsage(), false))
+	found := regexp.MustCompile(`(?m)^CPU +([\d.]+) of \d+ for the last \S+`).FindStringSubmatch(s.out.String())
 	require.NotNil(t, found, s.out.String())
 	busy, err := strconv.ParseFloat(found[1], 64)
 	require.NoError(t, err)
@@ -44,6 +45,9 @@ func TestCPUOfABusyProgram(t *testing.T) {
 		for !stop.Load() { // the loop spins
 		}
 	}()
-	var busy float64
-	testwait.Eventually(t, func() bool { busy = shownCPU(t); return busy >= 0.6 }, "a spinning goroutine is not on the first screen")
+	testwait.Looks(t, func() (bool, float64) {
+		share := testwait.CPUOf(os.Getpid())
+		busy := shownCPU(t)
+		return busy >= 0.6, share()
+	}, "a spinning goroutine is not on the first screen")
 }

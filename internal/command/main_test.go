@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gomanhole/oneshot/internal/procfs"
 	"github.com/gomanhole/oneshot/internal/shellwords"
 	"github.com/gomanhole/oneshot/internal/sigset"
 	"github.com/gomanhole/oneshot/internal/sigthread"
@@ -26,6 +27,7 @@ type testSession struct {
 	out      bytes.Buffer
 	snapshot *stack.Snapshot
 	changed  []Change
+	given    Given
 }
 
 func (s *testSession) Write(p []byte) (int, error) {
@@ -34,12 +36,15 @@ func (s *testSession) Write(p []byte) (int, error) {
 	return s.out.Write(p)
 }
 
+func (s *testSession) Process() *procfs.Process                    { return procfs.Self() }
 func (s *testSession) Changed(c Change)                            { s.changed = append(s.changed, c) }
 func (s *testSession) Flush() error                                { return nil }
 func (s *testSession) Binary() bool                                { return false }
+func (s *testSession) Base([]byte) error                           { return nil }
 func (s *testSession) Remark(text string)                          { fmt.Fprintln(s, text) }
 func (s *testSession) Progress(func(elapsed time.Duration) string) {}
 func (s *testSession) Locals() map[string]any                      { return nil }
+func (s *testSession) Given() Given                                { return s.given }
 func (s *testSession) SwapSnapshot(n *stack.Snapshot) (p *stack.Snapshot) {
 	p, s.snapshot = s.snapshot, n
 	return p
@@ -50,6 +55,7 @@ var oracle = sync.OnceValue(sigthread.New)
 
 func (s *testSession) Listens() (sigset.Set, error)          { return oracle().Listens() }
 func (s *testSession) Disposition(sig syscall.Signal) string { return oracle().Disposition(sig) }
+func (s *testSession) Hears() bool                           { return true }
 func (s *testSession) IsSignalThread(dir string) bool        { return oracle().IsThread(dir) }
 
 // client runs lines as a console does.

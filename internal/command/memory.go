@@ -2,10 +2,13 @@ package command
 
 import (
 	"context"
-	"fmt"
 	"runtime"
+	"runtime/debug"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/document"
+	"github.com/gomanhole/oneshot/internal/dump"
+	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/procfs"
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
@@ -15,38 +18,107 @@ import (
 // does.
 var memoryCommands = []*Command{
 	{
-		Name: "mem", Summary: "show the heap, the limits and the collector, without a stop of the program",
-		Run: NoArgs(runMem),
+		Name: "mem", Summary: "show the heap, the limits and the collector, without stopping the program",
+		Help: "It reads runtime/metrics." + jsonHelp, Flags: []string{jsonFlag},
+		Run: answers(NoArgs(findMem)),
 	},
 	{
 		Name: "gc", Summary: "run the garbage collector now, and show what it freed",
-		Help: "It returns when the collection is complete (runtime.GC). The program runs meanwhile.",
-		Run:  NoArgs(runGC),
+		Help:  "It returns when the collection is complete (runtime.GC). The program runs meanwhile." + jsonHelp,
+		Flags: []string{jsonFlag},
+		Run:   answers(NoArgs(findGC)),
 	},
 }
 
-func runMem(_ context.Context, s Session) error {
-	m := vitals.Read()
-	fmt.Fprintf(s, "heap in use  %s; the last collection left %s\n", vitals.Bytes(m.HeapObjects), vitals.Bytes(m.LiveHeap))
-	fmt.Fprintf(s, "stacks       %s\n", vitals.Bytes(m.Stacks))
-	fmt.Fprintf(s, "from system  %s, not counting %s given back\n", vitals.Bytes(m.InUse()), vitals.Bytes(m.Released))
-	if resident, err := procfs.ResidentBytes("/proc/self"); err == nil {
-		fmt.Fprintf(s, "resident     %s\n", vitals.Bytes(resident))
-	}
-	fmt.Fprintf(s, "collector    %d cycles, the next at a heap of %s\n", m.Cycles, vitals.Bytes(m.HeapGoal))
-	limit := "none"
-	if m.Limit < vitals.NoLimit {
-		limit = vitals.Bytes(m.Limit)
-	}
-	fmt.Fprintf(s, "settings     GOGC %s, memory limit %s\n", gogcText(m.GOGC), limit)
-	return nil
+// memAnswer is the answer of mem.
+type memAnswer struct {
+	document.Head
+	document.Mem
 }
 
-func runGC(_ context.Context, s Session) error {
+func findMem(context.Context, Session) (Answer, error) {
+	return &memAnswer{document.Of("mem"), memOf(vitals.Read())}, nil
+}
+
+// memOf returns the memory of this process, at about the time of a sample.
+func memOf(s vitals.Sample) document.Mem {
+	m := document.Mem{
+		Heap: s.HeapObjects, Live: s.LiveHeap, Stacks: s.Stacks, InUse: s.InUse(), Released: s.Released,
+		Cycles: s.Cycles, Goal: s.HeapGoal, GOGC: gogcText(s.GOGC),
+	}
+	m.Resident, _ = procfs.ResidentBytes("/proc/self") // zero if it is not known
+	if s.Limit < vitals.NoLimit {
+		m.Limit = s.Limit
+	}
+	return m
+}
+
+// Text implements Answer.
+func (a *memAnswer) Text(t *dump.Writer) {
+	t.Printf("heap in use  %s; the last collection left %s\n", vitals.Bytes(a.Heap), vitals.Bytes(a.Live))
+	t.Printf("stacks       %s\n", vitals.Bytes(a.Stacks))
+	t.Printf("from system  %s, not counting %s given back\n", vitals.Bytes(a.InUse), vitals.Bytes(a.Released))
+	if a.Resident > 0 {
+		t.Printf("resident     %s\n", vitals.Bytes(a.Resident))
+	}
+	t.Printf("collector    %s, the next at a heap of %s\n", plaintext.Plural(int(a.Cycles), "cycle"), vitals.Bytes(a.Goal))
+	limit := "none"
+	if a.Limit > 0 {
+		limit = vitals.Bytes(a.Limit)
+	}
+	t.Printf("settings     GOGC %s, memory limit %s\n", a.GOGC, limit)
+}
+
+// gcAnswer is the answer of gc.
+type gcAnswer struct {
+	document.Head
+	Seconds float64 `json:"seconds"`
+	Freed   uint64  `json:"freed_bytes"`
+	Heap    uint64  `json:"heap_bytes"`
+}
+
+func findGC(context.Context, Session) (Answer, error) {
 	before := vitals.Read()
 	runtime.GC()
 	after := vitals.Read()
-	fmt.Fprintf(s, "collected in %v; freed %s; heap in use %s\n",
-		after.At.Sub(before.At).Round(10*time.Microsecond), vitals.Bytes(after.Freed-before.Freed), vitals.Bytes(after.HeapObjects))
-	return nil
+	return &gcAnswer{document.Of("gc"), after.At.Sub(before.At).Seconds(), after.Freed - before.Freed, after.HeapObjects}, nil
+}
+
+// Text implements Answer.
+func (a *gcAnswer) Text(t *dump.Writer) {
+	t.Printf("collected in %v; freed %s; heap in use %s\n",
+		seconds(a.Seconds).Round(10*time.Microsecond), vitals.Bytes(a.Freed), vitals.Bytes(a.Heap))
+}
+
+// seconds returns a number of seconds as a duration.
+func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
+
+// freedAnswer is the answer of freeosmem.
+type freedAnswer struct {
+	document.Head
+	Seconds float64      `json:"seconds"`
+	Was     document.Mem `json:"was"`
+	Is      document.Mem `json:"is"`
+}
+
+func findFreeOSMem(context.Context, Session) (Answer, error) {
+	before := vitals.Read()
+	was := memOf(before)
+	debug.FreeOSMemory()
+	after := vitals.Read()
+	return &freedAnswer{document.Of("freeosmem"), after.At.Sub(before.At).Seconds(), was, memOf(after)}, nil
+}
+
+// Text implements Answer.
+func (a *freedAnswer) Text(t *dump.Writer) {
+	resident := func(n uint64) string {
+		if n == 0 {
+			return "not known"
+		}
+		return vitals.Bytes(n)
+	}
+	t.Printf("it took %v\nheap in use  was %s, is %s\nfrom system  was %s, is %s\nresident     was %s, is %s\n",
+		seconds(a.Seconds).Round(10*time.Microsecond),
+		vitals.Bytes(a.Was.Heap), vitals.Bytes(a.Is.Heap), vitals.Bytes(a.Was.InUse), vitals.Bytes(a.Is.InUse),
+		resident(a.Was.Resident), resident(a.Is.Resident))
 }

@@ -7,10 +7,12 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gomanhole/oneshot/internal/document"
 	"github.com/gomanhole/oneshot/internal/dump"
 	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/vitals"
@@ -22,8 +24,8 @@ var procCommand = &Command{
 		"link the target. It follows no link, reads at most 1 MiB, and refuses files that contain memory. Bytes that a\n" +
 		"terminal cannot show appear as \\x and two digits. In cmdline and environ, which may contain secrets, each NUL\n" +
 		"is shown as the end of a line. While the kernel writes maps, smaps, smaps_rollup or numa_maps, page faults and\n" +
-		"mmap of the program wait: in a large program, many milliseconds for smaps.",
-	Run: runProc,
+		"mmap of the program wait: in a large program, many milliseconds for smaps." + jsonHelp,
+	Flags: []string{jsonFlag}, Run: answers(findProc), complete: completeProc,
 }
 
 // The limits of proc: bytes of a file, entries of a folder, and names in a path.
@@ -33,148 +35,91 @@ const (
 	maxProcDepth   = 4
 )
 
-func runProc(ctx context.Context, s Session, args []string) error {
+// procAnswer is the answer of proc.
+type procAnswer struct {
+	document.Proc
+	data []byte // the contents of a file
+	nul  bool   // a NUL ends a line
+}
+
+func findProc(ctx context.Context, s Session, args []string) (Answer, error) {
 	if len(args) > 1 {
-		return fmt.Errorf("proc: one file at a time, not %d: proc %s", len(args), plaintext.Line(plaintext.Clip(args[0], 40)))
+		return nil, fmt.Errorf("proc: one file at a time, not %d: proc %s", len(args), plaintext.Line(plaintext.Clip(args[0], 40)))
 	}
 	var path []string
 	if len(args) == 1 {
 		var err error
 		if path, err = procPath(args[0]); err != nil {
-			return fmt.Errorf("proc: %w", err)
+			return nil, fmt.Errorf("proc: %w", err)
 		}
 	}
-	name := strings.Join(path, "/")
-	at, err := openProc(path)
-	if errors.Is(err, fs.ErrNotExist) && name != "" {
-		return fmt.Errorf("proc: there is no %s; proc without a name lists what there is", plaintext.Line(plaintext.Clip(name, 80)))
+	a := &procAnswer{Proc: document.Proc{Head: document.Of("proc"), Path: strings.Join(path, "/")}}
+	at, err := openProc(s.Process().Dir, path)
+	if errors.Is(err, fs.ErrNotExist) && a.Path != "" {
+		return nil, fmt.Errorf("proc: there is no %s; proc without FILE lists the files", plaintext.Line(plaintext.Clip(a.Path, 80)))
 	}
 	if err == nil {
 		defer unix.Close(at.fd)
-		t := &dump.Writer{Ctx: ctx, W: s}
 		switch at.mode & unix.S_IFMT {
 		case unix.S_IFREG:
-			err = at.showFile(t)
+			err = a.read(ctx, at)
 		case unix.S_IFDIR:
-			err = at.list(t)
+			err = a.list(ctx, at)
 		case unix.S_IFLNK:
-			var target string
-			if target, err = linkAt(at.fd, ""); err == nil {
-				t.Printf("%s -> %s\n", name, plaintext.Line(target))
-			}
+			a.Kind = "link"
+			a.Target, err = linkAt(at.fd, "")
 		default:
-			err = fmt.Errorf("%s is neither a file nor a folder nor a link", plaintext.Line(name))
-		}
-		if err == nil {
-			err = t.Err
+			err = fmt.Errorf("%s is neither a file nor a folder nor a link", plaintext.Line(a.Path))
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("proc: %w", err)
+		return nil, fmt.Errorf("proc: %w", err)
 	}
-	return nil
+	return a, nil
 }
 
-// procPath checks a path below /proc/self and splits it into names.
-func procPath(name string) ([]string, error) {
-	if strings.HasPrefix(name, "/") {
-		return nil, fmt.Errorf("%s: name it as it stands in /proc/self: proc status", plaintext.Line(plaintext.Clip(name, 80)))
-	}
-	path := strings.Split(strings.TrimSuffix(name, "/"), "/")
-	for _, part := range path {
-		if part == "" || part == "." || part == ".." || strings.ContainsRune(part, 0) {
-			return nil, fmt.Errorf("%s: no name may be empty, . or .. here", plaintext.Line(plaintext.Clip(name, 80)))
+// Text implements Answer.
+func (a *procAnswer) Text(t *dump.Writer) {
+	switch a.Kind {
+	case "link":
+		t.Printf("%s -> %s\n", a.Path, plaintext.Line(a.Target))
+	case "file":
+		showSafely(t, a.data, a.nul)
+		if a.Cut {
+			t.Printf("(cut off after %s; there is more)\n", vitals.Bytes(maxProcFile))
 		}
-	}
-	if len(path) > maxProcDepth {
-		return nil, fmt.Errorf("%s: at most %d names with / between: proc task/1/net/dev", plaintext.Line(plaintext.Clip(name, 80)), maxProcDepth)
-	}
-	switch last := path[len(path)-1]; {
-	case last == "mem":
-		return nil, errors.New("mem is the memory itself, not a text; see maps and smaps_rollup")
-	case last == "pagemap" || strings.HasPrefix(last, "kpage"):
-		return nil, fmt.Errorf("%s is a table of 8 bytes for every page, not a text; smaps_rollup has the sums", last)
-	case last == "clear_refs":
-		return nil, errors.New("clear_refs can only be written, which would change the process")
-	case last == "channel":
-		return nil, errors.New("reading a channel takes a request away from the daemon that it is for")
-	}
-	return path, nil
-}
-
-// procEntry is an entry of /proc/self, opened with O_PATH. Opening a file this way
-// has no effect on it. If the entry is a link, the descriptor refers to the link
-// itself.
-type procEntry struct {
-	fd   int
-	mode uint32
-	name string // for errors
-}
-
-// openProc opens the entry with that path, one directory after the other from
-// /proc/self. No step follows a link, and no step may leave procfs through a mount.
-func openProc(path []string) (procEntry, error) {
-	at, err := openEntry(unix.AT_FDCWD, "/proc/self", unix.O_DIRECTORY|unix.O_PATH) // the only link that it follows
-	for _, name := range path {
-		if err != nil {
-			break
-		}
-		var next procEntry
-		next, err = openEntry(at.fd, name, unix.O_NOFOLLOW|unix.O_PATH)
-		unix.Close(at.fd)
-		at = next // no descriptor is open if openEntry has failed
-	}
-	return at, err
-}
-
-// openEntry opens an entry of a directory. It returns an error if the entry does
-// not belong to procfs.
-func openEntry(dir int, name string, flags int) (procEntry, error) {
-	e := procEntry{name: name}
-	failed := func(err error) (procEntry, error) {
-		return procEntry{}, &fs.PathError{Op: "open", Path: plaintext.Line(name), Err: err}
-	}
-	var err error
-	if e.fd, err = unix.Openat(dir, name, flags|unix.O_CLOEXEC, 0); err != nil {
-		return failed(err)
-	}
-	var where unix.Statfs_t
-	var what unix.Stat_t
-	err = unix.Fstatfs(e.fd, &where)
-	switch {
-	case err != nil:
-	case where.Type != unix.PROC_SUPER_MAGIC:
-		err = errors.New("it is not of procfs; something else is mounted there")
 	default:
-		err = unix.Fstat(e.fd, &what)
+		for _, e := range a.Entries {
+			if t.Ended() {
+				return
+			}
+			after := ""
+			switch {
+			case e.Target != "":
+				after = " -> " + plaintext.Line(e.Target)
+			case e.Kind == "folder":
+				after = "/"
+			}
+			t.Printf("%s%s\n", plaintext.Line(e.Name), after)
+		}
+		if a.Cut {
+			t.Printf("(cut off after %d; there are more)\n", maxProcEntries)
+		}
 	}
-	if err != nil {
-		unix.Close(e.fd)
-		return failed(err)
-	}
-	e.mode = what.Mode
-	return e, nil
 }
 
-// reopen opens the same entry for reading. /proc/self/fd/N leads to exactly the
-// entry that was opened with O_PATH.
-func (e procEntry) reopen() (*os.File, error) {
-	again, err := openEntry(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", e.fd), unix.O_RDONLY)
-	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: plaintext.Line(e.name), Err: errors.Unwrap(err)}
-	}
-	return os.NewFile(uintptr(again.fd), plaintext.Line(e.name)), nil
-}
-
-// showFile writes the contents of a file, at most maxProcFile bytes.
-func (e procEntry) showFile(t *dump.Writer) error {
+// read reads the contents of a file, at most maxProcFile bytes.
+func (a *procAnswer) read(ctx context.Context, e procEntry) error {
 	f, err := e.reopen()
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	data := make([]byte, 0, 64<<10)
-	for len(data) <= maxProcFile && !t.Ended() {
+	for len(data) <= maxProcFile {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		if len(data) == cap(data) {
 			data = append(data, 0)[:len(data)]
 		}
@@ -187,13 +132,33 @@ func (e procEntry) showFile(t *dump.Writer) error {
 			return err
 		}
 	}
-	whole := len(data) <= maxProcFile
-	data = data[:min(len(data), maxProcFile)]
-	showSafely(t, data, e.name == "cmdline" || e.name == "environ")
-	if !whole {
-		t.Printf("(cut off after %s; there is more)\n", vitals.Bytes(maxProcFile))
-	}
+	a.Kind, a.Cut = "file", len(data) > maxProcFile
+	a.data, a.nul = data[:min(len(data), maxProcFile)], e.name == "cmdline" || e.name == "environ"
 	return nil
+}
+
+// Elements returns the lines of the file. The text has up to a million bytes.
+func (a *procAnswer) Elements(field string) func(yield func(any) bool) {
+	if field != "lines" || len(a.data) == 0 {
+		return nil
+	}
+	end := "\n"
+	if a.nul {
+		end = "\n\x00"
+	}
+	return func(yield func(any) bool) {
+		for rest := string(a.data); rest != ""; {
+			line := rest
+			if i := strings.IndexAny(rest, end); i >= 0 {
+				line, rest = rest[:i], rest[i+1:]
+			} else {
+				rest = ""
+			}
+			if !yield(line) {
+				return
+			}
+		}
+	}
 }
 
 // showSafely writes text, with the codes of characters that could harm a terminal
@@ -221,8 +186,8 @@ func showSafely(t *dump.Writer, data []byte, nulEndsLine bool) {
 	}
 }
 
-// list writes the entries of a folder, at most maxProcEntries of them.
-func (e procEntry) list(t *dump.Writer) error {
+// list reads the entries of a folder, at most maxProcEntries of them.
+func (a *procAnswer) list(ctx context.Context, e procEntry) error {
 	dir, err := e.reopen()
 	if err != nil {
 		return err
@@ -232,34 +197,51 @@ func (e procEntry) list(t *dump.Writer) error {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
+	a.Kind, a.Cut = "folder", len(entries) > maxProcEntries
 	for _, entry := range entries[:min(len(entries), maxProcEntries)] {
-		if t.Ended() {
-			return nil
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
-		after := ""
+		d := document.ProcEntry{Name: entry.Name(), Kind: "file"}
 		switch entry.Type() {
 		case fs.ModeDir:
-			after = "/"
+			d.Kind = "folder"
 		case fs.ModeSymlink:
-			if target, err := linkAt(e.fd, entry.Name()); err == nil {
-				after = " -> " + plaintext.Line(target)
-			}
+			d.Kind = "link"
+			d.Target, _ = linkAt(e.fd, entry.Name()) // it may be gone
 		}
-		t.Printf("%s%s\n", plaintext.Line(entry.Name()), after)
-	}
-	if len(entries) > maxProcEntries {
-		t.Printf("(cut off after %d; there are more)\n", maxProcEntries)
+		a.Entries = append(a.Entries, d)
 	}
 	return nil
 }
 
-// linkAt returns the target of the link with that name in a folder. If the name is
-// "", dir is itself the link.
-func linkAt(dir int, name string) (string, error) {
-	buf := make([]byte, unix.PathMax)
-	n, err := unix.Readlinkat(dir, name, buf)
-	if err != nil {
-		return "", err
+// completeProc returns the entries of /proc/self, or of the directory in word. It
+// follows no links, as runProc does not.
+func completeProc(_ Session, _ []string, word string) (names []string) {
+	dir := word[:strings.LastIndexByte(word, '/')+1]
+	if dir != "" {
+		parts, err := procPath(dir)
+		if err != nil {
+			return nil
+		}
+		for i := range parts {
+			if info, err := os.Lstat(path.Join("/proc/self", path.Join(parts[:i+1]...))); err != nil || !info.IsDir() {
+				return nil
+			}
+		}
 	}
-	return string(buf[:n]), nil
+	f, err := os.Open("/proc/self/" + dir)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	entries, _ := f.ReadDir(maxProcEntries) // what was read before an error
+	for _, e := range entries {
+		name := dir + e.Name()
+		if e.IsDir() {
+			name += "/"
+		}
+		names = append(names, name)
+	}
+	return names
 }

@@ -44,17 +44,17 @@ func TestProcShowsFilesFoldersAndLinks(t *testing.T) {
 func TestProcNeverLeavesProc(t *testing.T) {
 	c := newClient(t)
 	for line, says := range map[string]string{
-		"proc ..":                     "proc: ..: no name may be empty, . or .. here\n",
-		"proc task/../../1/status":    "proc: task/../../1/status: no name may be empty, . or .. here\n",
-		"proc fd/0/../..":             "proc: fd/0/../..: no name may be empty, . or .. here\n",
-		"proc net//dev":               "proc: net//dev: no name may be empty, . or .. here\n",
-		"proc ''":                     "proc: : no name may be empty, . or .. here\n",
-		"proc /etc/passwd":            "proc: /etc/passwd: name it as it stands in /proc/self: proc status\n",
-		"proc a/b/c/d/e":              "proc: a/b/c/d/e: at most 4 names with / between: proc task/1/net/dev\n",
+		"proc ..":                     "proc: ..: the path must not contain an empty name, . or .. anywhere\n",
+		"proc task/../../1/status":    "proc: task/../../1/status: the path must not contain an empty name, . or .. anywhere\n",
+		"proc fd/0/../..":             "proc: fd/0/../..: the path must not contain an empty name, . or .. anywhere\n",
+		"proc net//dev":               "proc: net//dev: the path must not contain an empty name, . or .. anywhere\n",
+		"proc ''":                     "proc: : the path must not contain an empty name, . or .. anywhere\n",
+		"proc /etc/passwd":            "proc: /etc/passwd: give the path below /proc/self: proc status\n",
+		"proc a/b/c/d/e":              "proc: a/b/c/d/e: the path may have at most 4 names, as in proc task/1/net/dev\n",
 		"proc root/etc/passwd":        "proc: open etc: not a directory\n",
 		"proc cwd/go.mod":             "proc: open go.mod: not a directory\n",
 		"proc attr/exec":              "proc: read exec: invalid argument\n",
-		"proc nothing":                "proc: there is no nothing; proc without a name lists what there is\n",
+		"proc nothing":                "proc: there is no nothing; proc without FILE lists the files\n",
 		"proc a b":                    "proc: one file at a time, not 2: proc a\n",
 		"proc mem":                    "proc: mem is the memory itself, not a text; see maps and smaps_rollup\n",
 		"proc task/1/mem":             "proc: mem is the memory itself, not a text; see maps and smaps_rollup\n",
@@ -62,7 +62,7 @@ func TestProcNeverLeavesProc(t *testing.T) {
 		"proc kpagecount":             "proc: kpagecount is a table of 8 bytes for every page, not a text; smaps_rollup has the sums\n",
 		"proc clear_refs":             "proc: clear_refs can only be written, which would change the process\n",
 		"proc net/rpc/x/channel":      "proc: reading a channel takes a request away from the daemon that it is for\n",
-		"proc net/../net/../cmdline/": "proc: net/../net/../cmdline/: no name may be empty, . or .. here\n",
+		"proc net/../net/../cmdline/": "proc: net/../net/../cmdline/: the path must not contain an empty name, . or .. anywhere\n",
 	} {
 		require.Equal(t, says, c.do(line), line)
 	}
@@ -81,10 +81,10 @@ func TestProcDoesNotOpenThroughLinks(t *testing.T) {
 	require.Contains(t, c.do(fmt.Sprintf("proc fd/%d", 1<<20)), "there is no fd/1048576; ")
 }
 
-func TestWhatIsNotProcIsRefused(t *testing.T) {
+func TestOtherFileSystemsAreRefused(t *testing.T) {
 	_, err := openEntry(unix.AT_FDCWD, testwait.TempDir(t), unix.O_DIRECTORY|unix.O_PATH)
-	require.ErrorContains(t, err, "it is not of procfs; something else is mounted there")
-	_, err = openProc([]string{"cwd", "go.mod"})
+	require.ErrorContains(t, err, "it does not belong to procfs; something else is mounted there")
+	_, err = openProc("/proc/self", []string{"cwd", "go.mod"})
 	require.ErrorIs(t, err, unix.ENOTDIR)
 }
 
@@ -129,7 +129,7 @@ func TestProcIsBounded(t *testing.T) {
 	require.Equal(t, maxProcEntries+1, strings.Count(out, "\n"))
 }
 
-func TestTerminalsAreSafe(t *testing.T) {
+func TestProcEscapesControlCharacters(t *testing.T) {
 	for _, test := range []struct {
 		data string
 		nul  bool
@@ -151,11 +151,11 @@ func TestTerminalsAreSafe(t *testing.T) {
 	}
 }
 
-func TestProcStopsWhenToldTo(t *testing.T) {
+func TestProcStopsWithItsContext(t *testing.T) {
 	c := newClient(t)
 	s := c.s
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	require.ErrorIs(t, runProc(ctx, s, []string{"maps"}), context.Canceled)
-	require.ErrorIs(t, runProc(ctx, s, nil), context.Canceled)
+	require.ErrorIs(t, answers(findProc)(ctx, s, []string{"maps"}), context.Canceled)
+	require.ErrorIs(t, answers(findProc)(ctx, s, nil), context.Canceled)
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gomanhole/oneshot/internal/document"
+	"github.com/gomanhole/oneshot/internal/dump"
 	"github.com/gomanhole/oneshot/internal/plaintext"
 )
 
@@ -25,36 +27,56 @@ const forFlag = "-for"
 // maxSettingTime is the longest time of -for.
 const maxSettingTime = 24 * time.Hour
 
+// settingAnswer is the answer of a command that shows or sets a value.
+type settingAnswer struct{ document.SettingChange }
+
 // Run shows the value if there are no arguments. Otherwise it sets the value, and
 // shows the old and the new one. With -for TIME at the end, the old value is set again
 // after that time, unless somebody has set another one meanwhile.
-func (x Setting) Run(_ context.Context, s Session, args []string) error {
+func (x Setting) Run(ctx context.Context, s Session, args []string) error {
+	return answers(x.find)(ctx, s, args)
+}
+
+func (x Setting) find(_ context.Context, s Session, args []string) (Answer, error) {
 	was, old := x.Read(), x.Value()
+	a := &settingAnswer{document.SettingChange{Head: document.Of(x.Command), Name: x.What, Value: was}}
 	if len(args) == 0 {
-		_, err := fmt.Fprintf(s, "%s is %s\n", x.What, was)
-		return err
+		return a, nil
 	}
 	args, limit, err := x.parseFor(args, old)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := x.Set(strings.Join(args, " ")); err != nil {
-		return fmt.Errorf("%s: %w", x.Command, err)
+		return nil, fmt.Errorf("%s: %w", x.Command, err)
 	}
-	text := fmt.Sprintf("%s was %s, is %s", x.What, was, x.Read())
+	a.Was, a.Value = was, x.Read()
 	if limit > 0 {
 		x.restoreAfter(limit, old)
-		text += fmt.Sprintf(", and will be %s again in %v", old, limit)
+		a.Restored, a.After = old, limit.Seconds()
 	} else {
 		s.Changed(Change{What: x.What, Before: x.line(old), After: x.line(x.Value())})
 	}
-	fmt.Fprintln(s, text)
 	if x.note != nil {
-		if note := x.note(); note != "" {
-			fmt.Fprintln(s, note)
-		}
+		a.Note = x.note()
 	}
-	return nil
+	return a, nil
+}
+
+// Text implements Answer.
+func (a *settingAnswer) Text(t *dump.Writer) {
+	if a.Was == "" {
+		t.Printf("%s is %s\n", a.Name, a.Value)
+		return
+	}
+	text := fmt.Sprintf("%s was %s, is %s", a.Name, a.Was, a.Value)
+	if a.After > 0 {
+		text += fmt.Sprintf(", and will be %s again in %v", a.Restored, seconds(a.After))
+	}
+	t.Printf("%s\n", text)
+	if a.Note != "" {
+		t.Printf("%s\n", a.Note)
+	}
 }
 
 // line returns the command line that sets a value.

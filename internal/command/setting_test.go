@@ -9,7 +9,7 @@ import (
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
-func TestASettingForATime(t *testing.T) {
+func TestASettingIsRestoredAfterItsTime(t *testing.T) {
 	before := mutexFractionValue()
 	t.Cleanup(func() { require.NoError(t, setMutexFraction(before)) })
 	c := newClient(t)
@@ -17,14 +17,14 @@ func TestASettingForATime(t *testing.T) {
 	testwait.Eventually(t, func() bool { return runtime.SetMutexProfileFraction(-1) == 0 }, "the old value is not set again")
 	require.Empty(t, c.s.changed, "it is put back by itself")
 
-	// Who sets another value meanwhile keeps it.
+	// If somebody sets another value meanwhile, that value is kept.
 	c.do("mutexfraction 5 -for 50ms")
 	c.do("mutexfraction 9 -for 1h")
 	c.do("mutexfraction 7 -for 20ms")
 	testwait.Eventually(t, func() bool { return runtime.SetMutexProfileFraction(-1) == 9 }, "the value before is not set again")
 }
 
-func TestATimeThatCannotBe(t *testing.T) {
+func TestWrongTimesAreRefused(t *testing.T) {
 	c := newClient(t)
 	for line, says := range map[string]string{
 		"setgc -for":            "setgc: -for needs a time behind it, such as 10m\n",

@@ -11,66 +11,70 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/gomanhole/oneshot/internal/plaintext"
-	"github.com/gomanhole/oneshot/internal/procfs"
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
 // settingCommands are the commands that change settings of the runtime. Each shows
 // the old value, so that it can be restored, and the new one.
-var settingCommands = withFor([]*Command{
+var settingCommands = []*Command{
 	{
 		Name: "setgc", Args: "[N|off]", Summary: "show or set GOGC: how much the heap may grow until it is collected",
 		Help: "The next collection starts when the heap has grown by N percent since the last one (debug.SetGCPercent).\n" +
 			"The default is 100. A smaller N saves memory and costs CPU time. With off, only a memory limit starts a\n" +
-			"collection; without a limit, nothing does.",
-		Run: Setting{"setgc", "GOGC", readGOGC, setGOGC, readGOGC, noteGOGC}.Run,
+			"collection; without a limit, nothing does." + forHelp,
+		Flags: []string{forFlag, jsonFlag},
+		Run:   func(ctx context.Context, s Session, args []string) error { return gogc.Run(ctx, s, args) },
 	},
 	{
 		Name: "memlimit", Args: "[BYTES|off]", Summary: "show or set the soft memory limit of the runtime (GOMEMLIMIT)",
 		Help: "Write a unit behind the number: memlimit 1.5GiB. The units are B, KB, MB, GB, TB, KiB, MiB, GiB and TiB. The\n" +
 			"limit is for the \"from system\" of mem (debug.SetMemoryLimit). If the live heap is larger than the limit,\n" +
-			"the collector runs all the time, on up to half of the CPUs, and cannot keep the limit. memlimit off ends that.",
-		Run: Setting{"memlimit", "memory limit", readLimit, setLimit, limitValue, noteLimit}.Run,
+			"the collector runs all the time, on up to half of the CPUs, and cannot keep the limit. memlimit off ends that." + forHelp,
+		Flags: []string{forFlag, jsonFlag},
+		Run:   func(ctx context.Context, s Session, args []string) error { return memoryLimit.Run(ctx, s, args) },
 	},
 	{
 		Name: "maxprocs", Args: "[N|default]", Summary: "show or set GOMAXPROCS: how many threads run Go code at a time",
 		Help: "A change stops the program for a moment; if a collection is running, it waits for its end. With a number, the\n" +
-			"value stays until somebody changes it. With default, the runtime follows the CPUs and the cgroup limit.",
-		Run: Setting{"maxprocs", "GOMAXPROCS", readProcs, setProcs, readProcs, nil}.Run,
+			"value stays until somebody changes it. With default, the runtime follows the CPUs and the cgroup limit." + forHelp,
+		Flags: []string{forFlag, jsonFlag},
+		Run:   func(ctx context.Context, s Session, args []string) error { return maxProcs.Run(ctx, s, args) },
 	},
 	{
 		Name: "freeosmem", Summary: "collect garbage and give the system all memory that is free",
 		Help: "It runs a collection and then returns as much memory as possible to the system (debug.FreeOSMemory). The\n" +
-			"program is slower afterwards, until it has got back from the system what it needs.",
-		Run: NoArgs(runFreeOSMem),
+			"program is slower afterwards, until it has the memory that it needs again." + jsonHelp,
+		Flags: []string{jsonFlag}, Run: answers(NoArgs(findFreeOSMem)),
 	},
 	{
 		Name: "blockrate", Args: "[N]", Summary: "show or set how much waiting is recorded for profile block",
 		Help: "On average, one wait is recorded for every N nanoseconds of waiting (runtime.SetBlockProfileRate). 1 records\n" +
 			"every wait and can slow a program down; 0 turns it off. Try 10000 first. The runtime does not tell the rate,\n" +
-			"so the command can show only a rate that was set here.",
-		Run: Setting{"blockrate", "block profile rate", readBlockRate, setBlockRate, blockRateValue, nil}.Run,
+			"so the command can show only a rate that was set here." + forHelp,
+		Flags: []string{forFlag, jsonFlag},
+		Run:   func(ctx context.Context, s Session, args []string) error { return blockRateSetting.Run(ctx, s, args) },
 	},
 	{
 		Name: "mutexfraction", Args: "[N]", Summary: "show or set how much waiting for locks is recorded for profile mutex",
-		Help: "On average, one of N waits for a lock is recorded (runtime.SetMutexProfileFraction). 1 records all; 0 turns it off.",
-		Run:  Setting{"mutexfraction", "mutex profile fraction", readMutexFraction, setMutexFraction, mutexFractionValue, nil}.Run,
+		Help:  "On average, one of N waits for a lock is recorded (runtime.SetMutexProfileFraction). 1 records all; 0 turns it off." + forHelp,
+		Flags: []string{forFlag, jsonFlag},
+		Run:   func(ctx context.Context, s Session, args []string) error { return mutexFraction.Run(ctx, s, args) },
 	},
-})
-
-// withFor adds what is said about -for to the commands that set a value.
-func withFor(commands []*Command) []*Command {
-	for _, cmd := range commands {
-		if cmd.Args != "" {
-			cmd.Flags = []string{forFlag}
-			cmd.Help += "\n  -for TIME  only for that time, such as 10m; then the old value is set again, unless it was changed meanwhile"
-		}
-	}
-	return commands
 }
+
+// forHelp is what the help of these commands says about -for.
+const forHelp = "\n  -for TIME  only for that time, such as 10m; then the old value is set again, unless it was changed meanwhile" + jsonHelp
+
+// The settings of the runtime.
+var (
+	gogc             = Setting{"setgc", "GOGC", readGOGC, setGOGC, readGOGC, noteGOGC}
+	memoryLimit      = Setting{"memlimit", "memory limit", readLimit, setLimit, limitValue, noteLimit}
+	maxProcs         = Setting{"maxprocs", "GOMAXPROCS", readProcs, setProcs, readProcs, nil}
+	blockRateSetting = Setting{"blockrate", "block profile rate", readBlockRate, setBlockRate, blockRateValue, nil}
+	mutexFraction    = Setting{"mutexfraction", "mutex profile fraction", readMutexFraction, setMutexFraction, mutexFractionValue, nil}
+)
 
 // number parses a number from least to most. others is added to the error text: it
 // names the other values that are allowed.
@@ -114,7 +118,7 @@ func noteGOGC() string {
 	if m.GOGC <= math.MaxInt32 || m.Limit < vitals.NoLimit {
 		return ""
 	}
-	return "nothing collects garbage now, for there is no memory limit: memlimit BYTES sets one, setgc 100 is the usual"
+	return "nothing collects garbage now, because there is no memory limit: memlimit BYTES sets one, and setgc 100 is the default"
 }
 
 // Bounds of a memory limit. No Go program can run in less than leastLimit.
@@ -218,25 +222,6 @@ func setProcs(value string) error {
 	if err == nil {
 		runtime.GOMAXPROCS(n)
 	}
-	return err
-}
-
-func runFreeOSMem(_ context.Context, s Session) error {
-	resident := func() string {
-		n, err := procfs.ResidentBytes("/proc/self")
-		if err != nil {
-			return "not known"
-		}
-		return vitals.Bytes(n)
-	}
-	before, residentBefore := vitals.Read(), resident()
-	debug.FreeOSMemory()
-	after := vitals.Read()
-	_, err := fmt.Fprintf(s, "it took %v\nheap in use  was %s, is %s\nfrom system  was %s, is %s\nresident     was %s, is %s\n",
-		after.At.Sub(before.At).Round(10*time.Microsecond),
-		vitals.Bytes(before.HeapObjects), vitals.Bytes(after.HeapObjects),
-		vitals.Bytes(before.InUse()), vitals.Bytes(after.InUse()),
-		residentBefore, resident())
 	return err
 }
 

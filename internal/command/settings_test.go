@@ -36,14 +36,14 @@ func keepSettings(t *testing.T) {
 	})
 }
 
-func TestSettingsAnswerOldAndNew(t *testing.T) {
+func TestSettingsShowTheOldAndTheNewValue(t *testing.T) {
 	keepSettings(t)
 	c := newClient(t)
 	for _, test := range []struct{ line, answer string }{
 		{"setgc", "GOGC is 100\n"},
 		{"setgc 50", "GOGC was 100, is 50\n"},
 		{"setgc", "GOGC is 50\n"},
-		{"setgc off", "GOGC was 50, is off\nnothing collects garbage now, for there is no memory limit: memlimit BYTES sets one, setgc 100 is the usual\n"},
+		{"setgc off", "GOGC was 50, is off\nnothing collects garbage now, because there is no memory limit: memlimit BYTES sets one, and setgc 100 is the default\n"},
 		{"memlimit", "memory limit is off\n"},
 		{"memlimit 1.5TiB", "memory limit was off, is 1.50 TiB (1649267441664B)\n"},
 		{"setgc off", "GOGC was off, is off\n"},
@@ -88,14 +88,14 @@ func TestSettingsReachTheRuntime(t *testing.T) {
 
 func usualAnd(n int) int { return runtime.GOMAXPROCS(0) + n }
 
-func TestALimitBelowWhatIsUsedIsWarnedOf(t *testing.T) {
+func TestWarningOfALimitBelowTheUsage(t *testing.T) {
 	keepSettings(t)
 	c := newClient(t)
 	require.Regexp(t, `^memory limit was off, is 1\.00 MiB \(1048576B\)\nthe program has [\d.]+ MiB, of which [\d.]+ [MK]iB is live: `+
 		`the collector may run all the time; memlimit off ends that\n$`, c.do("memlimit 1MiB"))
 }
 
-func TestSettingsRefuseWhatIsNoValue(t *testing.T) {
+func TestSettingsRefuseWrongValues(t *testing.T) {
 	keepSettings(t)
 	c := newClient(t)
 	const (
@@ -129,7 +129,7 @@ func TestSettingsRefuseWhatIsNoValue(t *testing.T) {
 		{"blockrate off", `blockrate: "off": ` + rate},
 		{"mutexfraction -1", `mutexfraction: "-1": ` + fraction},
 		{"mutexfraction 1000000001", `mutexfraction: "1000000001": ` + fraction},
-		{"freeosmem now", "it takes no arguments, not \"now\"; help says more\n"},
+		{"freeosmem now", "it takes no arguments, but got \"now\"; help says more\n"},
 	} {
 		require.Equal(t, test.answer, c.do(test.line), test.line)
 	}

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/gomanhole/oneshot/internal/document"
 	"github.com/gomanhole/oneshot/internal/dump"
 	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/procfs"
@@ -28,9 +29,9 @@ var threadCommands = []*Command{
 			"which it waits (wchan; - if it runs or if that is not known), its name, and the signals that it blocks if\n" +
 			"most threads block others. Look for many threads in state D or in one kernel function. A thread in a futex is\n" +
 			"usually an idle thread of the runtime. Which goroutine a thread runs is not known.\n" +
-			"  -n N   show the first N threads; the default is 50, and 0 means all",
-		Flags: flagNames(countFlag(new(int))),
-		Run:   runThreads,
+			"  -n N   show the first N threads; the default is 50, and 0 means all" + jsonHelp,
+		Flags: []string{"-n", jsonFlag},
+		Run:   answers(findThreads),
 	},
 }
 
@@ -42,73 +43,104 @@ const maxThreads = 20_000
 type thread struct {
 	procfs.Thread
 	tid   int
+	dir   string
 	wchan string
 }
 
-func taskDir(tid int) string { return "/proc/self/task/" + strconv.Itoa(tid) }
+// threadsAnswer is the answer of threads.
+type threadsAnswer struct{ document.Threads }
 
-func runThreads(ctx context.Context, s Session, args []string) error {
-	n := 50
-	rest, err := parseFlags("threads", args, countFlag(&n))
-	switch {
-	case err != nil:
-		return err
-	case n < 0:
-		return fmt.Errorf("threads: -n %d: give the number of threads, 0 for all", n)
-	case len(rest) > 0:
-		return fmt.Errorf("threads: it takes no %q; threads -n 0 shows all", plaintext.Clip(rest[0], 40))
-	}
-	if n == 0 {
-		n = maxThreads
-	}
-	threads, err := readThreads(ctx)
+func findThreads(ctx context.Context, s Session, args []string) (Answer, error) {
+	n, err := threadsToShow(args)
 	if err != nil {
-		return fmt.Errorf("threads: %w", err)
+		return nil, err
 	}
-
-	states, waits := make(map[string]int), make(map[string]int)
-	for _, th := range threads {
-		states[stateWord(th.State)]++
-		if th.wchan != "" {
-			waits[th.wchan]++
-		}
+	threads, err := readThreads(ctx, s.Process().Dir)
+	if err != nil {
+		return nil, fmt.Errorf("threads: %w", err)
 	}
-	t := &dump.Writer{Ctx: ctx, W: s}
-	t.Printf("%s: %s\n", plaintext.Plural(len(threads), "thread"), countsText(states, " "))
-	if len(waits) > 0 {
-		t.Printf("they wait in: %s\n", countsText(waits, " "))
-	}
-	shown := threads[:min(n, len(threads))]
+	a := &threadsAnswer{countThreads(threads)}
 	masks := blockedByEach(ctx, threads[:min(max(n, 256), len(threads))]) // with a few threads the most frequent mask would mean little
 	usual := mostFrequent(masks)
 	if usual != 0 {
-		t.Printf("most block: %s\n", compactSet(usual))
+		a.Blocks = compactSet(usual)
+	}
+	for _, th := range threads[:min(n, len(threads))] {
+		row := document.Thread{
+			TID: th.tid, State: string(rune(th.State)), Word: stateWord(th.State), User: th.User.Seconds(), System: th.System.Seconds(),
+			CPU: th.CPU, Wchan: th.wchan, Name: th.Name, Signal: s.IsSignalThread(th.dir),
+		}
+		if blocked, ok := masks[th.tid]; ok && blocked != usual {
+			row.Blocks = compactSet(blocked)
+		}
+		a.Rows = append(a.Rows, row)
+	}
+	a.More = len(threads) - len(a.Rows)
+	return a, nil
+}
+
+// Text implements Answer.
+func (a *threadsAnswer) Text(t *dump.Writer) {
+	t.Printf("%s: %s\n", plaintext.Plural(a.Count, "thread"), countsText(a.States, " "))
+	if len(a.Waits) > 0 {
+		t.Printf("they wait in: %s\n", countsText(a.Waits, " "))
+	}
+	if a.Blocks != "" {
+		t.Printf("most block: %s\n", a.Blocks)
 	}
 	t.Printf("%7s  %-15s %9s %9s  %3s  %-22s %s\n", "tid", "state", "user", "system", "cpu", "wchan", "name")
-	for _, th := range shown {
+	for _, th := range a.Rows {
 		if t.Ended() {
-			return t.Err
+			return
 		}
 		notes := ""
-		if blocked, ok := masks[th.tid]; ok && blocked != usual {
-			notes = ", blocks " + compactSet(blocked)
+		if th.Blocks != "" {
+			notes = ", blocks " + th.Blocks
 		}
-		if s.IsSignalThread(taskDir(th.tid)) {
+		if th.Signal {
 			notes += ", the runtime's thread for signals"
 		}
-		t.Printf("%7d  %c %-13s %8.2fs %8.2fs  %3d  %-22s %s%s\n", th.tid, th.State, stateWord(th.State),
-			th.User.Seconds(), th.System.Seconds(), th.CPU, cmp.Or(th.wchan, "-"), plaintext.Line(th.Name), notes)
+		t.Printf("%7d  %s %-13s %8.2fs %8.2fs  %3d  %-22s %s%s\n", th.TID, th.State, th.Word,
+			th.User, th.System, th.CPU, cmp.Or(th.Wchan, "-"), plaintext.Line(th.Name), notes)
 	}
-	if more := len(threads) - n; more > 0 {
-		t.Printf("%d more: threads -n 0\n", more)
+	if a.More > 0 {
+		t.Printf("%d more: threads -n 0\n", a.More)
 	}
-	return t.Err
+}
+
+// threadsToShow returns how many threads the arguments ask for.
+func threadsToShow(args []string) (n int, err error) {
+	n = 50
+	rest, err := parseFlags("threads", args, option{"n", &n})
+	switch {
+	case err != nil:
+		return 0, err
+	case n < 0:
+		return 0, fmt.Errorf("threads: -n %d: give the number of threads, 0 for all", n)
+	case len(rest) > 0:
+		return 0, fmt.Errorf("threads: it takes no %q; threads -n 0 shows all", plaintext.Clip(rest[0], 40))
+	case n == 0:
+		n = maxThreads
+	}
+	return n, nil
+}
+
+// countThreads counts how many threads are in each state, and in what they wait.
+func countThreads(threads []thread) document.Threads {
+	d := document.Threads{Head: document.Of("threads"), Count: len(threads), States: make(map[string]int), Waits: make(map[string]int)}
+	for _, th := range threads {
+		d.States[stateWord(th.State)]++
+		if th.wchan != "" {
+			d.Waits[th.wchan]++
+		}
+	}
+	return d
 }
 
 // readThreads returns the threads of the process, those with the most CPU time
 // first. It leaves out threads that end meanwhile.
-func readThreads(ctx context.Context) ([]thread, error) {
-	dir, err := os.Open("/proc/self/task")
+func readThreads(ctx context.Context, process string) ([]thread, error) {
+	dir, err := os.Open(process + "/task")
 	if err != nil {
 		return nil, err
 	}
@@ -126,14 +158,15 @@ func readThreads(ctx context.Context) ([]thread, error) {
 		if err != nil {
 			continue
 		}
-		th, err := procfs.ReadThread(taskDir(tid))
+		task := process + "/task/" + name
+		th, err := procfs.ReadThread(task)
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		threads = append(threads, thread{th, tid, procfs.WaitChannel(taskDir(tid))})
+		threads = append(threads, thread{th, tid, task, procfs.WaitChannel(task)})
 	}
 	sort.SliceStable(threads, func(i, j int) bool {
 		a, b := &threads[i], &threads[j]
@@ -151,7 +184,7 @@ func blockedByEach(ctx context.Context, threads []thread) map[int]sigset.Set {
 		if ctx.Err() != nil {
 			break
 		}
-		if blocked, err := sigthread.BlockedBy(taskDir(th.tid)); err == nil {
+		if blocked, err := sigthread.BlockedBy(th.dir); err == nil {
 			masks[th.tid] = blocked
 		}
 	}

@@ -56,9 +56,8 @@ func TestThreadsShowsWhatAThreadDoes(t *testing.T) {
 	none := holdThread(t, unix.Sigset_t{})
 
 	c := newClient(t)
-	var row string
-	testwait.Eventually(t, func() bool { row = rowOfThread(c, one); return strings.Contains(row, " S sleeping ") }, "it does not sleep")
-	require.Regexp(t, `S sleeping +\d+\.\d\ds +\d+\.\d\ds +\d+  \w*pipe_read +\S+, blocks SIGUSR2$`, row)
+	reads := regexp.MustCompile(`S sleeping +\d+\.\d\ds +\d+\.\d\ds +\d+  \w*pipe_read +\S+, blocks SIGUSR2$`)
+	testwait.Eventually(t, func() bool { return reads.MatchString(rowOfThread(c, one)) }, "thread %d does not sleep in its read", one)
 	require.Regexp(t, `, blocks all but SIGHUP,SIGUSR1,?(SIG3[23],?)*$`, rowOfThread(c, most))
 	require.NotContains(t, rowOfThread(c, none), "blocks", "it blocks what most do")
 	require.Contains(t, c.do("threads -n 0"), ", the runtime's thread for signals\n")
@@ -90,7 +89,7 @@ func TestThreadsCountsAndSorts(t *testing.T) {
 	require.NotEmpty(t, rowOfThread(c, os.Getpid()))
 }
 
-func TestThreadsSayWhatToType(t *testing.T) {
+func TestThreadsRefusesWrongArguments(t *testing.T) {
 	c := newClient(t)
 	require.Equal(t, "threads: -n -1: give the number of threads, 0 for all\n", c.do("threads -n -1"))
 	require.Equal(t, "threads: it takes no \"x\"; threads -n 0 shows all\n", c.do("threads x"))
@@ -107,10 +106,10 @@ func TestSetsAreCompact(t *testing.T) {
 	}
 }
 
-func TestMostThreadsAreTheMeasure(t *testing.T) {
+func TestTheMostFrequentMask(t *testing.T) {
 	require.Zero(t, mostFrequent(nil))
 	require.EqualValues(t, 3, mostFrequent(map[int]sigset.Set{1: 7, 2: 3, 3: 3, 4: 0}))
-	for range 20 { // whatever the order of the map
+	for range 20 { // the result must not depend on the order of the map
 		require.EqualValues(t, 3, mostFrequent(map[int]sigset.Set{1: 7, 2: 3}))
 	}
 }

@@ -5,7 +5,7 @@ package command
 var threadCommands = []*Command{
 	{
 		Name: "threads", Args: "[-n N]", Summary: "show the threads of the system (Linux only)",
-		Help: "It is read from /proc, as Linux has it.",
+		Help: "It reads /proc, which has this content on Linux only.",
 		Run:  linuxOnly("threads"),
 	},
 }

@@ -2,14 +2,18 @@ package command
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"runtime/trace"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/gomanhole/oneshot/internal/plaintext"
+	"github.com/gomanhole/oneshot/internal/values"
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
@@ -17,37 +21,72 @@ const (
 	traceTime    = 5 * time.Second
 	maxTraceTime = 10 * time.Minute
 
-	// traceMemory is the size at which a trace is stopped. traceRest limits what
-	// may still arrive after that: the contents of the buffers of the runtime's
-	// threads, and the stacks of all events.
+	// traceMemory is the size at which a trace is stopped. traceRest limits the bytes that
+	// may arrive after that: the contents of the buffers of the runtime's threads, and
+	// the stacks of all events.
 	traceMemory = 256 << 20
 	traceRest   = 64 << 20
 )
 
+// traceFlags are the flags of trace.
+type traceFlags struct {
+	recording
+	last bool
+}
+
+func (f *traceFlags) options() []option {
+	return append(f.recording.options(maxTraceTime), option{"last", &f.last})
+}
+
 func runTrace(ctx context.Context, s Session, args []string) error {
-	var r recording
-	rest, err := parseFlags("trace", args, r.flags(maxTraceTime))
-	if err != nil {
-		return err
+	args, asJSON := CutJSON(args)
+	if asJSON {
+		return noJSON("trace", "a trace is a file for go tool trace")
 	}
-	if len(rest) > 0 {
+	var r traceFlags
+	rest, err := parseFlags("trace", args, r.options()...)
+	switch {
+	case err != nil:
+		return err
+	case r.last && r.time != 0:
+		return errors.New("trace: -last is what was recorded before; it takes no -seconds")
+	case r.last && s.Given().FlightRecorder == nil:
+		return errors.New("trace: -last: the program has given no flight recorder (Options.FlightRecorder)")
+	case len(rest) > 0:
 		return fmt.Errorf("trace: it takes flags only, not %q; help trace says more", plaintext.Clip(strings.Join(rest, " "), 40))
 	}
 	if err := r.checkTarget(s, "trace"); err != nil {
 		return fmt.Errorf("trace: %w", err)
 	}
-	if r.time == 0 {
-		r.time = traceTime
+	var pieces [][]byte
+	if r.last {
+		pieces, err = lastTrace(s.Given().FlightRecorder, traceMemory)
+	} else {
+		pieces, err = recordTrace(ctx, s, cmp.Or(r.time, traceTime), traceMemory)
 	}
-	pieces, err := takeTrace(ctx, s, r.time, traceMemory)
 	if err != nil {
 		return err
 	}
 	return r.deliver(ctx, s, pieces)
 }
 
-// takeTrace traces the program until the time is over or the trace has most bytes.
-func takeTrace(ctx context.Context, s Session, d time.Duration, most int) ([][]byte, error) {
+// lastTrace returns what the program's flight recorder has, if it is not much more than most
+// bytes.
+func lastTrace(recorder io.WriterTo, most int) ([][]byte, error) {
+	b := &traceBuffer{most: most, full: make(chan struct{})}
+	if _, err := recorder.WriteTo(b); err != nil {
+		return nil, fmt.Errorf("trace: -last: the program's flight recorder: %w", values.Contain(err))
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.lost {
+		return nil, fmt.Errorf("trace: -last: the program's flight recorder has more than %s; set a smaller MaxBytes", vitals.Bytes(uint64(most+traceRest)))
+	}
+	return b.pieces, nil
+}
+
+// recordTrace traces the program until the time is over or the trace has most bytes.
+func recordTrace(ctx context.Context, s Session, d time.Duration, most int) ([][]byte, error) {
 	b := &traceBuffer{most: most, full: make(chan struct{})}
 	began := time.Now()
 	if err := b.fill(ctx, s, d); err != nil {
@@ -56,19 +95,19 @@ func takeTrace(ctx context.Context, s Session, d time.Duration, most int) ([][]b
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.lost {
-		return nil, fmt.Errorf("trace: there was more than %s in %v; try fewer -seconds",
+		return nil, fmt.Errorf("trace: it had more than %s after %v; try fewer -seconds",
 			vitals.Bytes(uint64(most+traceRest)), time.Since(began).Round(time.Millisecond))
 	}
 	if b.n >= most {
-		s.Remark(fmt.Sprintf("warning: the trace was ended after %v, for it had %s; it is complete until then",
+		s.Remark(fmt.Sprintf("warning: the trace was stopped after %v, when it had %s; it is complete up to that point",
 			time.Since(began).Round(time.Millisecond), vitals.Bytes(uint64(b.n))))
 	}
 	return b.pieces, nil
 }
 
 // traceBuffer keeps a trace in memory. The runtime ignores the errors of its writer
-// (startLocked in runtime/trace), and a trace that is cut off anywhere cannot be
-// read. So the buffer asks early enough to be stopped: it closes full.
+// (startLocked in runtime/trace), and a trace that was cut off cannot be read. So the
+// buffer closes full while there is still room for the rest.
 type traceBuffer struct {
 	most int
 	full chan struct{} // closed when there are most bytes

@@ -25,11 +25,11 @@ func TestATraceThatIsTooLargeEndsEarly(t *testing.T) {
 	defer wg.Wait()
 	defer stop.Store(true)
 	s := &testSession{}
-	pieces, err := takeTrace(t.Context(), s, time.Hour, 1<<20)
+	pieces, err := recordTrace(t.Context(), s, time.Hour, 1<<20)
 	require.NoError(t, err)
 	r := recording{file: file}
 	require.NoError(t, r.deliver(t.Context(), s, pieces))
-	require.Regexp(t, `^warning: the trace was ended after [\d.]+m?s, for it had [\d.]+ [KM]iB; it is complete until then\n`+
+	require.Regexp(t, `^warning: the trace was stopped after [\d.]+m?s, when it had [\d.]+ [KM]iB; it is complete up to that point\n`+
 		`[\d.]+ [KM]iB written to `, s.out.String())
 	require.False(t, trace.IsEnabled())
 	stop.Store(true)

@@ -3,12 +3,14 @@ package command
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
 
+	"github.com/gomanhole/oneshot/internal/document"
+	"github.com/gomanhole/oneshot/internal/dump"
 	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/values"
 )
@@ -17,62 +19,88 @@ import (
 var valueCommands = []*Command{
 	{
 		Name: "locals", Summary: "list the values in Options.Locals, with their types",
-		Run: NoArgs(runLocals),
+		Help: "print NAME shows one of them in full." + jsonHelp, Flags: []string{jsonFlag},
+		Run: answers(NoArgs(findLocals)),
 	},
 	{
 		Name: "print", Args: "[-racy] NAME", Summary: "show one of these values in full",
-		Help: "What a func() any of the program returns is shown whole: such a function takes the program's lock and\n" +
-			"returns a copy. The methods String, Error and LogValue are called, no others. Any other value may be\n" +
-			"written by the program at the same moment. Of it, print shows the value itself, and the numbers, booleans\n" +
-			"and pointers behind its pointers. It calls no methods, and says \"not read\" for strings, interfaces,\n" +
-			"slices and maps. Depth, length and size are bounded, and the output says where something was left out.\n" +
-			"To have all of it shown, the program gives a func() any in Options.Locals.\n" +
+		Help: "If the program has given a func() any, print calls it and shows its result in full: such a function takes\n" +
+			"the program's lock and returns a copy. Of its methods, only String, Error and LogValue are called. The\n" +
+			"program may be writing any other value at the same moment. Of such a value, print shows the value itself,\n" +
+			"and the numbers, booleans and pointers behind its pointers. It calls no methods, and prints \"not read\" for\n" +
+			"strings, interfaces, slices and maps. Depth, length and size are bounded, and the output says where\n" +
+			"something was left out.\n" +
 			"  -racy  read everything and call the methods, without a lock. If the program writes to the value at the\n" +
-			"         same moment, this can END THE PROGRAM, and nothing can prevent that",
-		Flags: flagNames(racyFlag(new(bool))),
-		Run:   runPrint,
+			"         same moment, this can END THE PROGRAM, and nothing can prevent that" + jsonHelp,
+		Flags: []string{"-racy", jsonFlag},
+		Run:   runPrint, complete: completeLocals,
 	},
 }
 
-func runLocals(ctx context.Context, s Session) error {
+// localsAnswer is the answer of locals.
+type localsAnswer struct{ document.Locals }
+
+// findLocals writes each value as soon as it has it: the next one may block.
+func findLocals(ctx context.Context, s Session) (Answer, error) {
+	const width = 100
 	locals := s.Locals()
-	names := slices.Sorted(maps.Keys(locals))
-	if len(names) == 0 {
-		fmt.Fprintln(s, "the program has given no values (Options.Locals)")
-	}
-	for _, name := range names {
+	a := &localsAnswer{document.Locals{Head: document.Of("locals")}}
+	for _, name := range slices.Sorted(maps.Keys(locals)) {
 		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		}
-		const width = 100
-		kind, short := "", ""
+		l := document.Local{Name: name}
 		switch v, isCopy, err := current(locals[name]); {
 		case err != nil:
-			short = plaintext.Line(err.Error())
+			l.Error = err.Error()
 		case isCopy:
-			kind, short = values.Type(v), values.Short(v, width)
+			l.Type, l.Value = values.Type(v), values.Short(v, width)
 		default:
-			kind, short = values.Type(v), values.ShortLive(v, width)
+			l.Type, l.Value = values.Type(v), values.ShortLive(v, width)
 		}
-		fmt.Fprintf(s, "%-16s %-20s %s\n", plaintext.Line(name), kind, short)
+		a.Locals.Locals = append(a.Locals.Locals, l)
+		writeLocal(s, &l)
 	}
-	return nil
+	return a, nil
 }
 
-func racyFlag(racy *bool) func(*flag.FlagSet) {
-	return func(flags *flag.FlagSet) { flags.BoolVar(racy, "racy", false, "") }
+// Text implements Answer. The values are written already.
+func (a *localsAnswer) Text(t *dump.Writer) {
+	if len(a.Locals.Locals) == 0 {
+		t.Printf("the program has given no values (Options.Locals)\n")
+	}
 }
 
-func runPrint(_ context.Context, s Session, args []string) error {
+func writeLocal(w io.Writer, l *document.Local) {
+	short := l.Value
+	if l.Error != "" {
+		short = plaintext.Line(l.Error)
+	}
+	fmt.Fprintf(w, "%-16s %-20s %s\n", plaintext.Line(l.Name), l.Type, short)
+}
+
+func runPrint(ctx context.Context, s Session, args []string) error {
+	args, asJSON := CutJSON(args)
+	if !asJSON {
+		return printLocal(s, s.Locals(), args)
+	}
+	var text strings.Builder // its length is bounded
+	if err := printLocal(&text, s.Locals(), args); err != nil {
+		return err
+	}
+	return document.Write(ctx, s, document.Lines{Head: document.Of("print"), Lines: strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")})
+}
+
+// printLocal writes one of the values in full.
+func printLocal(w io.Writer, locals map[string]any, args []string) error {
 	racy := false
-	args, err := parseFlags("print", args, racyFlag(&racy))
+	args, err := parseFlags("print", args, option{"racy", &racy})
 	if err != nil {
 		return err
 	}
 	if len(args) != 1 {
 		return errors.New("print: give one name; locals lists them")
 	}
-	locals := s.Locals()
 	local, ok := locals[args[0]]
 	if !ok {
 		return fmt.Errorf("print: there is no local %q; %s", plaintext.Clip(args[0], 40), localNames(locals))
@@ -82,11 +110,11 @@ func runPrint(_ context.Context, s Session, args []string) error {
 		return fmt.Errorf("print: %s: %w", args[0], err)
 	}
 	if racy || isCopy {
-		return values.Write(s, v)
+		return values.Write(w, v)
 	}
-	complete, err := values.WriteLive(s, v)
+	complete, err := values.WriteLive(w, v)
 	if err == nil && !complete {
-		_, err = fmt.Fprintln(s, "not read: the program may be writing it; see help print")
+		_, err = fmt.Fprintln(w, "not read: the program may be writing it; see help print")
 	}
 	return err
 }

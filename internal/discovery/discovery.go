@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -24,8 +25,6 @@ var (
 // ModulePath is the path of the module that every program with a manhole contains.
 const ModulePath = "github.com/gomanhole/oneshot"
 
-const defaultPath = protocol.DefaultSocketPath
-
 // Process describes a process at one moment.
 type Process struct {
 	PID       int
@@ -36,15 +35,20 @@ type Process struct {
 	Name      string // at most 15 bytes; the process can choose it
 	Start     uint64 // the start time in clock ticks since the boot; PID and Start together are unique
 
-	// The build information of the executable.
-	IsGo     bool   // there is build information
+	// The build information of the executable, or of the library.
+	IsGo     bool   // there is build information, or a library with a manhole
 	Go       string // the version of Go
 	Main     string // the main module, or the main package if there is no module
 	Version  string // of the main module
 	Revision string // of the version control system; ends in +dirty if files were modified
 	Linked   bool   // the program contains this module
+	Library  string // the program is not in Go, but has loaded this library, which is; its name, from the process
 
 	Notice *notice.Notice // nil if there is none
+
+	// Unread is the reason why the build information and the notice are not known. Nil:
+	// they were read.
+	Unread error
 
 	root    string // /proc/PID/root, if the process sees other files than we do
 	net     string // its network namespace; empty if not known
@@ -62,10 +66,15 @@ func (p *Process) InnerPID() int {
 
 // innerPath returns the path of the socket as the process itself sees it.
 func (p *Process) innerPath() string {
-	pattern := defaultPath
+	pattern := protocol.DefaultSocketPath
 	if p.Notice != nil {
 		pattern = p.Notice.Path
 	}
+	return p.fill(pattern)
+}
+
+// fill replaces %p in a path.
+func (p *Process) fill(pattern string) string {
 	return strings.ReplaceAll(pattern, "%p", strconv.Itoa(p.InnerPID()))
 }
 
@@ -85,10 +94,41 @@ func (p *Process) SocketPath() string {
 	return p.root + path
 }
 
+// TriggerPath returns the path at which we can reach the trigger file of the process,
+// or "" if it has none. The warning of SocketPath holds here too.
+func (p *Process) TriggerPath() string {
+	if p.Notice == nil || p.Notice.Trigger == "" {
+		return ""
+	}
+	return p.root + p.Notice.Trigger
+}
+
+// SocketPaths returns SocketPath, and without a notice all default paths.
+func (p *Process) SocketPaths() []string {
+	if p.Notice != nil {
+		return []string{p.SocketPath()}
+	}
+	var paths []string
+	for _, pattern := range protocol.DefaultSocketPaths() {
+		path := p.fill(pattern)
+		if !strings.HasPrefix(path, "@") {
+			path = p.root + path
+		}
+		paths = append(paths, path)
+	}
+	return paths
+}
+
 // SameNet reports whether the process is in our network namespace. Abstract
 // sockets belong to a network namespace. The result is true also if the namespaces
 // are not known.
 func (p *Process) SameNet() bool { return p.net == "" || p.ourNet == "" || p.net == p.ourNet }
+
+// imports reports whether a program contains this module.
+func imports(info *debug.BuildInfo) bool {
+	return info.Main.Path == ModulePath ||
+		slices.ContainsFunc(info.Deps, func(dep *debug.Module) bool { return dep != nil && dep.Path == ModulePath })
+}
 
 // fromBuild fills in the fields that come from the build information.
 func (p *Process) fromBuild(info *debug.BuildInfo) {
@@ -100,10 +140,7 @@ func (p *Process) fromBuild(info *debug.BuildInfo) {
 	if p.Main == "" {
 		p.Main = info.Path
 	}
-	p.Linked = info.Main.Path == ModulePath
-	for _, dep := range info.Deps {
-		p.Linked = p.Linked || dep != nil && dep.Path == ModulePath
-	}
+	p.Linked = imports(info)
 	dirty := false
 	for _, s := range info.Settings {
 		switch s.Key {

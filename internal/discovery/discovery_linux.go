@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
-	"debug/buildinfo"
 	"errors"
 	"fmt"
 	"io"
@@ -16,7 +15,9 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/gomanhole/oneshot/internal/exefile"
 	"github.com/gomanhole/oneshot/internal/notice"
+	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/procfs"
 )
 
@@ -33,12 +34,12 @@ func All() ([]*Process, error) {
 	return found, err
 }
 
-// Scan is like All, and also returns how many processes we may not read. Even with
-// an error, it returns the processes that it found.
-func Scan() (found []*Process, denied int, err error) {
+// Scan is like All, and also returns the processes that we may not read, with the fields
+// that Read fills in then. Even with an error, it returns the processes that it found.
+func Scan() (found, denied []*Process, err error) {
 	names, err := pids()
 	if err != nil {
-		return nil, 0, err
+		return nil, nil, err
 	}
 	cache := make(programs)
 	var failed []error
@@ -47,7 +48,9 @@ func Scan() (found []*Process, denied int, err error) {
 		switch {
 		case errors.Is(err, ErrNoProcess):
 		case errors.Is(err, ErrNotPermitted):
-			denied++
+			if p != nil {
+				denied = append(denied, p)
+			}
 		case err != nil:
 			failed = append(failed, err)
 		case p.IsGo:
@@ -183,10 +186,14 @@ func (cache programs) look(p *Process, dir string) error {
 	}
 	build := cache.build(exe, info)
 	p.fromBuild(build)
-	if err := p.place(dir); err != nil || !p.IsGo {
+	if err := p.place(dir); err != nil {
 		return err
 	}
-	if p.Notice, err = readNotice(dir + "/maps"); err != nil {
+	if !p.IsGo {
+		if err := cache.lookForLibrary(p, dir); err != nil {
+			return err
+		}
+	} else if p.Notice, err = readNotice(dir + "/maps"); err != nil {
 		return explain(dir+"/maps", err)
 	}
 	now, err := os.Stat(dir + "/exe")
@@ -302,18 +309,27 @@ func (cache programs) build(file *os.File, info fs.FileInfo) *debug.BuildInfo {
 	return build
 }
 
-// readBuild reads the build information, and returns nil if there is none. It
-// recovers from panics: the standard library does not promise that its readers of
-// executables can handle a forged file.
-func readBuild(file *os.File) (build *debug.BuildInfo) {
-	defer func() {
-		if recover() != nil {
-			build = nil
-		}
-	}()
-	build, err := buildinfo.Read(file)
+// readBuild reads the build information, and returns nil if there is none. It keeps
+// only what a Process needs, in strings of a bounded length: a forged file can contain
+// megabytes.
+func readBuild(file *os.File) *debug.BuildInfo {
+	info, err := exefile.BuildInfo(file)
 	if err != nil {
 		return nil
 	}
-	return build
+	clip := func(s string) string { return strings.Clone(plaintext.Clip(s, 512)) }
+	kept := &debug.BuildInfo{GoVersion: strings.Clone(plaintext.Clip(info.GoVersion, 64)), Path: clip(info.Path)}
+	kept.Main.Path, kept.Main.Version = clip(info.Main.Path), clip(info.Main.Version)
+	for _, dep := range info.Deps {
+		if dep != nil && dep.Path == ModulePath {
+			kept.Deps = append(kept.Deps, &debug.Module{Path: ModulePath})
+			break
+		}
+	}
+	for _, s := range info.Settings {
+		if len(kept.Settings) < 2 && (s.Key == "vcs.revision" || s.Key == "vcs.modified") {
+			kept.Settings = append(kept.Settings, debug.BuildSetting{Key: strings.Clone(s.Key), Value: clip(s.Value)})
+		}
+	}
+	return kept
 }

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 		pid, _ := strconv.Atoi(text)
 		p, err := Read(pid)
 		_, denied, scanErr := Scan()
-		fmt.Println(errors.Is(err, ErrNotPermitted), errors.Is(err, ErrNoProcess), p != nil && p.PID == pid, denied > 0, scanErr)
+		fmt.Println(errors.Is(err, ErrNotPermitted), errors.Is(err, ErrNoProcess), p != nil && p.PID == pid, len(denied) > 0, scanErr)
 		fmt.Println(err)
 		os.Exit(0)
 	}

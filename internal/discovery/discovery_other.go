@@ -16,4 +16,4 @@ func Read(int) (*Process, error) { return nil, errNoProc }
 func All() ([]*Process, error) { return nil, errNoProc }
 
 // Scan returns an error: it needs the /proc of Linux.
-func Scan() ([]*Process, int, error) { return nil, 0, errNoProc }
+func Scan() (found, denied []*Process, err error) { return nil, nil, errNoProc }

@@ -6,9 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/gomanhole/oneshot/internal/protocol"
 )
 
 // Sockets caches the listening unix sockets of each network namespace, so that a
@@ -22,14 +23,15 @@ type listeners map[string][]string
 // socket keeps the name to which it was bound, even if its file is renamed
 // (unix_bind_bsd in net/unix/af_unix.c). A manhole binds to a temporary name, so
 // Windows looks for temporary names too.
-func (s *Sockets) Windows(p *Process) (int, error) {
-	path := p.innerPath()
+func (s *Sockets) Windows(p *Process) (int, error) { return s.WindowsAt(p, p.SocketPath()) }
+
+// WindowsAt is like Windows, for one path of the process as SocketPath returns it.
+func (s *Sockets) WindowsAt(p *Process, path string) (int, error) {
+	path = strings.TrimPrefix(path, p.root)
 	return s.count(p.PID, p.net, func(name string) bool {
-		return name == path || !strings.HasPrefix(path, "@") && strings.HasPrefix(name, path) && isTemporary.MatchString(name[len(path):])
+		return name == path || !strings.HasPrefix(path, "@") && strings.HasPrefix(name, path) && protocol.IsTempSuffix(name[len(path):])
 	})
 }
-
-var isTemporary = regexp.MustCompile(`^\.[0-9a-f]{6}$`)
 
 // ListensOn reports whether a process listens on a socket with the file name base,
 // or with base and the suffix of a temporary name, in any directory. If we may not
@@ -39,7 +41,7 @@ func ListensOn(pid int, base string) (bool, error) {
 	var s Sockets
 	n, err := s.count(pid, "", func(name string) bool {
 		rest, ok := strings.CutPrefix(filepath.Base(name), base)
-		return ok && (rest == "" || isTemporary.MatchString(rest))
+		return ok && (rest == "" || protocol.IsTempSuffix(rest))
 	})
 	return n > 0, err
 }

@@ -9,7 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"regexp"
+	"runtime/debug"
 	"runtime/pprof"
 	"slices"
 	"strings"
@@ -40,10 +40,16 @@ type Options struct {
 	Form   Form
 	Groups int
 	State  string
-	Match  *regexp.Regexp
+	Match  Matcher
 	Full   bool
 	Force  bool
+	Frames bool
+	Paths  bool
+	NoGC   bool // collect no garbage to prove a leak
 }
+
+// Matcher is a regular expression, usually of package pattern or regexp.
+type Matcher interface{ MatchString(string) bool }
 
 // ErrLongStop is the error of a dump that would stop the program for longer than a
 // second. With Options.Force the dump is taken all the same.
@@ -57,7 +63,7 @@ const (
 	// longStop is how long a dump may stop the program if it is not forced.
 	longStop = time.Second
 
-	// smallRoom is the size of the buffer for a trace of a small program. The
+	// smallRoom is the size of the buffer for a listing of a small program. The
 	// text of a goroutine has at most a hundred frames. The buffer takes only
 	// address space: memory is used only for the part that is written to.
 	smallRoom = smallProgram * 128 << 10
@@ -70,6 +76,13 @@ type Dump struct {
 	Before   vitals.Sample    // the vital signs at the beginning of the observed time
 	Announce func(stack.Cost) // called before a long stop; may be nil
 	Longest  time.Duration    // longest stop without Force; 0: longStop
+	// Hears reports whether a signal may wake a goroutine of the program. Nil: the
+	// program itself takes the dump, so one of its goroutines runs.
+	Hears func() bool
+
+	Build *debug.BuildInfo // of the program; nil: of this process
+
+	view *view
 
 	Taken *stack.Snapshot
 	Found []findings.Finding
@@ -80,43 +93,44 @@ type Dump struct {
 func (d *Dump) Write(w io.Writer) error {
 	switch d.Form {
 	case Go:
-		return d.writeTrace(w)
+		return d.writeListing(w)
 	case Pprof:
 		return pprof.Lookup("goroutine").WriteTo(w, 0)
 	}
 	if err := d.Take(); err != nil {
 		return err
 	}
-	t := &Writer{Ctx: d.Ctx, W: w}
+	t := d.Writer(w)
 	t.Stop(d.Stop)
-	t.Findings(d.Found)
+	if !d.part() {
+		t.Findings(d.Found)
+	}
 	t.Groups(d.Selected(d.Taken), d.Limit(), d.Full)
 	return t.Err
 }
 
-// Take takes the snapshot and makes the findings. It sets Taken, Found and Stop. A
-// dump of selected goroutines has no findings.
+// Take takes the snapshot and makes the findings. It sets Taken and Found. A dump of
+// selected goroutines has no findings. If each goroutine is to be shown, but cannot be
+// read in any other way, Take takes a listing, and sets Stop.
 func (d *Dump) Take() (err error) {
-	var full *stack.Snapshot
-	if d.Full {
-		before := vitals.ReadStops()
-		t, err := d.Listing()
-		if err != nil {
-			return err
-		}
-		d.Stop = vitals.ReadStops().Longest(before)
-		full = t.Group(ours.Is)
-		t.Release()
-	}
-	d.Taken, d.Found, err = lookAround(d.Ctx, d.Before)
-	if d.State != "" || d.Match != nil {
+	d.Taken, d.Found, err = lookAround(d.Ctx, d.Before, d.Hears, !d.NoGC)
+	if d.part() {
 		d.Found = nil // they are about the whole program, and the person asks for a part of it
 	}
-	if full != nil && err == nil {
-		full.AddLabels(d.Taken)
-		d.Taken = full
+	if err != nil || !d.Full || d.Taken.HasMembers {
+		return err
 	}
-	return err
+	before := vitals.ReadStops()
+	t, err := d.Listing()
+	if err != nil {
+		return err
+	}
+	defer t.Release()
+	d.Stop = vitals.ReadStops().Longest(before)
+	full := t.Group(ours.Is)
+	full.AddLabels(d.Taken)
+	d.Taken = full
+	return nil
 }
 
 // Limit returns how many groups to show: DefaultGroups if Groups is 0, and all if
@@ -131,15 +145,34 @@ func (d *Dump) Limit() int {
 	return d.Groups
 }
 
+// Writer returns a writer that shows stacks as the options say.
+func (d *Dump) Writer(w io.Writer) *Writer {
+	return &Writer{Ctx: d.Ctx, W: w, view: d.look()}
+}
+
+func (d *Dump) look() *view {
+	if d.view == nil {
+		d.view = newView(d.Build, &d.Options)
+	}
+	return d.view
+}
+
+// part reports whether the options select a part of the goroutines.
+func (d *Dump) part() bool { return d.State != "" || d.Match != nil }
+
 // Selected returns the snapshot with only the groups that the options select. Total
-// still counts all goroutines.
+// still counts all goroutines. Unless Frames is set, or the groups are very many, those
+// that would look almost the same are put together.
 func (d *Dump) Selected(s *stack.Snapshot) *stack.Snapshot {
-	if d.State == "" && d.Match == nil {
+	if d.part() {
+		selected := *s
+		selected.Groups = slices.DeleteFunc(slices.Clone(s.Groups), func(g stack.Group) bool { return !d.selects(&g) })
+		s = &selected
+	}
+	if d.Frames || len(s.Groups) > ManyGroups { // comparing so many takes too long
 		return s
 	}
-	selected := *s
-	selected.Groups = slices.DeleteFunc(slices.Clone(s.Groups), func(g stack.Group) bool { return !d.selects(&g) })
-	return &selected
+	return s.Merge(d.look().telling)
 }
 
 func (d *Dump) selects(g *stack.Group) bool {
@@ -155,7 +188,7 @@ func (d *Dump) selects(g *stack.Group) bool {
 // program is small, it first estimates for how long: it returns ErrLongStop if that
 // is too long and Force is not set, and calls Announce otherwise.
 func (d *Dump) Listing() (*stack.Listing, error) {
-	if quicklyTraced() {
+	if listingIsQuick() {
 		return stack.TakeListing(smallRoom)
 	}
 	s, err := stack.Profile(func(string) bool { return false })
@@ -176,8 +209,25 @@ func (d *Dump) Listing() (*stack.Listing, error) {
 	return stack.TakeListing(int(min(2*cost.Bytes+1<<20, math.MaxInt32)))
 }
 
-// writeTrace writes the text of runtime.Stack.
-func (d *Dump) writeTrace(w io.Writer) error {
+// Goroutine returns the text of one goroutine, or "" if there is none with this id. In
+// a program that is not small, it is read while the program runs. Where that is not
+// possible, it comes from a listing.
+func (d *Dump) Goroutine(id uint64) (string, error) {
+	if !listingIsQuick() {
+		if s, err := stack.Read(func(string) bool { return false }); err == nil {
+			return s.Goroutine(id), nil
+		}
+	}
+	t, err := d.Listing()
+	if err != nil {
+		return "", err
+	}
+	defer t.Release()
+	return string(t.Goroutine(id)), nil
+}
+
+// writeListing writes the text of runtime.Stack.
+func (d *Dump) writeListing(w io.Writer) error {
 	t, err := d.Listing()
 	if err != nil {
 		return err
@@ -195,7 +245,7 @@ func (d *Dump) writeTrace(w io.Writer) error {
 		text = text[n:]
 	}
 	if t.Cut {
-		_, err = io.WriteString(w, "\n(cut off: there was more than had been estimated)\n")
+		_, err = io.WriteString(w, "\n(cut off: the text is longer than estimated)\n")
 	}
 	return err
 }

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -66,9 +68,17 @@ func newDump(o Options) *Dump {
 	return &Dump{Options: o, Ctx: context.Background(), Before: vitals.Read()}
 }
 
-func TestALongStopWantsForce(t *testing.T) {
+// stopping returns the options of the dumps that stop a large program.
+func stopping() []Options {
+	if stack.CannotRead() != "" {
+		return []Options{{Full: true}, {Form: Go}}
+	}
+	return []Options{{Form: Go}}
+}
+
+func TestALongStopNeedsForce(t *testing.T) {
 	parkMany(t, smallProgram+100, waitHere)
-	for _, o := range []Options{{Full: true}, {Form: Go}} {
+	for _, o := range stopping() {
 		d := newDump(o)
 		d.Longest = 1
 		var b bytes.Buffer
@@ -84,10 +94,32 @@ func TestALongStopWantsForce(t *testing.T) {
 	}
 }
 
-// TestDeepStacksAreNotWalkedUnasked: few goroutines can have very many frames.
-func TestDeepStacksAreNotWalkedUnasked(t *testing.T) {
-	// The runtime keeps such stacks for goroutines to come, whose dumps other
-	// tests look at: so it is done in a process of its own.
+// TestGoroutineOfALargeProgram: a listing would be too long a stop here, so an error
+// says that the goroutine comes from one.
+func TestGoroutineOfALargeProgram(t *testing.T) {
+	parkMany(t, smallProgram+100, waitHere)
+	d := newDump(Options{})
+	d.Longest = 1
+	if reason := stack.CannotRead(); reason != "" {
+		_, err := d.Goroutine(1)
+		require.ErrorIs(t, err, ErrLongStop, reason)
+		return
+	}
+	require.NoError(t, d.Take())
+	at := slices.IndexFunc(d.Taken.Groups, func(g stack.Group) bool { return g.Count > smallProgram })
+	id := d.Taken.Groups[at].Members[5].ID
+	text, err := d.Goroutine(id)
+	require.NoError(t, err)
+	require.Regexp(t, fmt.Sprintf(`(?s)^goroutine %d \[chan receive\]:\n\S+/dump.waitHere\(\.\.\.\)\n\t/.*_test.go:\d+\n.*\ncreated by sync\.\(\*WaitGroup\)\.Go in goroutine \d+\n`, id), text)
+	text, err = d.Goroutine(1 << 60)
+	require.NoError(t, err)
+	require.Empty(t, text)
+}
+
+// A few goroutines can have very many frames.
+func TestDeepStacksAreNotWalkedByDefault(t *testing.T) {
+	// The runtime keeps such large stacks for later goroutines, and would change what
+	// other tests see. So this runs in a process of its own.
 	const own = "ONESHOT_TEST_DEEP_STACKS"
 	if os.Getenv(own) == "" {
 		cmd := testwait.Command(t, os.Args[0], "-test.run=^"+t.Name()+"$")
@@ -101,7 +133,7 @@ func TestDeepStacksAreNotWalkedUnasked(t *testing.T) {
 	var b bytes.Buffer
 	require.NoError(t, newDump(Options{Groups: -1}).Write(&b))
 	require.Contains(t, b.String(), "... and more frames, for which the profile has no room")
-	for _, o := range []Options{{Full: true}, {Form: Go}} {
+	for _, o := range stopping() {
 		d := newDump(o)
 		d.Longest = 1
 		require.ErrorIs(t, d.Write(new(bytes.Buffer)), ErrLongStop)
@@ -110,7 +142,7 @@ func TestDeepStacksAreNotWalkedUnasked(t *testing.T) {
 	}
 }
 
-// TestADumpEndsWithItsContext, whatever its form is.
+// This holds for every form of a dump.
 func TestADumpEndsWithItsContext(t *testing.T) {
 	parkMany(t, smallProgram+100, waitHere)
 	gone := errors.New("the client has gone")
@@ -122,7 +154,7 @@ func TestADumpEndsWithItsContext(t *testing.T) {
 			cancel(gone)
 			return len(p), nil
 		})
-		if o.Form == Go { // it is written in large pieces
+		if o.Form == Go { // it is written in large pieces, so the first write may be the last
 			d.Announce = func(stack.Cost) { cancel(gone) }
 		}
 		require.ErrorIs(t, d.Write(w), gone, name)
@@ -150,7 +182,7 @@ func TestAWriterThatFailsEndsTheDump(t *testing.T) {
 	}
 }
 
-func TestTheStandardFormIsThatOfTheRuntime(t *testing.T) {
+func TestTheGoFormIsTheTextOfTheRuntime(t *testing.T) {
 	parkMany(t, 3, waitHere)
 	var b bytes.Buffer
 	require.NoError(t, newDump(Options{Form: Go}).Write(&b))
@@ -168,6 +200,8 @@ func TestAStateSelectsGroups(t *testing.T) {
 	require.Equal(t, 7, selected.Total, "it counts all")
 	require.Len(t, s.Groups, 2, "the snapshot stays as it is")
 	d.State = ""
+	require.Len(t, d.Selected(s).Groups, 2, "no two of them look the same")
+	d.Frames = true
 	require.Same(t, s, d.Selected(s))
 	d.State = "leaked"
 	require.Empty(t, d.Selected(s).Groups)
@@ -181,8 +215,8 @@ func TestHowManyGroupsAreShown(t *testing.T) {
 	}
 }
 
-// TestTheOwnGoroutinesAreLeftOut of groups and ids, and counted.
-func TestTheOwnGoroutinesAreLeftOut(t *testing.T) {
+// They are left out of groups and ids, and their number is shown.
+func TestTheManholesGoroutinesAreLeftOut(t *testing.T) {
 	stop, end := testwait.Gate(t)
 	ended := make(chan struct{})
 	ours.Go(func() {

@@ -9,56 +9,60 @@ import (
 // maxIDs is how many ids a group shows, unless the user asks for all.
 const maxIDs = 8
 
-// idsWidth is the width of the lines with the ids, in characters. With all ids, a
-// group of a large program would otherwise have a line that no terminal can show.
-const idsWidth = 100
+// idsWidth is the width of the lines with the ids, in characters. No line has more than
+// maxIDs ids or ranges. With all ids, a group of a large program would otherwise have a
+// line that no terminal can show.
+const idsWidth = 80
 
-// members writes the ids of the goroutines in a group. All ids are many; then those
-// that follow each other are a range: 18-2040.
+// members writes the ids of the goroutines in a group.
 func (t *Writer) members(g *stack.Group, all bool) {
-	if len(g.Members) == 0 {
+	t.ids("goroutine", g.Members, all, marker(g, all))
+}
+
+// ids writes the ids of goroutines after a noun, each with its mark. All ids are many;
+// then those that follow each other are a range: 18-2040.
+func (t *Writer) ids(noun string, members []stack.Goroutine, all bool, mark func(stack.Goroutine) string) {
+	if len(members) == 0 {
 		return
 	}
-	shown := g.Members
+	shown := members
 	if !all {
 		shown = shown[:min(len(shown), maxIDs)]
 	}
-	line := "    goroutines"
-	if len(g.Members) == 1 {
-		line = "    goroutine"
+	line := "    " + noun
+	if len(members) > 1 {
+		line += "s"
 	}
-	mark := marker(g, all)
-	for i := 0; i < len(shown); {
+	items := 0 // ids in the line
+	add := func(item string, n int) {
+		if items += n; items > maxIDs || len(line)+len(item) > idsWidth {
+			t.Printf("%s\n", line)
+			line, items = "      ", n
+		}
+		line += item
+	}
+	for i := 0; i < len(shown) && !t.Ended(); {
 		first, remark := shown[i], mark(shown[i])
 		last := first.ID
 		for i++; all && i < len(shown) && shown[i].ID == last+1 && mark(shown[i]) == remark; i++ {
 			last++
 		}
-		item := fmt.Sprintf(" %d%s", first.ID, remark)
-		switch last - first.ID {
-		case 0:
-		case 1:
-			item = fmt.Sprintf(" %d%s %d%s", first.ID, remark, last, remark)
-		default:
-			item = fmt.Sprintf(" %d-%d%s", first.ID, last, remark)
+		if last > first.ID+1 {
+			add(fmt.Sprintf(" %d-%d%s", first.ID, last, remark), 2)
+			continue
 		}
-		if len(line)+len(item) > idsWidth {
-			if t.Ended() {
-				return
-			}
-			t.Printf("%s\n", line)
-			line = "      "
+		for id := first.ID; id <= last; id++ {
+			add(fmt.Sprintf(" %d%s", id, remark), 1)
 		}
-		line += item
 	}
-	if n := len(g.Members) - len(shown); n > 0 {
-		line += fmt.Sprintf(" and %d more", n)
+	if n := len(members) - len(shown); n > 0 {
+		add(fmt.Sprintf(" and %d more", n), 0)
 	}
 	t.Printf("%s\n", line)
 }
 
-// marker returns a function that returns what is said about one goroutine of a group,
-// beside its id. It is not said here if it holds for the whole group.
+// marker returns a function that returns the remarks to write after the id of a
+// goroutine. It leaves out the remarks that apply to the whole group.
 func marker(g *stack.Group, all bool) func(stack.Goroutine) string {
 	leaked := g.Leaked()
 	least, most := g.Waits()

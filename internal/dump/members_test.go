@@ -1,6 +1,7 @@
 package dump
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -17,9 +18,10 @@ func TestIDsOfALargeGroup(t *testing.T) {
 	all := written(t, func(w *Writer) { w.members(&g, true) })
 	for line := range strings.Lines(all) {
 		require.LessOrEqual(t, len(line), idsWidth+1)
+		require.LessOrEqual(t, len(regexp.MustCompile(`\d+`).FindAllString(line, -1)), maxIDs, line)
 	}
 	require.True(t, strings.HasPrefix(all, "    goroutines 100-199 205-304 310-409 "), all[:60])
-	require.Less(t, strings.Count(all, "\n"), 60)
+	require.Less(t, strings.Count(all, "\n"), 80)
 	require.Equal(t, "    goroutines 100 101 102 103 104 105 106 107 and 29992 more\n", written(t, func(w *Writer) { w.members(&g, false) }))
 }
 

@@ -2,5 +2,5 @@
 
 package dump
 
-// fullPipe always returns false: this system has no way to find out.
-func fullPipe(int) bool { return false }
+// FullPipe always returns false: this system has no way to find out.
+func FullPipe(int) bool { return false }

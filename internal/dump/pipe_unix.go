@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fullPipe reports whether a descriptor is a pipe without free space. A write to
+// FullPipe reports whether a descriptor is a pipe without free space. A write to
 // such a pipe waits.
-func fullPipe(fd int) bool {
+func FullPipe(fd int) bool {
 	var st syscall.Stat_t
 	if syscall.Fstat(fd, &st) != nil || st.Mode&syscall.S_IFMT != syscall.S_IFIFO {
 		return false

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestAFullPipeIsKnown(t *testing.T) {
+func TestFullPipe(t *testing.T) {
 	r, w, err := os.Pipe()
 	require.NoError(t, err)
 	defer r.Close()
@@ -19,7 +19,7 @@ func TestAFullPipeIsKnown(t *testing.T) {
 	raw, err := w.SyscallConn()
 	require.NoError(t, err)
 	full := func() (is bool) {
-		require.NoError(t, raw.Control(func(fd uintptr) { is = fullPipe(int(fd)) }))
+		require.NoError(t, raw.Control(func(fd uintptr) { is = FullPipe(int(fd)) }))
 		return is
 	}
 	require.False(t, full())
@@ -33,9 +33,9 @@ func TestAFullPipeIsKnown(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, full())
 
-	require.False(t, fullPipe(-1))
+	require.False(t, FullPipe(-1))
 	fd, err := syscall.Open(os.DevNull, syscall.O_RDWR, 0)
 	require.NoError(t, err)
 	defer syscall.Close(fd)
-	require.False(t, fullPipe(fd), "it is no pipe")
+	require.False(t, FullPipe(fd), "it is no pipe")
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"sort"
 	"time"
 
 	"github.com/gomanhole/oneshot/internal/findings"
@@ -19,6 +18,15 @@ type Writer struct {
 	Ctx context.Context
 	W   io.Writer
 	Err error // the first error of W, or the cause of the end of Ctx
+
+	view *view // nil: of this program
+}
+
+func (t *Writer) look() *view {
+	if t.view == nil {
+		t.view = newView(nil, new(Options))
+	}
+	return t.view
 }
 
 // Printf writes to W, unless there was an error before. It is not inlined, because
@@ -46,16 +54,35 @@ func (t *Writer) Stop(d time.Duration) {
 	}
 }
 
-// Findings writes the findings. It writes nothing if there are none.
+// NothingFound is written in place of the findings if there are none.
+const NothingFound = "Nothing stands out. That proves nothing: the rules know only common faults."
+
+// Findings writes the findings of a whole program.
 func (t *Writer) Findings(found []findings.Finding) {
 	if len(found) == 0 {
+		t.Printf("\n%s\n", NothingFound)
 		return
 	}
 	t.Printf("\n%s\n", protocol.FindingsHeading)
 	for i, f := range found {
 		t.Printf("%d. %s\n", i+1, f.Title)
 		for _, line := range f.Lines {
-			t.Printf("     %s\n", line)
+			t.Printf("     %s\n", t.look().line(line))
+		}
+		if f.Next != "" {
+			t.Printf("     to see more: %s\n", f.Next)
+		}
+	}
+}
+
+// Main writes where the goroutine is that runs the function main, if it is there.
+func (t *Writer) Main(s *stack.Snapshot) {
+	for i := range s.Groups {
+		g := &s.Groups[i]
+		if n := len(g.Frames); n > 0 && g.Frames[n-1].Function == "main.main" {
+			t.Printf("\nmain is here:\n")
+			t.group(g, "1", true)
+			return
 		}
 	}
 }
@@ -63,59 +90,103 @@ func (t *Writer) Findings(found []findings.Finding) {
 // Groups writes the first n groups of the snapshot, which are the largest. With
 // allIDs it writes all ids of a group, not just maxIDs.
 func (t *Writer) Groups(s *stack.Snapshot, n int, allIDs bool) {
-	count := func(groups []stack.Group) (sum int) {
-		for _, g := range groups {
-			sum += g.Count
-		}
-		return sum
-	}
-	selected := ""
-	if c := count(s.Groups); c != s.Total {
-		selected = fmt.Sprintf(" (of %d)", s.Total)
-	}
-	t.Printf("\n%s%s in %s by identical stacks, %d of the manhole left out:\n",
-		plaintext.Plural(count(s.Groups), "goroutine"), selected, plaintext.Plural(len(s.Groups), "group"), s.Excluded)
-	t.unread(s)
+	t.Printf("\n%s:\n", heading(s))
+	t.notes(s)
 	shown := s.Groups[:min(n, len(s.Groups))]
 	for i := range shown {
 		if t.Ended() {
 			return
 		}
 		t.Printf("\n")
-		t.group(&shown[i], fmt.Sprintf("%d (%d%%)", shown[i].Count, 100*shown[i].Count/max(s.Total, 1)), allIDs)
+		t.group(&shown[i], number(&shown[i], s), allIDs)
 	}
 	if hidden := s.Groups[len(shown):]; len(hidden) > 0 {
-		t.Printf("\n%s more with %s: stacks -n 0\n", plaintext.Plural(len(hidden), "group"), plaintext.Plural(count(hidden), "goroutine"))
+		t.Printf("\n%s more with %s: stacks -n 0\n", plaintext.Plural(len(hidden), "group"), plaintext.Plural(countOf(hidden), "goroutine"))
 	}
 	if s.Cut {
-		t.Printf("\n(cut off: there was more than had been estimated)\n")
+		t.Printf("\n(cut off: the text is longer than estimated)\n")
 	}
 	t.Printf("\n")
 }
 
-// unread writes a note if goroutines are missing from the groups, or if the
+// heading returns the line above the groups, without the colon.
+func heading(s *stack.Snapshot) string {
+	selected, n := "", countOf(s.Groups)
+	if n != s.Total {
+		selected = fmt.Sprintf(" (of %d)", s.Total)
+	}
+	text := fmt.Sprintf("%s%s in %s by identical stacks", plaintext.Plural(n, "goroutine"), selected, plaintext.Plural(len(s.Groups), "group"))
+	if s.Excluded > 0 {
+		text += fmt.Sprintf(", %d of the manhole left out", s.Excluded)
+	}
+	return text
+}
+
+func countOf(groups []stack.Group) (n int) {
+	for _, g := range groups {
+		n += g.Count
+	}
+	return n
+}
+
+// fewGoroutines is a number of goroutines. Percentages of fewer say nothing.
+const fewGoroutines = 20
+
+// number returns the number in front of a group. It has the share of all goroutines.
+func number(g *stack.Group, s *stack.Snapshot) string {
+	if share := percent(g, s.Total); share > 0 {
+		return fmt.Sprintf("%d (%d%%)", g.Count, share)
+	}
+	return fmt.Sprint(g.Count)
+}
+
+// percent returns the share of a group in all goroutines, or 0 if these are few.
+func percent(g *stack.Group, total int) int {
+	if total < fewGoroutines {
+		return 0
+	}
+	return 100 * g.Count / total
+}
+
+// notes returns lines that say so if goroutines are missing from the groups, or if the
 // goroutines could not be read one by one.
-func (t *Writer) unread(s *stack.Snapshot) {
+func notes(s *stack.Snapshot) (lines []string) {
+	unread := plaintext.Plural(s.Unread, "goroutine")
 	switch {
 	case s.Unread == 0:
 	case s.HasMembers:
-		t.Printf("%s could not be read: %q; stacks -go shows the runtime's own text\n", plaintext.Plural(s.Unread, "goroutine"), s.Unknown)
+		lines = append(lines, fmt.Sprintf("%s could not be read: %q; stacks -go shows the runtime's own text", unread, s.Unknown))
 	case s.Unknown != "":
-		t.Printf("%s could not be read one by one: %q; so all are shown without ids\n", plaintext.Plural(s.Unread, "goroutine"), s.Unknown)
+		lines = append(lines, fmt.Sprintf("%s could not be read one by one: %q; so all are shown without ids", unread, s.Unknown))
 	default:
-		t.Printf("%s could not be read: the profile counts more than it shows\n", plaintext.Plural(s.Unread, "goroutine"))
+		lines = append(lines, unread+" could not be read: the profile counts more than it shows")
+	}
+	if s.NoMembers != "" {
+		lines = append(lines, "the goroutines cannot be read one by one: "+s.NoMembers)
+	}
+	return lines
+}
+
+func (t *Writer) notes(s *stack.Snapshot) {
+	for _, line := range notes(s) {
+		t.Printf("%s\n", line)
 	}
 }
 
 // group writes one group, with its number in front.
 func (t *Writer) group(g *stack.Group, number string, allIDs bool) {
+	t.groupWith(g, number, func() { t.members(g, allIDs) })
+}
+
+// groupWith writes one group. The function members writes its ids.
+func (t *Writer) groupWith(g *stack.Group, number string, members func()) {
 	t.Printf("%s %s%s%s%s\n", number, g.State, leakedText(g), waitsText(g), labelsText(g))
-	t.members(g, allIDs)
+	members()
 	t.frames(g.Frames)
 	switch {
 	case len(g.Frames) > 0:
 	case g.State == "running":
-		t.Printf("    (where it is cannot be read from outside)\n")
+		t.Printf("    (where it is cannot be read while it runs)\n")
 	default:
 		t.Printf("    (not begun yet)\n")
 	}
@@ -123,16 +194,11 @@ func (t *Writer) group(g *stack.Group, number string, allIDs bool) {
 		t.Printf("    ... and more frames, for which the profile has no room\n")
 	}
 	if g.Creator.Function != "" {
-		t.frame("created by ", g.Creator)
+		t.Printf("    created by %s\n", t.look().place(g.Creator))
 	}
-}
-
-func (t *Writer) frame(before string, f stack.Frame) {
-	if f.File == "" { // "...23 frames elided..."
-		t.Printf("    %s%s\n", before, f.Function)
-		return
+	if g.Stacks > 1 {
+		t.Printf("    (%d stacks, which differ only in depth or in library frames: stacks -frames)\n", g.Stacks)
 	}
-	t.Printf("    %s%s  %s:%d\n", before, f.Function, f.File, f.Line)
 }
 
 // leakedText returns the runtime's mark "(leaked)" if the garbage collector has
@@ -166,65 +232,12 @@ func labelsText(g *stack.Group) string {
 	text := ""
 	for i, l := range g.Labels {
 		if i == most {
-			return text + fmt.Sprintf(" and %d other sets of labels", len(g.Labels)-most+g.OtherLabels)
+			return text + " and " + plaintext.Plural(len(g.Labels)-most+g.OtherLabels, "other set") + " of labels"
 		}
 		text += " " + l.Labels
 		if l.Count != g.Count {
-			text += fmt.Sprintf(" %d times", l.Count)
+			text += " " + plaintext.Plural(int(l.Count), "time")
 		}
 	}
 	return text
-}
-
-// change is a group that has grown or shrunk since another dump.
-type change struct {
-	group    *stack.Group
-	was, now int
-}
-
-// changes compares two snapshots. It returns the groups that differ, largest growth
-// first.
-func changes(before, after *stack.Snapshot) []change {
-	var all []change
-	for i := range after.Groups {
-		g := &after.Groups[i]
-		c := change{group: g, now: g.Count}
-		if old := before.Find(g.Key()); old != nil {
-			c.was = old.Count
-		}
-		if c.was != c.now {
-			all = append(all, c)
-		}
-	}
-	for i := range before.Groups {
-		if g := &before.Groups[i]; after.Find(g.Key()) == nil {
-			all = append(all, change{group: g, was: g.Count})
-		}
-	}
-	sort.SliceStable(all, func(i, j int) bool { return all[i].now-all[i].was > all[j].now-all[j].was })
-	return all
-}
-
-// Changes writes the groups that have grown or shrunk from before to after, at most
-// n of them.
-func (t *Writer) Changes(before, after *stack.Snapshot, n int) {
-	all := changes(before, after)
-	if len(all) == 0 {
-		t.Printf("\nno group has grown or shrunk since the dump before\n\n")
-		return
-	}
-	t.Printf("\n%s in %s; since the dump before, %s changed:\n",
-		plaintext.Plural(after.Total, "goroutine"), plaintext.Plural(len(after.Groups), "group"), plaintext.Plural(len(all), "group"))
-	t.unread(after)
-	for _, c := range all[:min(n, len(all))] {
-		if t.Ended() {
-			return
-		}
-		t.Printf("\n")
-		t.group(c.group, fmt.Sprintf("%+d (%d, was %d)", c.now-c.was, c.now, c.was), false)
-	}
-	if n < len(all) {
-		t.Printf("\n%s more: stacks -diff -n 0\n", plaintext.Plural(len(all)-n, "group"))
-	}
-	t.Printf("\n")
 }

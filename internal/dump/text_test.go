@@ -15,7 +15,7 @@ import (
 	"github.com/gomanhole/oneshot/internal/stack"
 )
 
-// written returns what write writes.
+// written returns what the function write writes.
 func written(t *testing.T, write func(*Writer)) string {
 	t.Helper()
 	var b strings.Builder
@@ -34,10 +34,10 @@ func groups(all ...stack.Group) *stack.Snapshot {
 	return s
 }
 
-func TestAGroupAsPeopleSeeIt(t *testing.T) {
+func TestTheTextOfAGroup(t *testing.T) {
 	members := func(minutes ...int) (all []stack.Goroutine) {
 		for i, m := range minutes {
-			all = append(all, stack.Goroutine{ID: uint64(i + 1), Minutes: m})
+			all = append(all, stack.Goroutine{ID: uint64(i + 1), Minutes: int32(m)})
 		}
 		return all
 	}
@@ -75,7 +75,7 @@ func TestAGroupAsPeopleSeeIt(t *testing.T) {
 			false, "N syscall\n    goroutine 1 (locked to its thread)\n    main.f  /src/main.go:7\n"},
 		{"labels", stack.Group{State: "select", Count: 7, Frames: []stack.Frame{frame}, OtherLabels: 2, Labels: []stack.LabelCount{
 			{Labels: "{a: 1}", Count: 3}, {Labels: "{a: 2}", Count: 2}, {Labels: "{a: 3}", Count: 1}, {Labels: "{a: 4}", Count: 1}}},
-			false, "N select {a: 1} 3 times {a: 2} 2 times {a: 3} 1 times and 3 other sets of labels\n    main.f  /src/main.go:7\n"},
+			false, "N select {a: 1} 3 times {a: 2} 2 times {a: 3} 1 time and 3 other sets of labels\n    main.f  /src/main.go:7\n"},
 	} {
 		got := written(t, func(w *Writer) { w.group(&test.group, "N", test.all) })
 		require.Equal(t, test.want, got, test.name)
@@ -83,23 +83,27 @@ func TestAGroupAsPeopleSeeIt(t *testing.T) {
 }
 
 func TestTheHeadingCountsEverything(t *testing.T) {
-	s := groups(stack.Group{State: "select", Count: 6}, stack.Group{State: "sleep", Count: 1}, stack.Group{State: "syscall", Count: 1})
+	s := groups(stack.Group{State: "select", Count: 36}, stack.Group{State: "sleep", Count: 10}, stack.Group{State: "syscall", Count: 1})
 	s.Excluded = 3
 	out := written(t, func(w *Writer) { w.Groups(s, 2, false) })
-	require.True(t, strings.HasPrefix(out, "\n8 goroutines in 3 groups by identical stacks, 3 of the manhole left out:\n\n6 (75%) select\n"), out)
-	require.Contains(t, out, "\n1 (12%) sleep\n")
+	require.True(t, strings.HasPrefix(out, "\n47 goroutines in 3 groups by identical stacks, 3 of the manhole left out:\n\n36 (76%) select\n"), out)
+	require.Contains(t, out, "\n10 (21%) sleep\n")
 	require.True(t, strings.HasSuffix(out, "\n1 group more with 1 goroutine: stacks -n 0\n\n"), out)
 
-	s.Total, s.Cut = 20, true // a selection
+	s.Total, s.Cut = 200, true // a selection
 	out = written(t, func(w *Writer) { w.Groups(s, 3, false) })
-	require.Contains(t, out, "8 goroutines (of 20) in 3 groups")
+	require.Contains(t, out, "47 goroutines (of 200) in 3 groups")
 	require.Contains(t, out, "cut off")
+	require.Contains(t, out, "\n1 syscall\n", "less than a percent")
 	require.NotContains(t, out, "stacks -n 0")
 
 	require.Contains(t, written(t, func(w *Writer) { w.Groups(&stack.Snapshot{}, 3, false) }), "0 goroutines in 0 groups")
+
+	s = groups(stack.Group{State: "select", Count: 2}, stack.Group{State: "sleep", Count: 1})
+	require.Contains(t, written(t, func(w *Writer) { w.Groups(s, 3, false) }), "\n3 goroutines in 2 groups by identical stacks:\n\n2 select\n", "too few for a percentage")
 }
 
-func TestWhatCouldNotBeReadIsCounted(t *testing.T) {
+func TestUnreadGoroutinesAreCounted(t *testing.T) {
 	s := groups(stack.Group{State: "select", Count: 1})
 	require.NotContains(t, written(t, func(w *Writer) { w.Groups(s, 1, false) }), "could not be read")
 	s.Unread = 2
@@ -111,19 +115,19 @@ func TestWhatCouldNotBeReadIsCounted(t *testing.T) {
 }
 
 func TestFindingsAreNumbered(t *testing.T) {
-	require.Empty(t, written(t, func(w *Writer) { w.Findings(nil) }))
+	require.Equal(t, "\n"+NothingFound+"\n", written(t, func(w *Writer) { w.Findings(nil) }))
 	got := written(t, func(w *Writer) {
-		w.Findings([]findings.Finding{{Title: "one", Lines: []string{"at a", "at b"}}, {Title: "two"}})
+		w.Findings([]findings.Finding{{Title: "one", Lines: []string{"at a", "at b"}, Next: "fds"}, {Title: "two"}})
 	})
-	require.Equal(t, "\n"+protocol.FindingsHeading+"\n1. one\n     at a\n     at b\n2. two\n", got)
+	require.Equal(t, "\n"+protocol.FindingsHeading+"\n1. one\n     at a\n     at b\n     to see more: fds\n2. two\n", got)
 }
 
-func TestTheStopIsSaid(t *testing.T) {
+func TestTheStopIsReported(t *testing.T) {
 	require.Empty(t, written(t, func(w *Writer) { w.Stop(0) }))
 	require.Contains(t, written(t, func(w *Writer) { w.Stop(1234567 * time.Nanosecond) }), "1.23ms")
 }
 
-func TestChangesAreThoseThatDiffer(t *testing.T) {
+func TestOnlyGroupsThatChangedAreShown(t *testing.T) {
 	take := func(park ...func(<-chan struct{})) (s *stack.Snapshot) {
 		t.Run("parked", func(t *testing.T) {
 			for i, wait := range park {
@@ -132,7 +136,7 @@ func TestChangesAreThoseThatDiffer(t *testing.T) {
 			var err error
 			s, err = stack.Profile(func(string) bool { return false })
 			require.NoError(t, err)
-			s.Groups = slices.DeleteFunc(s.Groups, func(g stack.Group) bool { // what else runs in this program
+			s.Groups = slices.DeleteFunc(s.Groups, func(g stack.Group) bool { // other goroutines of this test program
 				return !slices.ContainsFunc(g.Frames, func(f stack.Frame) bool { return strings.Contains(f.Function, ".parkMany.") })
 			})
 		})

@@ -4,14 +4,16 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"sync"
 
+	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/stack"
 	"github.com/gomanhole/oneshot/internal/vitals"
 )
 
 // spinning finds goroutines that run in the same function of the program at every
-// look, while the process does little else. It takes three looks to tell a loop
-// from a busy server.
+// look, while the process does little else. It needs three looks: after fewer, a busy
+// server may look the same.
 func spinning(e *Evidence) []Finding {
 	busy, user := vitals.CPUs(e.Before.Usage, e.After.Usage)
 	needed := minUserTime
@@ -24,10 +26,11 @@ func spinning(e *Evidence) []Finding {
 	var found []Finding
 	for _, r := range e.runningAtEveryLook() {
 		f := Finding{
-			Title: fmt.Sprintf("%s on CPU at every look; the process uses %.1f of %d CPUs, %.0f%% of it outside the kernel",
-				plural(r.count, "goroutine"), busy, e.After.Procs, 100*user),
+			Title: fmt.Sprintf("%s %s on CPU at every look; the process uses %.1f of %d CPUs, %.0f%% of it outside the kernel",
+				plaintext.Plural(r.count, "goroutine"), are(r.count), busy, e.After.Procs, 100*user),
 			Lines:  []string{"at " + place(r.frames[0])},
 			Weight: weightSpinning + min(r.count, weightOfSpinners),
+			yields: r.yields,
 		}
 		for _, caller := range r.frames[1:min(len(r.frames), 3)] {
 			f.Lines = append(f.Lines, "    called at "+place(caller))
@@ -40,11 +43,14 @@ func spinning(e *Evidence) []Finding {
 // running describes goroutines that are not waiting.
 type running struct {
 	count  int
-	frames []stack.Frame // frames of the program's own code, beginning with the innermost that is there at every look
+	frames []stack.Frame // frames of the program's own code; the first is the innermost one that all looks have
+	yields bool          // one of the goroutines stops by itself; see onCPULater
 }
 
 func (e *Evidence) runningAtEveryLook() []running {
 	var all []running
+	crowded := sync.OnceValue(e.crowded)
+	starving := make(map[string]int) // by function, those that have had no CPU since the first look
 	var counts []map[string]int
 	if !e.first().HasMembers {
 		for _, look := range e.Looks[1:] {
@@ -56,7 +62,7 @@ func (e *Evidence) runningAtEveryLook() []running {
 		if e.outOfTime() {
 			break
 		}
-		if !onCPU(g) {
+		if !onCPU(g) || woken(g) {
 			continue
 		}
 		frames := slices.DeleteFunc(slices.Clone(g.Frames), func(f stack.Frame) bool { return e.rank(f) == rankStandard })
@@ -70,33 +76,43 @@ func (e *Evidence) runningAtEveryLook() []running {
 					n = min(n, count[f.Function])
 				}
 				if n > 0 {
-					all = join(all, running{n, frames[k:]})
+					all = join(all, running{n, frames[k:], false})
 					break
 				}
 			}
 			continue
 		}
 		for _, m := range g.Members {
+			later, ok := e.onCPULater(m, crowded)
+			if !ok {
+				continue
+			}
 			for k := range frames {
-				if e.memberInAll(m.ID, frames[k].Function) {
-					all = join(all, running{1, frames[k:]})
-					break
+				if !inEach(later.groups, frames[k].Function) {
+					continue
 				}
+				if later.ran {
+					all = join(all, running{1, frames[k:], later.yields})
+				} else {
+					starving[frames[k].Function]++
+				}
+				break
 			}
 		}
 	}
 	// If many goroutines come and go in a function, one of them may happen to be on a
 	// CPU at every look. Count only those that are at least half of the goroutines in
-	// the function.
+	// the function, without those of which nothing is known.
 	if len(all) > 0 {
 		inside := e.countInside(e.first(), func(*stack.Group) bool { return true })
-		all = slices.DeleteFunc(all, func(r running) bool { return 2*r.count < inside[r.frames[0].Function] })
+		all = slices.DeleteFunc(all, func(r running) bool {
+			f := r.frames[0].Function
+			return 2*r.count < inside[f]-starving[f]
+		})
 	}
 	sort.SliceStable(all, func(i, j int) bool { return all[i].count > all[j].count })
 	return all[:min(len(all), maxSpinningPlaces)]
 }
-
-func onCPU(g *stack.Group) bool { return g.State == "runnable" || g.State == "running" }
 
 // join adds r to the entry of all that runs in the same function, or appends it.
 func join(all []running, r running) []running {
@@ -106,23 +122,11 @@ func join(all []running, r running) []running {
 	for i := range all {
 		if all[i].frames[0].Function == r.frames[0].Function {
 			all[i].count += r.count
+			all[i].yields = all[i].yields || r.yields
 			return all
 		}
 	}
 	return append(all, r)
-}
-
-// memberInAll reports whether a goroutine runs inside the function at every later
-// look.
-func (e *Evidence) memberInAll(id uint64, function string) bool {
-	for _, look := range e.Looks[1:] {
-		if !slices.ContainsFunc(look.Groups, func(g stack.Group) bool {
-			return onCPU(&g) && g.Has(id) && contains(g.Frames, function)
-		}) {
-			return false
-		}
-	}
-	return true
 }
 
 // countInside counts the goroutines inside each function. It counts only groups

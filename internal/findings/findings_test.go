@@ -46,14 +46,13 @@ func waitingWorkers(state string, minutes ...int) (goroutines []string) {
 }
 
 // TestLeakProvedByCollector shows that one goroutine with the mark of Go 1.27 in
-// its state is enough, and that goroutines with and without the mark are one group.
+// its state is enough, and that goroutines with and without the mark are one place.
 func TestLeakProvedByCollector(t *testing.T) {
 	healthy := waitingWorkers("sync.Cond.Wait", make([]int, 40)...)
 	found := final(listing(append(healthy, goroutine(90, "chan receive (leaked)", "main.fetch.func1"))...))
 	require.Len(t, found, 1)
-	require.Equal(t, "1 goroutine, 2% of all, waits in chan receive at one place, and still 0s later", found[0].Title)
-	require.Equal(t, []string{"at main.fetch.func1  /src/main.go:10", "started at main.start  /src/main.go:5",
-		"the garbage collector has proved that nothing can wake it"}, found[0].Lines)
+	require.Equal(t, "proved: 1 goroutine can never continue, because nothing can reach what it waits for", found[0].Title)
+	require.Equal(t, []string{"1 in chan receive at main.fetch.func1  /src/main.go:10", "    started at main.start  /src/main.go:5"}, found[0].Lines)
 
 	var senders []string
 	for i := range 60 {
@@ -65,8 +64,8 @@ func TestLeakProvedByCollector(t *testing.T) {
 	}
 	found = final(listing(append(healthy, senders...)...))
 	require.Len(t, found, 1)
-	require.Contains(t, found[0].Title, "60 goroutines, 60% of all, wait in chan send at one place")
-	require.Contains(t, found[0].Lines, "the garbage collector has proved that nothing can wake 30 of them")
+	require.Equal(t, "proved: 30 goroutines can never continue, because nothing can reach what they wait for", found[0].Title)
+	require.Equal(t, []string{"30 of 60 in chan send at main.quote.func1  /src/main.go:10", "    started at main.start  /src/main.go:5"}, found[0].Lines)
 }
 
 func TestWorkerThatHasWaitedForMinutes(t *testing.T) {
@@ -84,6 +83,31 @@ func TestWorkerThatHasWaitedForMinutes(t *testing.T) {
 	all := append(waitingWorkers("sync.Cond.Wait", 12, 12, 12, 11, 12, 12, 13),
 		goroutine(30, "chan receive, 12 minutes", "main.(*queue).lookUp", "main.work"))
 	require.Empty(t, final(listing(all...)), "all have waited for the same time")
+}
+
+// A leak does not become less of one when the program has more other goroutines.
+func TestSendersThatHaveWaitedForMinutes(t *testing.T) {
+	healthy := func() (all []string) {
+		for i := range 2500 {
+			all = append(all, goroutine(1000+i, "sleep", "time.Sleep", "main.work"))
+		}
+		return all
+	}
+	senders := func(n int, state string) (all []string) {
+		for i := range n {
+			all = append(all, goroutine(100+i, state, "main.quote.func1"))
+		}
+		return all
+	}
+	found := final(listing(append(healthy(), senders(30, "chan send, 3 minutes")...)...))
+	require.Len(t, found, 1)
+	require.Equal(t, "30 goroutines, 1% of all, wait in chan send at one place, for up to 3 minutes", found[0].Title)
+	require.Contains(t, found[0].Lines, "30 of them have waited for 2 minutes or longer")
+	require.Equal(t, "stacks -state send", found[0].Next, "a comparison would not show what does not grow")
+	require.Empty(t, final(listing(append(healthy(), senders(30, "chan send, 1 minutes")...)...)), "they may go on")
+	require.Empty(t, final(listing(append(healthy(), senders(10, "chan send, 3 minutes")...)...)), "they are few")
+	parted := append(senders(15, "chan send, 3 minutes"), goroutine(90, "chan send", "main.quote.func1"))
+	require.Empty(t, final(listing(append(healthy(), parted...)...)))
 }
 
 func TestRequestThatHasWaitedForMinutes(t *testing.T) {
@@ -147,13 +171,44 @@ func TestServerOfSilentClients(t *testing.T) {
 
 func TestRulesStopAtTheDeadline(t *testing.T) {
 	var goroutines []string
-	for i := range 500 {
+	for i := range 6000 {
 		goroutines = append(goroutines, goroutine(i, "sync.Mutex.Lock", "sync.(*Mutex).Lock", fmt.Sprintf("main.f%d", i)))
 	}
 	s := listing(goroutines...)
 	e := &Evidence{Looks: []*stack.Snapshot{s, s}, Deadline: time.Now().Add(-time.Second)}
 	Find(e)
 	require.True(t, e.Cut())
+}
+
+// TestNothingCanRunAgain only where all goroutines stay blocked, and nothing else may wake
+// one of them.
+func TestNothingCanRunAgain(t *testing.T) {
+	receive, group := goroutine(7, "chan receive", "main.receive"), goroutine(1, "sync.WaitGroup.Wait", "sync.(*WaitGroup).Wait", "main.main")
+	signals := goroutine(9, "syscall", "os/signal.signal_recv", "os/signal.loop")
+	dead := listing(receive, group, signals)
+	no, yes := func(bool) bool { return false }, func(bool) bool { return true }
+	for _, test := range []struct {
+		name   string
+		looks  []*stack.Snapshot
+		wakers func(bool) bool
+		found  bool
+	}{
+		{"all are blocked", []*stack.Snapshot{dead, dead}, no, true},
+		{"the first look", []*stack.Snapshot{dead}, no, true},
+		{"there is a timer", []*stack.Snapshot{dead, dead}, yes, false},
+		{"it is not known", []*stack.Snapshot{dead, dead}, nil, false},
+		{"one sleeps", []*stack.Snapshot{listing(receive, group, goroutine(8, "sleep", "time.Sleep", "main.work"))}, no, false},
+		{"one reads", []*stack.Snapshot{listing(receive, goroutine(8, "IO wait", "internal/poll.(*FD).Read", "main.work"))}, no, false},
+		{"one is in a system call", []*stack.Snapshot{listing(receive, goroutine(8, "syscall", "syscall.Syscall", "main.work"))}, no, false},
+		{"one runs", []*stack.Snapshot{listing(receive, goroutine(8, "running", "main.work"))}, no, false},
+		{"one was not there before", []*stack.Snapshot{dead, listing(receive, group, goroutine(8, "chan send", "main.work"))}, no, false},
+		{"one has gone", []*stack.Snapshot{dead, listing(group)}, no, false},
+		{"there is none but that of the signals", []*stack.Snapshot{listing(signals)}, no, false},
+	} {
+		found := Find(&Evidence{Looks: test.looks, Final: true, After: vitals.Sample{Limit: vitals.NoLimit}, Wakers: test.wakers})
+		got := len(found) > 0 && strings.HasPrefix(found[0].Title, "nothing in this program can run again: all 2 goroutines wait for each other")
+		require.Equal(t, test.found, got, "%s: %v", test.name, found)
+	}
 }
 
 func TestNumberOfFindingsIsLimited(t *testing.T) {
@@ -166,8 +221,8 @@ func TestNumberOfFindingsIsLimited(t *testing.T) {
 }
 
 func TestPanicInARuleIsAFinding(t *testing.T) {
-	found := try(func(*Evidence) []Finding { panic("oops") }, nil)
-	require.Equal(t, "a rule of the manhole itself failed: oops", found[0].Title)
+	found := try("broken", func(*Evidence) []Finding { panic("oops") }, nil)
+	require.Equal(t, "a rule of the manhole itself failed: broken: oops", found[0].Title)
 }
 
 func TestRanks(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/stack"
 )
 
@@ -62,12 +63,16 @@ func lockOwner(f stack.Frame) string {
 func locks(e *Evidence) []Finding {
 	var dead []*queue
 	var found []Finding
+	starved := len(e.queues) > 0 && e.starved()
 	for _, q := range e.queues {
 		switch {
+		case starved && !slices.ContainsFunc(q.waiters, e.waitedForMinutes): // a holder may only need a CPU
 		case stuck(q, e.queues):
 			if !e.moves(q) {
 				dead = append(dead, q)
 			}
+		case !slices.ContainsFunc(q.waiters, func(g *stack.Group) bool { return g.Leaked() < g.Count }):
+			// Whoever seems to hold the lock does not: see proved.
 		case q.count >= minQueueUnknown || e.first().HasMembers && !e.moves(q): // otherwise the waiters come and go
 			found = append(found, e.lockQueue(q))
 		}
@@ -95,9 +100,9 @@ func (e *Evidence) moves(q *queue) bool {
 	return q.count < n
 }
 
-// stuck reports whether the queue cannot move. It follows the queue to its holder,
-// from there to the queue in which this holder waits, and so on. The queue is stuck
-// if this way ends at a queue without a holder, or never ends.
+// stuck reports whether the queue cannot move. It goes from the queue to its holder,
+// then to the queue in which this holder waits, and so on. The queue is stuck if this
+// leads to a queue without a holder, or in a circle.
 func stuck(q *queue, queues []*queue) bool {
 	for range queues {
 		if q.holder == nil {
@@ -153,9 +158,8 @@ func (e *Evidence) findQueues() []*queue {
 }
 
 // findHolders finds for each queue a goroutine that is inside its type or function
-// and does not wait for its lock. A goroutine that has called something from there
-// is more likely the holder. A goroutine that only runs its own loop there, such as
-// a janitor, is less likely the holder.
+// and does not wait for its lock. It is more likely the holder if it has called further
+// functions from there. It is less likely if it was started there, as a janitor's loop.
 func (e *Evidence) findHolders(byName map[string]*queue, waits map[*stack.Group]*queue) {
 	inside := make(map[string]string) // maps a function to the name of its queue, or to ""
 	for i := range e.first().Groups {
@@ -207,21 +211,22 @@ func (e *Evidence) holderScore(q *queue, g *stack.Group, at int) int {
 
 func (e *Evidence) lockQueue(q *queue) Finding {
 	f := Finding{
-		Title:  fmt.Sprintf("%s for a lock in %s%s", waitText(q.count), q.name, e.still()),
+		Title:  fmt.Sprintf("%s for a lock in %s%s", waitText(q.count), q.name, e.still(q.waiters...)),
 		Weight: weightLockQueue + min(q.count, weightOfCount),
 	}
 	f.Lines = append(f.Lines, e.sites(q.waiters, 2)...)
 	h := q.holder
-	what := "which is not waiting for anything (" + h.State + ")"
+	what := fmt.Sprintf("which %s not waiting for anything (%s)", are(h.Count), h.State)
 	if h.State != "runnable" && h.State != "running" {
 		what = "now in " + h.State
 	}
 	if writesToFile(h) {
 		what = "now in a write to " + e.fullPipes()
 	}
-	who := "it may be held by " + plural(h.Count, "goroutine")
+	who := "it may be held by " + plaintext.Plural(h.Count, "goroutine")
 	if len(h.Members) == 1 {
 		who = fmt.Sprintf("it may be held by goroutine %d", h.Members[0].ID)
+		f.Next = fmt.Sprintf("goroutine %d", h.Members[0].ID)
 	}
 	f.Lines = append(f.Lines, who+", "+what+":")
 	f.Lines = append(f.Lines, e.inward(h.Frames, q.frame, 3)...)
@@ -268,10 +273,11 @@ func (e *Evidence) deadlock(queues []*queue) Finding {
 		groups = append(groups, q.waiters...)
 	}
 	f := Finding{
-		Title:  fmt.Sprintf("possible deadlock: %s for locks that no other goroutine seems to hold%s", waitText(n), e.still()),
+		Title:  fmt.Sprintf("possible deadlock: %s for locks that no other goroutine seems to hold%s", waitText(n), e.still(groups...)),
 		Weight: weightDeadlock,
 	}
-	// Few goroutines cause a deadlock, and many queue behind them.
+	// A few goroutines cause a deadlock, and many others queue behind them. So show the
+	// smallest groups first.
 	sort.SliceStable(groups, func(i, j int) bool { return groups[i].Count < groups[j].Count })
 	shown := 0
 	for _, g := range groups {

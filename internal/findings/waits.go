@@ -3,7 +3,7 @@ package findings
 import (
 	"fmt"
 	"math"
-	"slices"
+	"strings"
 
 	"github.com/gomanhole/oneshot/internal/stack"
 	"github.com/gomanhole/oneshot/internal/vitals"
@@ -21,71 +21,112 @@ func blocked(g *stack.Group) bool {
 }
 
 // leaks finds groups in which goroutines pile up: many that wait in a send, or a
-// group with most of the goroutines that is not a pool. One loop starts the
-// goroutines of a pool. Those of a leak are started one by one, and more and more
-// of them. If the garbage collector has marked a goroutine as leaked, a single one
-// is enough.
+// group with most of the goroutines that is not a pool of workers. One goroutine starts
+// all workers of a pool. Leaking goroutines are started by different ones, or their
+// number grows. Goroutines that the garbage collector has marked as leaked are not
+// here: see proved.
 func leaks(e *Evidence) []Finding {
 	var found []Finding
-	first := e.first()
-	for i := range first.Groups {
-		g := &first.Groups[i]
+	for i := range e.first().Groups {
+		g := &e.first().Groups[i]
 		if e.outOfTime() {
 			break
 		}
-		leaked := g.Leaked()
-		if !blocked(g) || leaked == 0 && (waitsForLock(g) || poolOf(g) != nil || g.Count < minSenders) {
+		if !e.isLeak(g) {
 			continue
 		}
-		at := e.site(g.Frames)
-		if at < 0 {
-			continue
+		if at := e.site(g.Frames); at >= 0 {
+			found = append(found, e.leakAt(g, at))
 		}
-		grew := e.growth(g)
-		switch {
-		case leaked > 0:
-		case g.State == "chan send" && 10*g.Count >= first.Total && (e.quiet(g.Count) || e.startedApart(g)) && !e.shrinks(g):
-		case grew > 0 && g.Count >= minReceivers:
-		case g.Count >= minReceivers && 2*g.Count >= first.Total && e.startedApart(g):
-		default:
-			continue
-		}
-		if e.lasting(g) < almostAll(g.Count) {
-			continue
-		}
-		wait := "wait"
-		if g.Count == 1 {
-			wait = "waits"
-		}
-		f := Finding{
-			Title: fmt.Sprintf("%s, %d%% of all, %s in %s at one place%s",
-				plural(g.Count, "goroutine"), percent(g.Count, first.Total), wait, g.State, e.still()),
-			Lines:  []string{"at " + place(g.Frames[at])},
-			Weight: weightLeak + percent(g.Count, first.Total),
-		}
-		if g.Creator.Function != "" {
-			f.Lines = append(f.Lines, "started at "+place(g.Creator))
-		}
-		if leaked > 0 {
-			f.Lines = append(f.Lines, fmt.Sprintf("the garbage collector has proved that nothing can wake %s", ofThem(leaked, g.Count)))
-		}
-		if grew > 0 {
-			f.Title += fmt.Sprintf(", when there were %d more", grew)
-			f.Weight += weightGrowth
-		}
-		found = append(found, f)
 	}
 	return found
 }
 
-func ofThem(n, all int) string {
-	switch {
-	case all == 1:
-		return "it"
-	case n == all:
-		return "them"
+// isLeak reports whether goroutines pile up in the group.
+func (e *Evidence) isLeak(g *stack.Group) bool {
+	first := e.first()
+	if !blocked(g) || g.Leaked() > 0 || e.isNamed(g) || waitsForLock(g) || poolOf(g) != nil || g.Count < minSenders {
+		return false
 	}
-	return fmt.Sprintf("%d of them", n)
+	is, stay := false, e.lasting
+	switch {
+	case g.State == "chan send" && e.waitedLong(g) >= minSenders: // stable, and perhaps few of a large program
+		is = true
+	case g.State == "chan send" && 10*g.Count >= first.Total && (e.allStay(g) || e.startedApart(g)) && !e.shrinks(g):
+		is = true
+	case g.Count >= minReceivers:
+		stay = e.remaining
+		is = e.growth(g) > 0 || 2*g.Count >= first.Total && e.startedApart(g)
+	}
+	return is && stay(g) >= almostAll(g.Count)
+}
+
+// allStay reports whether none of the goroutines has left the group, although the
+// program could run. If only some stay, it is a pool of workers whose results are taken
+// too slowly.
+func (e *Evidence) allStay(g *stack.Group) bool {
+	return e.quiet(g.Count) && !e.starved() && (!e.first().HasMembers || e.lasting(g) == g.Count)
+}
+
+// remaining is lasting, but counts the goroutines that have run too: those of a leak may
+// have a timer.
+func (e *Evidence) remaining(g *stack.Group) int {
+	if !e.first().HasMembers {
+		return e.lasting(g)
+	}
+	return len(e.inAll(g, func(_, _ stack.Goroutine) bool { return false }))
+}
+
+// leakAt returns the finding for a group in which goroutines pile up, at a frame of the
+// program's own code.
+func (e *Evidence) leakAt(g *stack.Group, at int) Finding {
+	share := percent(g.Count, e.first().Total)
+	f := Finding{
+		Title:  fmt.Sprintf("%d goroutines, %d%% of all, wait in %s at one place%s", g.Count, share, g.State, e.still(g)),
+		Lines:  []string{"at " + place(g.Frames[at])},
+		Weight: weightLeak + share,
+	}
+	if g.Creator.Function != "" {
+		f.Lines = append(f.Lines, "started at "+place(g.Creator))
+	}
+	if long := e.waitedLong(g); long >= minSenders {
+		f.Lines = append(f.Lines, fmt.Sprintf("%d of them have waited for %d minutes or longer", long, longWait))
+	}
+	if grew := e.growth(g); grew > 0 {
+		f.Title += fmt.Sprintf(", when there %s %d more", were(grew), grew)
+		f.Weight += weightGrowth
+	} else {
+		f.Next = "stacks -state " + oneWord(g.State) // a comparison would not show it
+	}
+	return f
+}
+
+// oneWord returns the word of a state that tells it from the others: send for "chan send".
+func oneWord(state string) string {
+	words := strings.Fields(state)
+	if len(words) > 1 && words[0] == "chan" {
+		return words[1]
+	}
+	return words[0]
+}
+
+// waitedLong returns how many goroutines of a group have waited for longWait. It is 0 if
+// that is not known.
+func (e *Evidence) waitedLong(g *stack.Group) (n int) {
+	for _, m := range g.Members {
+		if e.atLeast(int(m.Minutes)) >= longWait {
+			n++
+		}
+	}
+	return n
+}
+
+// atLeast is AtLeast.
+func (e *Evidence) atLeast(minutes int) int {
+	if e.AtLeast == nil || minutes == 0 {
+		return minutes
+	}
+	return e.AtLeast(minutes)
 }
 
 // growth returns by how many goroutines the group grew from the first look to the
@@ -108,11 +149,11 @@ func (e *Evidence) shrinks(g *stack.Group) bool {
 	return same == nil || same.Count < g.Count
 }
 
-// quiet reports whether goroutines began to run less often between the looks than
-// turns, which is how often they must run for a whole group to leave and come back.
-// In a quiet program, the group at the last look must contain the same goroutines.
-// In a busy program we cannot know. Where it is not known how often they run, the same
-// goroutines at all looks must be enough.
+// quiet reports whether the goroutines of the program ran less than turns times between
+// the looks. turns is how often they must run for a whole group to leave and come back.
+// So in a quiet program, the group at the last look has the same goroutines. In a busy
+// program we cannot know that. If the number of runs is not known, it is enough that
+// the looks have ids.
 func (e *Evidence) quiet(turns int) bool {
 	runs := vitals.Runs(e.Before, e.After)
 	if runs == math.MaxUint64 { // a program that is read from outside does not say it
@@ -121,73 +162,12 @@ func (e *Evidence) quiet(turns int) bool {
 	return len(e.Looks) == 1 || runs < uint64(turns)
 }
 
-// startedApart reports whether many different goroutines started those of the
-// group. This is so if each request starts one.
+// startedApart reports whether many different goroutines started the goroutines of the
+// group, for example one for each request.
 func (e *Evidence) startedApart(g *stack.Group) bool {
 	parents := make(map[uint64]bool)
 	for _, m := range g.Members {
 		parents[m.Parent] = true
 	}
 	return len(parents) > max(4, g.Count/10)
-}
-
-// networkWaits finds goroutines that each wait for an answer from the network.
-func networkWaits(e *Evidence) []Finding {
-	var found []Finding
-	for i := range e.first().Groups {
-		g := &e.first().Groups[i]
-		if e.outOfTime() {
-			break
-		}
-		if g.Count < minNetworkWaits || e.exhausted(g) != nil || e.lasting(g) < max(almostAll(g.Count), minNetworkWaits) {
-			continue
-		}
-		at := e.site(g.Frames)
-		// For an answer through net/http, three goroutines run once each. If there was
-		// time for two answers to each of the group, answers are coming.
-		if at < 0 || e.rank(g.Frames[at]) < rankProgram || !e.first().HasMembers && !e.quiet(2*3*g.Count) {
-			continue
-		}
-		calls := slices.IndexFunc(g.Frames[:at], isClientCall)
-		if calls < 0 && (g.State != "IO wait" || !readsOrDials(g.Frames[:at]) || !e.first().HasMembers || e.acceptedConn(g)) {
-			continue
-		}
-		through := g.Frames[at-1].Function
-		found = append(found, Finding{
-			Title: fmt.Sprintf("%d goroutines wait for answers from the network, in %s%s",
-				g.Count, through, e.still()),
-			Lines:  []string{"at " + place(g.Frames[at])},
-			Weight: weightNetwork + min(g.Count, weightOfCount),
-		})
-	}
-	return found
-}
-
-func readsOrDials(frames []stack.Frame) bool {
-	return contains(frames, "net.(*conn).Read", "net.(*conn).Write", "crypto/tls.(*Conn).Read", "net.(*netFD).Read", "net.(*netFD).connect")
-}
-
-// acceptedConn reports whether the goroutines, or the goroutines that started them,
-// were started by a function that accepts connections. Such goroutines serve
-// clients, and a client may be silent for any time. The result is true also if this
-// cannot be known.
-func (e *Evidence) acceptedConn(g *stack.Group) bool {
-	const generations = 4
-	for range generations {
-		for _, other := range e.first().Groups {
-			if contains(other.Frames, "net.(*TCPListener).Accept", "net.(*UnixListener).Accept", "net.(*netFD).accept") &&
-				slices.ContainsFunc(other.Frames, func(f stack.Frame) bool { return f.Function == g.Creator.Function }) {
-				return true
-			}
-		}
-		parent := g.Members[0].Parent
-		at := slices.IndexFunc(e.first().Groups, func(p stack.Group) bool { return p.Has(parent) })
-		if at < 0 {
-			return parent != 1 // the parent has ended, or it is main, which cannot have ended
-		}
-		if g = &e.first().Groups[at]; g.Creator.Function == "" { // main
-			return false
-		}
-	}
-	return false
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/stack"
 )
 
@@ -12,6 +13,9 @@ import (
 // are in the system call, or wait for room in the pipe.
 func writesToFile(g *stack.Group) bool {
 	if g.State != "syscall" && g.State != "IO wait" {
+		return false
+	}
+	if contains(g.Frames, "net.(*netFD).Write") { // it ends with the same system call
 		return false
 	}
 	return contains(g.Frames, "os.(*File).Write", "os.(*File).WriteString", "syscall.Write") ||
@@ -27,7 +31,8 @@ func stuckWrites(e *Evidence) []Finding {
 		if e.outOfTime() {
 			break
 		}
-		if !writesToFile(g) || e.lasting(g) == 0 || !e.first().HasMembers && !e.quiet(g.Count) {
+		n := e.lasting(g)
+		if !writesToFile(g) || n == 0 || !e.first().HasMembers && !e.quiet(g.Count) {
 			continue
 		}
 		at := e.site(g.Frames)
@@ -35,7 +40,7 @@ func stuckWrites(e *Evidence) []Finding {
 			continue
 		}
 		found = append(found, Finding{
-			Title:  fmt.Sprintf("%s stuck in a write to %s%s", plural(e.lasting(g), "goroutine"), e.fullPipes(), e.still()),
+			Title:  fmt.Sprintf("%s %s stuck in a write to %s%s", plaintext.Plural(n, "goroutine"), are(n), e.fullPipes(), e.still(g)),
 			Lines:  []string{"at " + place(g.Frames[at])},
 			Weight: weightStuckWrite + min(g.Count, weightOfCount),
 		})

@@ -42,14 +42,18 @@ func (p *Program) findGoroutines() uint64 {
 		if start >= end || end-start > maxSegment {
 			continue
 		}
-		data, err := p.block(start, end-start)
-		if err != nil {
-			continue
-		}
-		for at := 0; at+24 <= len(data); at += 8 {
-			if _, ok := p.goroutineList(data[at : at+24]); ok {
-				return start + uint64(at)
+		found := uint64(0)
+		search := func(addr uint64, data []byte) bool {
+			for at := 0; at+24 <= len(data); at += 8 {
+				if _, ok := p.goroutineList(data[at : at+24]); ok {
+					found = addr + uint64(at)
+					return true
+				}
 			}
+			return false
+		}
+		if p.scan(start, end, 24, search) {
+			return found
 		}
 	}
 	return 0
@@ -74,44 +78,55 @@ func (p *Program) goroutineList(header []byte) ([]uint64, bool) {
 	if sp := g.word(p.Layout.G.SchedSP); sp != 0 && (sp < g.word(p.Layout.G.StackLo) || sp > g.word(p.Layout.G.StackHi)) {
 		return nil, false
 	}
-	raw, err := p.block(data, 8*n)
-	if err != nil {
-		return nil, false
-	}
-	list := make([]uint64, n)
-	for i := range list {
-		list[i] = binary.LittleEndian.Uint64(raw[8*i:])
+	list := make([]uint64, 0, n)
+	piece := make([]byte, min(8*n, 64<<10))
+	for left := 8 * n; left > 0; left -= uint64(len(piece)) {
+		piece = piece[:min(left, uint64(len(piece)))]
+		if p.memory.Read(data+8*n-left, piece) != nil {
+			return nil, false
+		}
+		for at := 0; at < len(piece); at += 8 {
+			list = append(list, binary.LittleEndian.Uint64(piece[at:]))
+		}
 	}
 	return list, true
 }
 
-// stack returns the calls of a goroutine.
-func (p *Program) stack(to []frame, g record) []frame {
+// stack returns the calls of a goroutine, and whether the unwinding came to the end of
+// the stack.
+func (p *Program) stack(to []*site, g record) (sites []*site, complete bool) {
+	at, ok := p.parked(g)
+	if !ok {
+		if at, ok = p.running(g); !ok {
+			return to, true
+		}
+	}
+	memory, ok := p.readStack(g.word(p.Layout.G.StackLo), g.word(p.Layout.G.StackHi), at.sp)
+	if !ok {
+		return to, true
+	}
+	sites, _, complete = p.unwind(to, &memory, at)
+	return sites, complete
+}
+
+// parked returns where a goroutine is, unless it is running.
+func (p *Program) parked(g record) (at place, ok bool) {
 	l, status := p.Layout.G, p.Layout.Status
-	lo, hi := g.word(l.StackLo), g.word(l.StackHi)
-	at := place{pc: g.word(l.SchedPC), sp: g.word(l.SchedSP), lr: g.word(l.SchedLR)}
 	switch layout.Offset(g.half(l.AtomicStatus) &^ uint32(status.Scan)) {
+	case status.Running:
+		return place{}, false
 	case status.Syscall:
 		if sp := g.word(l.SyscallSP); sp != 0 {
-			at = place{pc: g.word(l.SyscallPC), sp: sp}
-		}
-	case status.Running:
-		var ok bool
-		if at, ok = p.running(g, lo, hi); !ok {
-			return to
+			return place{pc: g.word(l.SyscallPC), sp: sp}, true
 		}
 	}
-	memory, ok := p.readStack(lo, hi, at.sp)
-	if !ok {
-		return to
-	}
-	frames, _, _ := p.unwind(to, memory, at)
-	return p.visible(frames)
+	return place{pc: g.word(l.SchedPC), sp: g.word(l.SchedSP), lr: g.word(l.SchedLR)}, true
 }
 
 // running returns where a running goroutine is: where the thread is that uses its
 // stack, or where it left its stack for that of the runtime or of a signal handler.
-func (p *Program) running(g record, lo, hi uint64) (place, bool) {
+func (p *Program) running(g record) (place, bool) {
+	lo, hi := g.word(p.Layout.G.StackLo), g.word(p.Layout.G.StackHi)
 	for _, r := range p.threads {
 		if r.SP >= lo && r.SP < hi {
 			return place{pc: r.PC, sp: r.SP, lr: r.LR, exact: true}, true
@@ -133,32 +148,51 @@ func (p *Program) running(g record, lo, hi uint64) (place, bool) {
 }
 
 // interrupted returns where a signal interrupted the thread whose signal stack lies
-// between lo and hi. The kernel has saved the registers there, behind the frame of
-// the handler.
+// between lo and hi. A handler may have been interrupted by another signal: a program
+// that gets SIGQUIT with GOTRACEBACK=crash sends itself SIGABRT from there.
 func (p *Program) interrupted(lo, hi uint64) (place, bool) {
+	const maxNested = 8
 	for _, r := range p.threads {
-		memory, ok := p.readStack(lo, hi, r.SP)
-		if !ok {
+		if r.SP < lo || r.SP >= hi {
 			continue
 		}
-		frames, last, complete := p.unwind(nil, memory, place{pc: r.PC, sp: r.SP, lr: r.LR, exact: true})
-		if !complete || len(frames) == 0 || frames[len(frames)-1].function != "runtime.sigtramp" {
-			return place{}, false
+		at := place{pc: r.PC, sp: r.SP, lr: r.LR, exact: true}
+		for range maxNested {
+			var ok bool
+			if at, ok = p.beforeSignal(lo, hi, at); !ok {
+				return place{}, false
+			}
+			if at.sp < lo || at.sp >= hi {
+				return at, true
+			}
 		}
-		word := func(at uint64) uint64 {
-			v, _ := memory.word(last.sp + at)
-			return v
-		}
-		if p.arch == "arm64" {
-			// struct rt_sigframe: siginfo of 128 bytes, then ucontext, whose registers begin
-			// after 176 bytes with fault_address.
-			const registers = 128 + 176 + 8
-			return place{pc: word(registers + 32*8), sp: word(registers + 31*8), lr: word(registers + 30*8), exact: true}, true
-		}
-		// struct ucontext: 40 bytes, then struct sigcontext with rsp as 16th and rip as
-		// 17th register.
-		const registers = 40
-		return place{pc: word(registers + 16*8), sp: word(registers + 15*8), exact: true}, true
 	}
 	return place{}, false
+}
+
+// beforeSignal returns where the signal interrupted a thread whose handler is at a
+// place. The kernel has saved the registers there, behind the frame of the handler.
+func (p *Program) beforeSignal(lo, hi uint64, at place) (place, bool) {
+	memory, ok := p.readStack(lo, hi, at.sp)
+	if !ok {
+		return place{}, false
+	}
+	sites, last, complete := p.unwind(nil, &memory, at)
+	if !complete || len(sites) == 0 || sites[len(sites)-1].outermost() != "runtime.sigtramp" {
+		return place{}, false
+	}
+	word := func(at uint64) uint64 {
+		v, _ := memory.word(last.sp + at)
+		return v
+	}
+	if p.arch == "arm64" {
+		// struct rt_sigframe: siginfo of 128 bytes, then ucontext, whose registers begin
+		// after 176 bytes with fault_address.
+		const registers = 128 + 176 + 8
+		return place{pc: word(registers + 32*8), sp: word(registers + 31*8), lr: word(registers + 30*8), exact: true}, true
+	}
+	// struct ucontext: 40 bytes, then struct sigcontext with rsp as 16th and rip as
+	// 17th register.
+	const registers = 40
+	return place{pc: word(registers + 16*8), sp: word(registers + 15*8), exact: true}, true
 }

@@ -8,7 +8,6 @@
 package image
 
 import (
-	"debug/buildinfo"
 	"debug/elf"
 	"encoding/binary"
 	"errors"
@@ -16,6 +15,7 @@ import (
 	"io"
 	"runtime/debug"
 
+	"github.com/gomanhole/oneshot/internal/exefile"
 	"github.com/gomanhole/oneshot/internal/image/layout"
 )
 
@@ -23,6 +23,20 @@ import (
 type Memory interface {
 	// Read fills b with the memory at addr, or returns an error.
 	Read(addr uint64, b []byte) error
+}
+
+// Batch is a Memory that reads many pieces at once faster than one by one.
+type Batch interface {
+	Memory
+	// ReadPieces fills the pieces, and sets the error of each.
+	ReadPieces(pieces []Piece)
+}
+
+// Piece is a piece of memory.
+type Piece struct {
+	Addr  uint64
+	Bytes []byte // filled by ReadPieces
+	Err   error  // nil if all of Bytes was read
 }
 
 // Registers are those of a thread, for the stack of the goroutine that it runs.
@@ -40,26 +54,30 @@ type Program struct {
 	// the minutes that goroutines have waited. 0: not known.
 	Now int64
 
-	memory  Memory
-	arch    string
-	bias    uint64
-	elf     *elf.File
-	symbols *symbols
-	module  moduledata
-	threads []Registers
-	sites   map[siteKey]*site
-	allgs   uint64 // the address of runtime.allgs; 0 until it is found
-	held    int    // bytes in sites
-	work    int64  // what may still be done, see spend
-	piece   []byte // of a stack; reused
+	memory   Memory
+	arch     string
+	bias     uint64
+	elf      *elf.File
+	symbols  *symbols
+	module   moduledata
+	threads  []Registers
+	sites    map[siteKey]*site
+	recent   [1 << 10]recentSite
+	starts   map[uint64]*start  // by the address of the function
+	creators map[uint64]creator // by the return address of the go statement
+	allgs    uint64             // the address of runtime.allgs; 0 until it is found
+	held     int                // bytes in sites, starts and creators
+	work     int64              // what may still be done, see spend
+	piece    []byte             // of a stack; reused
 }
 
 // maxWork bounds the time that a hostile memory can take, in steps in the tables. A
-// frame counts as frameWork steps. It is enough for a million goroutines with stacks of
+// frame counts as frameWork steps, a goroutine as goroutineWork. It is enough for a million goroutines with stacks of
 // 150 frames.
 const (
-	maxWork   = 8 << 30
-	frameWork = 50
+	maxWork       = 8 << 30
+	frameWork     = 50
+	goroutineWork = 500
 )
 
 // spend reports whether there is still work to be done for the program.
@@ -77,8 +95,9 @@ func Open(memory Memory, executable *elf.File, file io.ReaderAt, bias uint64, th
 			p, err = nil, fmt.Errorf("the executable is damaged: %v", v)
 		}
 	}()
-	p = &Program{memory: memory, elf: executable, bias: bias, threads: threads, sites: map[siteKey]*site{}, work: maxWork, piece: make([]byte, stackPiece)}
-	if p.Build, err = buildinfo.Read(file); err != nil {
+	p = &Program{memory: memory, elf: executable, bias: bias, threads: threads, work: maxWork, piece: make([]byte, stackPiece),
+		sites: map[siteKey]*site{}, starts: map[uint64]*start{}, creators: map[uint64]creator{}}
+	if p.Build, err = exefile.BuildInfo(file); err != nil {
 		return nil, err
 	}
 	p.arch = map[elf.Machine]string{elf.EM_X86_64: "amd64", elf.EM_AARCH64: "arm64"}[executable.Machine]

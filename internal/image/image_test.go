@@ -14,6 +14,7 @@ import (
 	"github.com/gomanhole/oneshot/internal/image"
 	"github.com/gomanhole/oneshot/internal/image/core"
 	"github.com/gomanhole/oneshot/internal/image/core/coretest"
+	"github.com/gomanhole/oneshot/internal/image/layout"
 	"github.com/gomanhole/oneshot/internal/stack"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
@@ -47,6 +48,7 @@ func each(s *stack.Snapshot) map[uint64]stack.Group {
 	for _, g := range s.Groups {
 		for _, m := range g.Members {
 			one := g
+			m.Turns = 0 // which a listing does not have
 			one.Members, one.Count = []stack.Goroutine{m}, 1
 			all[m.ID] = one
 		}
@@ -54,9 +56,44 @@ func each(s *stack.Snapshot) map[uint64]stack.Group {
 	return all
 }
 
-// TestTheGoroutinesAreThoseOfTheRuntime compares a core with what runtime.Stack said
+func isSpinning(g stack.Group) bool {
+	return len(g.Frames) > 0 && strings.HasSuffix(g.Frames[0].Function, ".spin")
+}
+
+// snapshotOfACore returns what the core of a process that runs this test binary has.
+func snapshotOfACore(t *testing.T, pid int) *stack.Snapshot {
+	t.Helper()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "core")
+	coretest.Write(t, pid, path)
+	_, p := openCore(t, path, self)
+	snapshot, err := p.Snapshot(nothing)
+	require.NoError(t, err)
+	require.Zero(t, snapshot.Unread, snapshot.Unknown)
+	return snapshot
+}
+
+// requireTurns requires that of each goroutine it is known how often it has stopped
+// running, and how it has stopped last.
+func requireTurns(t *testing.T, s *stack.Snapshot) {
+	t.Helper()
+	for _, g := range s.Groups {
+		for _, m := range g.Members {
+			require.NotZero(t, m.Turns, "goroutine %d", m.ID)
+			switch {
+			case isSpinning(g):
+				require.Equal(t, layout.Preempted, m.Stop(), "goroutine %d", m.ID)
+			case g.State != "running" && g.State != "runnable" && g.State != "syscall":
+				require.Equal(t, layout.Waited, m.Stop(), "goroutine %d in %s", m.ID, g.State)
+			}
+		}
+	}
+}
+
+// TestGoroutinesMatchTheRuntime compares a core with what runtime.Stack said
 // about the same process.
-func TestTheGoroutinesAreThoseOfTheRuntime(t *testing.T) {
+func TestGoroutinesMatchTheRuntime(t *testing.T) {
 	self, err := os.Executable()
 	require.NoError(t, err)
 	dir := t.TempDir()
@@ -64,12 +101,13 @@ func TestTheGoroutinesAreThoseOfTheRuntime(t *testing.T) {
 	cmd := testwait.Command(t, self)
 	cmd.Env = append(os.Environ(), listingEnv+"="+listing)
 	child := testwait.Start(t, cmd, "ready")
-	path := filepath.Join(dir, "core")
-	coretest.Write(t, child.Process.Pid, path)
-	_, p := openCore(t, path, self)
-	snapshot, err := p.Snapshot(nothing)
-	require.NoError(t, err)
-	require.Zero(t, snapshot.Unread, snapshot.Unknown)
+	snapshot := snapshotOfACore(t, child.Process.Pid)
+	for range 9 { // now and then, the thread of the running goroutine is in the handler of a signal
+		if testwait.RaceDetector || slices.ContainsFunc(snapshot.Groups, isSpinning) {
+			break
+		}
+		snapshot = snapshotOfACore(t, child.Process.Pid)
+	}
 
 	text, err := os.ReadFile(listing)
 	require.NoError(t, err)
@@ -101,11 +139,12 @@ func TestTheGoroutinesAreThoseOfTheRuntime(t *testing.T) {
 		for _, l := range g.Labels {
 			labels = append(labels, l.Labels)
 		}
-		if len(g.Frames) > 0 && strings.HasSuffix(g.Frames[0].Function, ".spin") {
+		if isSpinning(g) {
 			spinning++
 			require.Equal(t, "running", g.State)
 		}
 	}
+	requireTurns(t, snapshot)
 	require.Equal(t, slices.Repeat([]string{`{"q\"uote":"a: b]", "tenant":"acme"}`}, 3), labels)
 	if !testwait.RaceDetector { // whose C code the running goroutine may be in, without a stack of Go
 		require.Equal(t, 1, spinning, "the running goroutine has the stack that the registers show")

@@ -1,7 +1,6 @@
 package image
 
 import (
-	"bytes"
 	"cmp"
 	"slices"
 	"strconv"
@@ -19,10 +18,11 @@ const (
 // label is a pprof label.
 type label struct{ key, value string }
 
-// writeLabels writes the pprof labels of a goroutine as Go 1.27 does, always quoted.
-func (p *Program) writeLabels(b *bytes.Buffer, set uint64) {
+// appendLabels appends the pprof labels of a goroutine as Go 1.27 writes them, always
+// quoted: {"tenant": "acme"}. It appends nothing if there are none.
+func (p *Program) appendLabels(b []byte, set uint64) []byte {
 	if set == 0 {
-		return
+		return b
 	}
 	var labels []label
 	if p.Layout.Traits.LabelList {
@@ -30,15 +30,19 @@ func (p *Program) writeLabels(b *bytes.Buffer, set uint64) {
 	} else {
 		labels = p.labelMap(set)
 	}
-	if len(labels) == 0 {
-		return
+	for i, l := range labels {
+		if i == 0 {
+			b = append(b, '{')
+		} else {
+			b = append(b, ", "...)
+		}
+		b = append(strconv.AppendQuote(b, l.key), ": "...)
+		b = strconv.AppendQuote(b, l.value)
 	}
-	separator := " {"
-	for _, l := range labels {
-		b.WriteString(separator + strconv.Quote(l.key) + ": " + strconv.Quote(l.value))
-		separator = ", "
+	if len(labels) > 0 {
+		b = append(b, '}')
 	}
-	b.WriteString("}")
+	return b
 }
 
 // labelList reads the labels of Go 1.24 and later: a slice of pairs of strings.

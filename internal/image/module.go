@@ -90,29 +90,50 @@ func (p *Program) findModule() (moduledata, error) {
 		return moduledata{}, layout.ErrUnknown
 	}
 	pattern := binary.LittleEndian.AppendUint64(nil, tables)
-	for _, s := range p.elf.Progs {
-		if s.Type != elf.PT_LOAD || s.Filesz > maxSegment {
-			continue
-		}
-		data, err := p.block(s.Vaddr+p.bias, s.Filesz)
-		if err != nil {
-			continue
-		}
-		for at := 0; ; at += 8 {
+	var found moduledata
+	search := func(addr uint64, data []byte) (ok bool) {
+		for at := 0; !ok; at += 8 {
 			next := bytes.Index(data[at:], pattern)
 			if next < 0 || at+next+int(size) > len(data) {
-				break
+				return false
 			}
 			if at += next; at%8 != 0 {
 				at -= at % 8
 				continue
 			}
-			if m, ok := p.parseModule(data[at:at+int(size)], tables); ok {
-				return m, nil
+			found, ok = p.parseModule(data[at:at+int(size)], tables)
+		}
+		return true
+	}
+	for _, flags := range []elf.ProgFlag{elf.PF_W, 0} { // it is seldom in memory that the program only reads
+		for _, s := range p.elf.Progs {
+			if s.Type != elf.PT_LOAD || s.Filesz > maxSegment || s.Flags&elf.PF_W != flags {
+				continue
+			}
+			if p.scan(s.Vaddr+p.bias, s.Vaddr+p.bias+s.Filesz, uint64(size), search) {
+				return found, nil
 			}
 		}
 	}
 	return moduledata{}, errors.New("the runtime's tables were not found in the program's memory")
+}
+
+// scan reads the memory from start to end piece by piece, and calls f with each piece
+// until it returns true. The pieces begin at multiples of 8 bytes from start; what is
+// not longer than size is in one of them as a whole.
+func (p *Program) scan(start, end, size uint64, f func(addr uint64, data []byte) bool) (found bool) {
+	const piece = 256 << 10
+	if end <= start {
+		return false
+	}
+	data := make([]byte, min(piece+(size+7)&^7, end-start))
+	for at := uint64(0); at < end-start; at += piece {
+		data = data[:min(uint64(len(data)), end-start-at)]
+		if p.memory.Read(start+at, data) == nil && f(start+at, data) {
+			return true
+		}
+	}
+	return false
 }
 
 func (p *Program) parseModule(r record, tables uint64) (moduledata, bool) {

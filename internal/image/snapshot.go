@@ -1,10 +1,7 @@
 package image
 
 import (
-	"bytes"
-	"errors"
-	"fmt"
-	"strings"
+	"strconv"
 
 	"github.com/gomanhole/oneshot/internal/image/layout"
 	"github.com/gomanhole/oneshot/internal/stack"
@@ -13,105 +10,50 @@ import (
 // Snapshot reads all goroutines, without those of the runtime itself.
 func (p *Program) Snapshot(exclude stack.Exclude) (*stack.Snapshot, error) {
 	c := stack.NewCollector(exclude)
-	kept, cut := 0, false
-	err := p.Each(func(_ uint64, text []byte) bool {
-		head := bytes.IndexByte(text, '\n') // it may have labels, which are kept for many goroutines
-		kept += head
-		if c.Add(text) {
+	groups := map[uint64]int{}
+	kept := 0
+	var text []byte
+	cut, err := p.look(func(g *goroutine) bool {
+		text = p.appendLabels(text[:0], g.record.word(p.Layout.G.Labels))
+		kept += memberSize + len(text) // labels are kept for many goroutines
+		key := p.groupKey(g)
+		group, known := groups[key]
+		if known {
+			c.AddTo(group, g.member, text)
+			return kept <= maxKept
+		}
+		text = p.appendGoroutine(text[:0], g)
+		if group = c.Add(text, g.member.Turns); group != stack.Unparsed {
+			groups[key] = group
 			kept += len(text)
 		}
-		cut = kept > maxKept
-		return !cut
+		return kept <= maxKept
 	}, c.Unreadable)
 	if err != nil {
 		return nil, err
 	}
 	s := c.Snapshot()
-	s.Cut = cut || p.work <= 0
+	s.Cut = cut
 	return s, nil
 }
 
 // Bounds of texts, in bytes: of all groups, and of one goroutine.
 const (
-	maxKept = 256 << 20
-	maxText = 4 << 20
+	maxKept    = 256 << 20
+	maxText    = 4 << 20
+	memberSize = 40 // what is kept of a goroutine
 )
 
 // Each calls f with the id and the text of each goroutine, in the form of
 // runtime.Stack, until f returns false. It leaves out the goroutines of the runtime
 // itself. unreadable is called for each goroutine that cannot be read; it may be nil.
 func (p *Program) Each(f func(id uint64, text []byte) bool, unreadable func(reason string)) error {
-	p.work = maxWork
-	list, err := p.goroutines()
-	if err != nil {
-		return err
-	}
-	now := p.Now
-	if now == 0 {
-		now = p.lastWait(list)
-	}
-	var frames []frame
-	var text bytes.Buffer
-	for _, addr := range list {
-		var g record
-		var err error
-		g, frames, err = p.steady(addr, frames[:0])
-		if err != nil {
-			if unreadable != nil {
-				unreadable(fmt.Sprintf("runtime.g at %#x: %v", addr, err))
-			}
-			continue
-		}
-		if p.dead(g) || p.system(g, frames) {
-			continue
-		}
-		text.Reset()
-		p.write(&text, g, frames, now)
-		if !f(g.word(p.Layout.G.GoID), text.Bytes()) {
-			break
-		}
-	}
-	return nil
-}
-
-// errMoves is the error for a goroutine whose stack cannot be read, because it runs and
-// stops all the time.
-var errMoves = errors.New("it moved while it was read")
-
-// steady reads a goroutine and its calls. The program may be running: then the struct is
-// read again after the stack, until both belong together.
-func (p *Program) steady(addr uint64, frames []frame) (record, []frame, error) {
-	const tries = 5
-	for range tries {
-		g, err := p.record(addr, p.Layout.G.Size)
-		if err != nil {
-			return nil, nil, err
-		}
-		if p.dead(g) {
-			return g, nil, nil
-		}
-		frames = p.stack(frames[:0], g)
-		again, err := p.record(addr, p.Layout.G.Size)
-		if err != nil {
-			return nil, nil, err
-		}
-		if p.same(g, again) {
-			return g, frames, nil
-		}
-	}
-	return nil, nil, errMoves
-}
-
-// same reports whether a goroutine has not moved between two readings of its struct.
-func (p *Program) same(a, b record) bool {
-	l := p.Layout.G
-	for _, at := range []layout.Offset{l.StackLo, l.StackHi, l.SchedSP, l.SchedPC, l.SyscallSP, l.SyscallPC, l.GoID, l.GoPC, l.M} {
-		if a.word(at) != b.word(at) {
-			return false
-		}
-	}
-	scan := uint32(p.Layout.Status.Scan)
-	return a.half(l.AtomicStatus)&^scan == b.half(l.AtomicStatus)&^scan && a.byte(l.WaitReason) == b.byte(l.WaitReason)
+	var text []byte
+	_, err := p.look(func(g *goroutine) bool {
+		text = p.appendGoroutine(text[:0], g)
+		return f(g.member.ID, text)
+	}, unreadable)
+	return err
 }
 
 // dead reports whether a goroutine has ended and waits to be used again, or has not
@@ -122,88 +64,101 @@ func (p *Program) dead(g record) bool {
 	return status == s.Dead || status == s.Idle || status == s.DeadExtra
 }
 
-// lastWait returns the latest time at which a goroutine began to wait, in
-// nanoseconds. It stands for the time of the core, which the core does not say: so
-// the minutes are at least as many as shown.
-func (p *Program) lastWait(list []uint64) int64 {
-	var last int64
-	for _, addr := range list {
-		if since, err := p.word(addr + uint64(p.Layout.G.WaitSince)); err == nil {
-			last = max(last, int64(since))
-		}
-	}
-	return last
-}
-
 // system reports whether a goroutine is one of the runtime's own, which a traceback
 // does not show (isSystemGoroutine in runtime/traceback.go). That of finalizers and
 // cleanups is shown while it runs code of the program.
-func (p *Program) system(g record, frames []frame) bool {
-	f, ok := p.find(g.word(p.Layout.G.StartPC))
-	if !ok {
-		return false
-	}
+func (p *Program) system(g *goroutine) bool {
+	s := p.start(g.record.word(p.Layout.G.StartPC))
 	ids := p.Layout.FuncID
-	switch f.id {
-	case ids.RuntimeMain, ids.CoroStart, ids.HandleAsyncEvent:
+	switch {
+	case !s.runtime:
 		return false
-	case ids.RunFinalizers, ids.RunCleanups:
-		for _, f := range frames {
-			if !strings.HasPrefix(f.function, "runtime.") {
+	case s.id == ids.RuntimeMain, s.id == ids.CoroStart, s.id == ids.HandleAsyncEvent:
+		return false
+	case s.id == ids.RunFinalizers, s.id == ids.RunCleanups:
+		for _, s := range g.sites {
+			if !s.runtimeOnly {
 				return false
 			}
 		}
-		return true
 	}
-	return strings.HasPrefix(f.name, "runtime.")
+	return true
 }
 
-// write writes a goroutine as runtime.Stack does.
-func (p *Program) write(b *bytes.Buffer, g record, frames []frame, now int64) {
+// member returns what a snapshot has of one goroutine of a group.
+func (p *Program) member(g record, now int64) stack.Goroutine {
+	l, s := p.Layout.G, p.Layout.Status
+	status := layout.Offset(g.half(l.AtomicStatus) &^ uint32(s.Scan))
+	m := stack.Goroutine{ID: g.word(l.GoID), Locked: g.word(l.LockedM) != 0, Leaked: s.Leaked.Known() && status == s.Leaked}
+	if l.TrackingSeq.Known() {
+		stop := layout.Preempted
+		if s := p.site(g.word(l.SchedPC), false); s != nil {
+			stop = layout.StopIn(s.calls[0].function)
+		}
+		m.Turns = stack.Turns(g.byte(l.TrackingSeq), stop)
+	}
+	if m.ID != 1 && p.creator(g.word(l.GoPC)).ok {
+		m.Parent = g.word(l.ParentGoID)
+	}
+	if since := int64(g.word(l.WaitSince)); since > 0 && now > since && (status == s.Waiting || status == s.Syscall || m.Leaked) {
+		m.Minutes = int32((now - since) / 60e9)
+	}
+	return m
+}
+
+// groupKey returns a number for what the goroutines of a group have in common.
+func (p *Program) groupKey(g *goroutine) uint64 {
 	l := p.Layout.G
-	fmt.Fprintf(b, "goroutine %d [%s", g.word(l.GoID), p.stateText(g))
-	if since := int64(g.word(l.WaitSince)); since > 0 && now > since {
-		if status := layout.Offset(g.half(l.AtomicStatus) &^ uint32(p.Layout.Status.Scan)); status == p.Layout.Status.Waiting || status == p.Layout.Status.Syscall {
-			if minutes := (now - since) / 60e9; minutes >= 1 {
-				fmt.Fprintf(b, ", %d minutes", minutes)
-			}
-		}
+	key := mix(uint64(g.record.half(l.AtomicStatus)&^uint32(p.Layout.Status.Scan)), uint64(g.record.byte(l.WaitReason)))
+	key = mix(key, g.record.word(l.GoPC))
+	if g.member.ID == 1 {
+		key = ^key // its creator is not shown
 	}
-	if g.word(l.LockedM) != 0 {
-		b.WriteString(", locked to thread")
+	for _, s := range g.sites {
+		key = mix(key, s.key)
 	}
-	b.WriteString("]")
-	p.writeLabels(b, g.word(l.Labels))
-	b.WriteString(":\n")
-	for _, f := range frames {
-		if b.Len() > maxText {
-			break
-		}
-		if strings.Contains(f.function, ".") && f.function != "runtime.goexit" { // C and assembly have no dot
-			fmt.Fprintf(b, "%s()\n\t%s:%d\n", plain(printed(f.function)), plain(f.file), f.line)
-		}
-	}
-	if c, ok := p.creator(g.word(l.GoPC)); ok && g.word(l.GoID) != 1 {
-		fmt.Fprintf(b, "created by %s", plain(printed(c.function)))
-		if parent := g.word(l.ParentGoID); parent != 0 {
-			fmt.Fprintf(b, " in goroutine %d", parent)
-		}
-		fmt.Fprintf(b, "\n\t%s:%d\n", plain(c.file), c.line)
-	}
+	return key
 }
 
-// printed returns the name of a function as a traceback has it: with dots for type
-// arguments (funcNameForPrint in runtime/symtab.go).
-func printed(name string) string {
-	open, end := strings.IndexByte(name, '['), strings.LastIndexByte(name, ']')
-	if open < 0 || end <= open {
-		return name
+// appendGoroutine appends a goroutine as runtime.Stack writes it.
+func (p *Program) appendGoroutine(b []byte, g *goroutine) []byte {
+	l := p.Layout.G
+	b = append(b, "goroutine "...)
+	b = strconv.AppendUint(b, g.member.ID, 10)
+	b = append(b, " ["...)
+	b = append(b, p.stateText(g.record)...)
+	if g.member.Minutes >= 1 {
+		b = append(b, ", "...)
+		b = strconv.AppendInt(b, int64(g.member.Minutes), 10)
+		b = append(b, " minutes"...)
 	}
-	return name[:open] + "[...]" + name[end+1:]
+	if g.member.Locked {
+		b = append(b, ", locked to thread"...)
+	}
+	if id, ok := p.bubbleID(g.record); ok {
+		b = append(b, ", synctest bubble "...)
+		b = strconv.AppendInt(b, id, 10)
+	}
+	b = append(b, ']')
+	if labels := g.record.word(l.Labels); labels != 0 {
+		b = append(b, ' ')
+		n := len(b)
+		if b = p.appendLabels(b, labels); len(b) == n {
+			b = b[:n-1]
+		}
+	}
+	b = append(b, ":\n"...)
+	b = p.appendFrames(b, g.sites)
+	if c := p.creator(g.record.word(l.GoPC)); c.ok && g.member.ID != 1 {
+		b = append(append(b, "created by "...), c.function...)
+		if g.member.Parent != 0 {
+			b = append(b, " in goroutine "...)
+			b = strconv.AppendUint(b, g.member.Parent, 10)
+		}
+		b = append(append(b, '\n'), c.position...)
+	}
+	return b
 }
-
-// plain returns a name without newlines, which would be taken for the end of a line.
-func plain(s string) string { return strings.ReplaceAll(s, "\n", `\n`) }
 
 // stateText returns the state in the runtime's words (goroutineheader in
 // runtime/traceback.go).
@@ -223,5 +178,5 @@ func (p *Program) stateText(g record) string {
 			text += " (leaked)"
 		}
 	}
-	return text
+	return text + p.durable(g, status, text)
 }

@@ -5,8 +5,13 @@ package notice
 
 import (
 	"bytes"
+	"os"
 	pathpkg "path"
+	"path/filepath"
 	"strings"
+
+	"github.com/gomanhole/oneshot/internal/sigset"
+	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
 // prefix is the first word of the name.
@@ -16,17 +21,58 @@ const prefix = "oneshot:v1"
 type Notice struct {
 	Oneshot, Activate string // names of signals, such as SIGUSR2; empty if there is none
 	Path              string // the path of the socket, with %p for the pid; absolute, or @name
+	Trigger           string // the absolute path of the trigger file; empty if there is none, or if it is not known
+	ByProgram         bool   // the program receives the signals itself (Options.NoReceiver)
 }
 
+// Of returns the notice of a manhole. The paths may be relative to the current directory.
+// The path of the socket keeps its %p, because the pid differs in another pid namespace. A
+// signal may be nil.
+func Of(path, trigger string, oneshot, activate os.Signal, byProgram bool) Notice {
+	n := Notice{Path: path, ByProgram: byProgram}
+	if abs, err := filepath.Abs(path); err == nil && !unixsock.IsAbstract(path) {
+		n.Path = abs
+	}
+	if abs, err := filepath.Abs(trigger); err == nil && trigger != "" {
+		n.Trigger = abs
+	}
+	if oneshot != nil {
+		n.Oneshot = sigset.NameOf(oneshot)
+	}
+	if activate != nil {
+		n.Activate = sigset.NameOf(activate)
+	}
+	return n
+}
+
+// maxName is how many bytes a name can have (memfd_create(2)).
+const maxName = 249
+
 // String returns the name, such as
-// "oneshot:v1 signal=SIGUSR2 path=/tmp/manhole-%p".
+// "oneshot:v1 signal=SIGUSR2 path=/tmp/manhole-%p". If there is no room for the path of
+// the trigger file, it is left out.
 func (n Notice) String() string {
+	text := n.text()
+	if len(text) > maxName {
+		n.Trigger = ""
+		text = n.text()
+	}
+	return text
+}
+
+func (n Notice) text() string {
 	words := []string{prefix}
 	if n.Oneshot != "" {
 		words = append(words, "signal="+n.Oneshot)
 	}
 	if n.Activate != "" {
 		words = append(words, "activate="+n.Activate)
+	}
+	if n.Trigger != "" {
+		words = append(words, "trigger="+encode(n.Trigger))
+	}
+	if n.ByProgram {
+		words = append(words, "receiver=program")
 	}
 	return strings.Join(append(words, "path="+n.Path), " ")
 }
@@ -76,18 +122,26 @@ func ParseLine(line []byte) (n Notice, ok bool) {
 		if word, text, ok = strings.Cut(text, " "); !ok {
 			return Notice{}, false
 		}
-		name, value, _ := strings.Cut(word, "=")
-		switch name {
-		case "signal":
-			n.Oneshot = value
-		case "activate":
-			n.Activate = value
-		}
+		n.setWord(word)
 	}
-	if !isSignalName(n.Oneshot) || !isSignalName(n.Activate) || !isSocketPath(n.Path) {
+	if !isSignalName(n.Oneshot) || !isSignalName(n.Activate) || !isSocketPath(n.Path) || n.Trigger != "" && !isFilePath(n.Trigger) {
 		return Notice{}, false
 	}
 	return n, true
+}
+
+// setWord sets what a word of a notice says.
+func (n *Notice) setWord(word string) {
+	switch name, value, _ := strings.Cut(word, "="); name {
+	case "signal":
+		n.Oneshot = value
+	case "activate":
+		n.Activate = value
+	case "trigger":
+		n.Trigger = decode(value)
+	case "receiver":
+		n.ByProgram = value == "program"
+	}
 }
 
 // isSignalName reports whether s looks like the name of a signal, or is empty.
@@ -100,11 +154,47 @@ func isSignalName(s string) bool {
 }
 
 func isSocketPath(path string) bool {
-	if strings.ContainsRune(path, 0) {
-		return false
-	}
 	if strings.HasPrefix(path, "@") {
-		return len(path) > 1
+		return len(path) > 1 && !strings.ContainsRune(path, 0)
 	}
-	return strings.HasPrefix(path, "/") && pathpkg.Clean(path) == path && path != "/"
+	return isFilePath(path)
+}
+
+func isFilePath(path string) bool {
+	return strings.HasPrefix(path, "/") && pathpkg.Clean(path) == path && path != "/" && !strings.ContainsRune(path, 0)
+}
+
+// encode replaces the bytes of a path that would end the word, and the percent sign, by
+// %XX.
+func encode(path string) string {
+	var b strings.Builder
+	for _, c := range []byte(path) {
+		if c <= ' ' || c == '%' || c == 0x7f {
+			b.WriteByte('%')
+			b.WriteByte(hexDigits[c>>4])
+			b.WriteByte(hexDigits[c&15])
+			continue
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
+}
+
+const hexDigits = "0123456789abcdef"
+
+// decode is the inverse of encode. A percent sign without two digits stays.
+func decode(word string) string {
+	var b strings.Builder
+	for i := 0; i < len(word); i++ {
+		if word[i] == '%' && i+2 < len(word) {
+			high, low := strings.IndexByte(hexDigits, word[i+1]), strings.IndexByte(hexDigits, word[i+2])
+			if high >= 0 && low >= 0 {
+				b.WriteByte(byte(high<<4 | low))
+				i += 2
+				continue
+			}
+		}
+		b.WriteByte(word[i])
+	}
+	return b.String()
 }

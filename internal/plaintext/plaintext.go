@@ -49,11 +49,31 @@ func AppendEscaped(b, data []byte) (_ []byte, size int) {
 
 // Clip returns s if it has at most max bytes. Otherwise it returns about max bytes
 // of s, cut between two characters, and "...".
+//
+// It is not inlined, because that would make each of its many callers larger. This
+// holds for the other functions with go:noinline, too.
+//
+//go:noinline
 func Clip(s string, max int) string {
 	if len(s) <= max {
 		return s
 	}
-	return strings.ToValidUTF8(s[:max], "") + "..."
+	return Cut(s, max) + "..."
+}
+
+// Cut returns the first n bytes of s at most. It does not cut a character in half.
+//
+//go:noinline
+func Cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for i := n; i >= 0 && i > n-utf8.UTFMax; i-- {
+		if utf8.RuneStart(s[i]) {
+			return s[:i]
+		}
+	}
+	return s[:n]
 }
 
 // Error returns the text of an error, escaped for a terminal. The text of an error
@@ -63,6 +83,8 @@ func Error(err error) string {
 }
 
 // Plural returns a count with its noun: "1 goroutine", "2 goroutines".
+//
+//go:noinline
 func Plural(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
@@ -71,6 +93,8 @@ func Plural(n int, noun string) string {
 }
 
 // Duration returns a duration rounded to about three digits.
+//
+//go:noinline
 func Duration(d time.Duration) time.Duration {
 	unit := time.Nanosecond
 	for d/unit >= 1000 {
@@ -84,7 +108,7 @@ func Duration(d time.Duration) time.Duration {
 func Columns(left, right string) string {
 	const width = 24
 	if len(left) > width {
-		left += "\n  " + strings.Repeat(" ", width)
+		return fmt.Sprintf("%s\n%*s %s", left, width+2, "", right)
 	}
 	return fmt.Sprintf("%-*s %s", width, left, right)
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// hostile has characters that do harm to a terminal or to a log line.
+// hostile has characters that could harm a terminal or a log.
 var hostile = []string{"\x1b[2J", "\x00", "\r", "\x7f", "\u009b1m", "\u202e", "\xff", "\u2028", "\u200b"}
 
 func TestALineIsShownAsItIsOrQuoted(t *testing.T) {
@@ -98,7 +98,7 @@ func TestIsSlip(t *testing.T) {
 	}
 }
 
-// FuzzEscape: what comes out is safe for a terminal, and safe text comes out as it is.
+// The result must be safe for a terminal, and safe text must stay the same.
 func FuzzEscape(f *testing.F) {
 	for _, seed := range append(hostile, "", "plain", "two\nlines\t") {
 		f.Add(seed)

@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Descriptor describes an open descriptor of this process. Getting this
-// description does not read from the descriptor, write to it or move its position.
+// Descriptor describes an open descriptor of a process. Getting this description
+// does not read from the descriptor, write to it or move its position.
 type Descriptor struct {
 	FD     int
 	Kind   string // file, dir, char, pipe, tcp, unix, eventpoll, ...
@@ -25,7 +25,7 @@ type Descriptor struct {
 	Detail string // more about some kinds, such as the pid of a pidfd
 
 	Flags       int  // of fcntl(F_GETFL)
-	CloseOnExec bool // a child process does not inherit it
+	CloseOnExec bool // a child process does not inherit it; also true if that is not known
 	Deleted     bool // a file or directory without a name
 	Changed     bool // the descriptor was closed or replaced during the reading
 
@@ -34,14 +34,16 @@ type Descriptor struct {
 	Position int64 // -1: unknown
 
 	Blocked uint64 // the mask of a signalfd
+
+	process *Process
 }
 
-// Numbers returns the descriptors of this process in ascending order. One of them
-// may be the descriptor that Numbers used itself and has closed. If no descriptor
-// can be opened, Numbers tests each number below limit instead.
-func Numbers(ctx context.Context, limit int) ([]int, error) {
-	dir, err := os.Open("/proc/self/fd")
-	if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) {
+// Numbers returns the descriptors of the process in ascending order. In this process,
+// one of them may be the descriptor that Numbers used itself and has closed. If this
+// process cannot open any descriptor, Numbers tests each number below limit instead.
+func (p *Process) Numbers(ctx context.Context, limit int) ([]int, error) {
+	dir, err := os.Open(p.Dir + "/fd")
+	if p == &self && (errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)) {
 		return probeNumbers(ctx, limit)
 	}
 	if err != nil {
@@ -82,17 +84,17 @@ func probeNumbers(ctx context.Context, limit int) ([]int, error) {
 	return numbers, nil
 }
 
-// ReadDescriptor describes a descriptor of this process. It returns false if the
+// ReadDescriptor describes a descriptor of the process. It returns false if the
 // descriptor is closed. The program is running: between two steps it may close the
 // descriptor, and open another one with the same number.
-func ReadDescriptor(fd int) (d Descriptor, ok bool) {
+func (p *Process) ReadDescriptor(fd int) (d Descriptor, ok bool) {
 	for range 2 {
-		before, err := linkOf(fd)
+		before, err := p.linkOf(fd)
 		if err != nil {
 			return Descriptor{}, false
 		}
-		d = describe(fd, before)
-		after, err := linkOf(fd)
+		d = p.describe(fd, before)
+		after, err := p.linkOf(fd)
 		if err != nil {
 			return Descriptor{}, false
 		}
@@ -104,20 +106,16 @@ func ReadDescriptor(fd int) (d Descriptor, ok bool) {
 	return d, true
 }
 
-func linkOf(fd int) (string, error) { return os.Readlink("/proc/self/fd/" + strconv.Itoa(fd)) }
+func (p *Process) linkOf(fd int) (string, error) {
+	return os.Readlink(p.Dir + "/fd/" + strconv.Itoa(fd))
+}
 
-func describe(fd int, link string) Descriptor {
-	d := Descriptor{FD: fd, Position: -1}
+func (p *Process) describe(fd int, link string) Descriptor {
+	d := Descriptor{FD: fd, Position: -1, process: p}
 	var err error
-	if d.Flags, err = unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err != nil {
+	if d.Flags, d.CloseOnExec, err = p.files.flags(fd, link); err != nil {
 		d.Changed = true
 	}
-	fdFlags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-	if err != nil {
-		d.Changed = true
-	}
-	d.CloseOnExec = fdFlags&unix.FD_CLOEXEC != 0
-
 	switch name, rest, _ := strings.Cut(link, ":"); {
 	case strings.HasPrefix(link, "/memfd:"):
 		d.Kind, d.Target = "memfd", strings.TrimSuffix(rest, " (deleted)")
@@ -185,16 +183,12 @@ func (d *Descriptor) path(link string) {
 // sizes reads the inode, and for a regular file the position. The position comes
 // from fdinfo, because lseek would wait for a read that is in progress.
 func (d *Descriptor) sizes() (mode uint16, links uint32) {
-	var st unix.Statx_t
-	// With DONT_SYNC, the kernel does not ask the server of NFS or FUSE. The server
-	// may not answer.
-	err := unix.Statx(d.FD, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_TYPE|unix.STATX_NLINK|unix.STATX_SIZE, &st)
-	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) { // before Linux 4.11, and in some sandboxes
-		var old unix.Stat_t
-		err = unix.Fstat(d.FD, &old)
-		st.Mode, st.Nlink, st.Size = uint16(old.Mode), uint32(old.Nlink), uint64(old.Size)
-	}
-	if err != nil {
+	st, err := d.process.files.stat(d.FD)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		d.Detail = "its file system does not answer"
+		return 0, 1
+	case err != nil:
 		d.Changed = true
 		return 0, 1
 	}
@@ -207,13 +201,14 @@ func (d *Descriptor) sizes() (mode uint16, links uint32) {
 	return st.Mode, st.Nlink
 }
 
-// info returns the beginning of the descriptor's file in /proc/self/fdinfo. Do not
-// call it for an eventpoll. For an eventpoll, the kernel lists all watched
-// descriptors, and does so again with twice the buffer until the list fits. During
-// this time it holds the lock that epoll_wait needs (ep_show_fdinfo in
-// fs/eventpoll.c).
-func (d *Descriptor) info() Status {
-	fd, err := unix.Open("/proc/self/fdinfo/"+strconv.Itoa(d.FD), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+func (d *Descriptor) info() Status { return d.process.info(d.FD) }
+
+// info returns the beginning of a descriptor's file in fdinfo. Do not call it for an
+// eventpoll. For an eventpoll, the kernel lists all watched descriptors, and does so
+// again with twice the buffer until the list fits. During this time it holds the lock
+// that epoll_wait needs (ep_show_fdinfo in fs/eventpoll.c).
+func (p *Process) info(number int) Status {
+	fd, err := unix.Open(p.Dir+"/fdinfo/"+strconv.Itoa(number), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil
 	}

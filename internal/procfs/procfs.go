@@ -65,11 +65,11 @@ func parseStartTime(text []byte) (uint64, error) {
 	// The second field is the program's name in parentheses. It may contain any
 	// character, also parentheses and spaces. The third field begins after the last
 	// parenthesis.
-	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
 	if len(fields) < 20 {
 		return 0, fmt.Errorf("the stat file has only %d fields", len(fields)+2)
 	}
-	ticks, err := strconv.ParseUint(string(fields[19]), 10, 64)
+	ticks, err := strconv.ParseUint(fields[19], 10, 64)
 	if err != nil {
 		return 0, fmt.Errorf("field 22 of the stat file: %w", err)
 	}
@@ -97,11 +97,11 @@ func ResidentBytes(dir string) (uint64, error) {
 }
 
 func parseResident(text []byte, pageSize uint64) (uint64, error) {
-	fields := bytes.Fields(text)
+	fields := strings.Fields(string(text))
 	if len(fields) < 2 {
 		return 0, fmt.Errorf("the statm file has only %d fields", len(fields))
 	}
-	pages, err := strconv.ParseUint(string(fields[1]), 10, 64)
+	pages, err := strconv.ParseUint(fields[1], 10, 64)
 	if err != nil {
 		return 0, fmt.Errorf("field 2 of the statm file: %w", err)
 	}
@@ -128,11 +128,11 @@ func (s Schedstat) Runs() (uint64, error) {
 }
 
 func parseRuns(text []byte) (uint64, error) {
-	fields := bytes.Fields(text)
+	fields := strings.Fields(string(text))
 	if len(fields) < 3 {
 		return 0, fmt.Errorf("the schedstat file has only %d fields", len(fields))
 	}
-	return strconv.ParseUint(string(fields[2]), 10, 64)
+	return strconv.ParseUint(fields[2], 10, 64)
 }
 
 // Close closes the file.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"strconv"
 	"syscall"
 
@@ -14,20 +13,29 @@ import (
 // socket describes a socket by its options and addresses.
 func (d *Descriptor) socket(link string) {
 	d.Kind, d.Target = "socket", link
-	domain, err := unix.GetsockoptInt(d.FD, unix.SOL_SOCKET, unix.SO_DOMAIN)
+	fd, release, err := d.process.files.socket(d.FD)
+	switch {
+	case errors.Is(err, unix.EBADF):
+		d.Changed = true
+		return
+	case err != nil: // see Process.Sockets
+		return
+	}
+	defer release()
+	domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
 	if errors.Is(err, unix.ENOTSOCK) || errors.Is(err, unix.EBADF) {
 		// The link named a socket, and O_PATH does not open one. So the descriptor
 		// was replaced since.
 		d.Changed = true
 		return
 	}
-	typ, _ := unix.GetsockoptInt(d.FD, unix.SOL_SOCKET, unix.SO_TYPE)
-	proto, _ := unix.GetsockoptInt(d.FD, unix.SOL_SOCKET, unix.SO_PROTOCOL)
+	typ, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	proto, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
 	switch domain {
 	case unix.AF_INET, unix.AF_INET6:
-		d.internet(typ, proto)
+		d.internet(fd, typ, proto)
 	case unix.AF_UNIX:
-		d.unix(typ)
+		d.unix(fd, typ)
 	case unix.AF_NETLINK:
 		d.Kind = "netlink"
 	case unix.AF_PACKET:
@@ -39,12 +47,12 @@ func (d *Descriptor) socket(link string) {
 	}
 }
 
-func (d *Descriptor) internet(typ, proto int) {
+func (d *Descriptor) internet(fd, typ, proto int) {
 	switch {
 	case proto == unix.IPPROTO_TCP:
-		d.Kind, d.State = "tcp", tcpState(d.FD)
+		d.Kind, d.State = "tcp", tcpState(fd)
 	case proto == unix.IPPROTO_MPTCP: // Go listens with it since Go 1.24
-		d.Kind, d.State, d.Detail = "tcp", tcpState(d.FD), "multipath"
+		d.Kind, d.State, d.Detail = "tcp", tcpState(fd), "multipath"
 	case proto == unix.IPPROTO_UDP:
 		d.Kind = "udp"
 	case typ == unix.SOCK_RAW:
@@ -52,7 +60,7 @@ func (d *Descriptor) internet(typ, proto int) {
 	default:
 		d.Kind, d.Detail = "inet", "protocol "+strconv.Itoa(proto)
 	}
-	local, peer := internetAddr(syscall.Getsockname(d.FD)), internetAddr(syscall.Getpeername(d.FD))
+	local, peer := internetAddr(syscall.Getsockname(fd)), internetAddr(syscall.Getpeername(fd))
 	if d.State == "" {
 		d.State = connected(peer != "")
 	}
@@ -66,7 +74,7 @@ func (d *Descriptor) internet(typ, proto int) {
 
 // unix describes a socket of AF_UNIX. The kernel records the pid of the peer when
 // the socket connects or listens (SO_PEERCRED in unix(7)).
-func (d *Descriptor) unix(typ int) {
+func (d *Descriptor) unix(fd, typ int) {
 	d.Kind = "unix"
 	switch typ {
 	case unix.SOCK_DGRAM:
@@ -74,16 +82,16 @@ func (d *Descriptor) unix(typ int) {
 	case unix.SOCK_SEQPACKET:
 		d.Detail = "seqpacket"
 	}
-	local := unixAddr(syscall.Getsockname(d.FD))
+	local := unixAddr(syscall.Getsockname(fd))
 	if local == "" {
 		local = "unnamed"
 	}
 	d.Target = local
-	if listens, _ := unix.GetsockoptInt(d.FD, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); listens != 0 {
+	if listens, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); listens != 0 {
 		d.State = "LISTEN"
 		return
 	}
-	sa, err := syscall.Getpeername(d.FD)
+	sa, err := syscall.Getpeername(fd)
 	d.State = connected(err == nil)
 	if err != nil {
 		return
@@ -93,10 +101,10 @@ func (d *Descriptor) unix(typ int) {
 		peer = "unnamed"
 	}
 	d.Target += " -> " + peer
-	if cred, err := unix.GetsockoptUcred(d.FD, unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
+	if cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
 		switch int(cred.Pid) {
 		case 0: // the peer has no pid in this pid namespace, or it is a datagram socket
-		case os.Getpid():
+		case d.process.files.pid():
 			d.Target += " (this process)"
 		default:
 			d.Target += fmt.Sprintf(" (pid %d)", cred.Pid)

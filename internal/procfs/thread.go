@@ -38,13 +38,13 @@ func parseThread(text []byte) (t Thread, err error) {
 	if open < 0 || end < open {
 		return t, errors.New("the stat file has no name in parentheses")
 	}
-	fields := bytes.Fields(text[end+1:]) // from the third on
+	fields := strings.Fields(string(text[end+1:])) // from the third on
 	if len(fields) < 37 {
 		return t, fmt.Errorf("the stat file has only %d fields", len(fields)+2)
 	}
 	t.Name, t.State = string(text[open+1:end]), fields[0][0]
 	number := func(field int) int64 {
-		n, parseErr := strconv.ParseInt(string(fields[field-3]), 10, 64)
+		n, parseErr := strconv.ParseInt(fields[field-3], 10, 64)
 		if parseErr != nil && err == nil {
 			err = fmt.Errorf("field %d of the stat file: %w", field, parseErr)
 		}

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // A script gets the answer to its command in frames: what the command writes, byte
-// for byte, then its error, then its exit status. A frame is one byte for its kind,
+// for byte, then its error, then its exit status. Before a profile of a time, it gets
+// the profile at the beginning of that time. A frame is one byte for its kind,
 // three bytes of zero, the length of the payload in four bytes, most significant
 // first, and the payload.
 
@@ -17,7 +19,20 @@ const (
 	Output byte = 1 // what the command has written
 	Error  byte = 2 // text for a person: why it failed, or a warning
 	End    byte = 3 // the last frame; its payload is the exit status in decimal
+	Base   byte = 4 // a profile in the form of go tool pprof, to be subtracted from the output
+
+	// Progress is a line that replaces the one before it on a person's terminal, such
+	// as "cpu profile: 3 of 30 s". Only a client that has asked for it gets it.
+	Progress byte = 5
+
+	// Cost says for how long the world was stopped since the command before; see ParseCost.
+	// Only a client that has wished for it gets it, before the End.
+	Cost byte = 6
 )
+
+// Looks are the lines that oneshot top sends again and again: the values of the runtime,
+// and the goroutines. Since they only look, a session logs each of them once.
+var Looks = []string{"metrics", "stacks -nogc -n 50"}
 
 // HeaderSize is the number of bytes before the payload.
 const HeaderSize = 8
@@ -30,9 +45,45 @@ const MaxPayload = 1 << 20
 // before it connects).
 const SocketPrefix = "oneshot-exec."
 
-// TextSocketPrefix is the SocketPrefix of a client that wants frames with text only,
-// because its output is a terminal. A command with a binary answer refuses at once.
-const TextSocketPrefix = SocketPrefix + "text."
+// Wishes say how a client wants its frames. They are words in the name of its socket,
+// after the SocketPrefix.
+type Wishes struct {
+	Text     bool // no binary output, because it goes to a terminal; such a command refuses at once
+	Progress bool // frames of the kind Progress
+	More     bool // the session goes on after the answer, with the next line
+	Cost     bool // frames of the kind Cost
+}
+
+// Prefix returns how the name of the client's socket begins.
+func (w Wishes) Prefix() string {
+	name := SocketPrefix
+	if w.Text {
+		name += "text."
+	}
+	if w.Progress {
+		name += "progress."
+	}
+	if w.More {
+		name += "more."
+	}
+	if w.Cost {
+		name += "cost."
+	}
+	return name
+}
+
+// ParseName returns the wishes of a client by the name of its socket, without the
+// directory. ok is false if the client does not want frames.
+func ParseName(name string) (w Wishes, ok bool) {
+	if name, ok = strings.CutPrefix(name, SocketPrefix); !ok {
+		return w, false
+	}
+	name, w.Text = strings.CutPrefix(name, "text.")
+	name, w.Progress = strings.CutPrefix(name, "progress.")
+	name, w.More = strings.CutPrefix(name, "more.")
+	_, w.Cost = strings.CutPrefix(name, "cost.")
+	return w, true
+}
 
 // PutHeader writes the header of a frame into b, which has at least HeaderSize
 // bytes.
@@ -59,7 +110,7 @@ func (r *Reader) Next() (kind byte, payload []byte, err error) {
 	}
 	n := binary.BigEndian.Uint32(header[4:])
 	kind = header[0]
-	if kind < Output || kind > End || header[1]|header[2]|header[3] != 0 || n > MaxPayload {
+	if kind < Output || kind > Cost || header[1]|header[2]|header[3] != 0 || n > MaxPayload {
 		return 0, nil, fmt.Errorf("not a frame: %q", header)
 	}
 	if int(n) > cap(r.buf) {

@@ -19,7 +19,7 @@ func TestFramesAreReadBack(t *testing.T) {
 	all := []struct {
 		kind    byte
 		payload string
-	}{{Output, "some\x00bytes\xff"}, {Output, ""}, {Error, "it failed"}, {Output, strings.Repeat("x", MaxPayload)}, {End, "1"}}
+	}{{Output, "some\x00bytes\xff"}, {Output, ""}, {Error, "it failed"}, {Base, "a profile"}, {Progress, "1 of 2"}, {Output, strings.Repeat("x", MaxPayload)}, {End, "1"}}
 	var text string
 	for _, f := range all {
 		text += build(f.kind, f.payload)
@@ -36,16 +36,16 @@ func TestFramesAreReadBack(t *testing.T) {
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 }
 
-// reluctant reads less than it is asked for.
+// reluctant returns fewer bytes than it is asked for.
 type reluctant struct{ r io.Reader }
 
 func (o reluctant) Read(p []byte) (int, error) { return o.r.Read(p[:min(len(p), 5000)]) }
 
-func TestWhatIsNoFrame(t *testing.T) {
+func TestBytesThatAreNotAFrame(t *testing.T) {
 	for _, text := range []string{
 		"server, pid 5638, github.com/gomanhole",
 		"\x00\x00\x00\x00\x00\x00\x00\x00",
-		"\x04\x00\x00\x00\x00\x00\x00\x00",
+		"\x07\x00\x00\x00\x00\x00\x00\x00",
 		"\x01\x00\x01\x00\x00\x00\x00\x00",
 		"\x01\x00\x00\x00\xff\xff\xff\xff",
 		"\x01\x00\x00\x00\x00\x10\x00\x01",
@@ -56,6 +56,18 @@ func TestWhatIsNoFrame(t *testing.T) {
 	for _, text := range []string{"", "\x01", "\x01\x00\x00\x00\x00\x00\x00\x02x"} {
 		_, _, err := NewReader(strings.NewReader(text)).Next()
 		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	}
+}
+
+func TestWishesAreInTheNameOfTheSocket(t *testing.T) {
+	for _, w := range []Wishes{{}, {Text: true}, {Progress: true}, {Text: true, Progress: true}, {More: true}, {Text: true, Progress: true, More: true}, {Cost: true}, {Text: true, Progress: true, More: true, Cost: true}} {
+		got, ok := ParseName(w.Prefix() + "4711.text.progress.")
+		require.True(t, ok)
+		require.Equal(t, w, got)
+	}
+	for _, name := range []string{"", "x", "oneshot-exec", "x" + SocketPrefix} {
+		_, ok := ParseName(name)
+		require.False(t, ok, name)
 	}
 }
 

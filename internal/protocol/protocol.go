@@ -11,7 +11,7 @@ const Prompt = ">>> "
 // FindingsHeading is the line above what stands out in a dump.
 const FindingsHeading = "What stands out:"
 
-// How the one line begins that a client gets which may not enter.
+// The beginnings of the one line that is sent to a client that may not enter.
 const (
 	// Refused is followed by the reason.
 	Refused = "oneshot: refused: "
@@ -20,6 +20,17 @@ const (
 	TooLate = "oneshot: too late, the window is closed: "
 )
 
+// Unmapped is part of the reason with which a client is refused whose user the user
+// namespace of the process does not map.
+const Unmapped = "stands for every user that this user namespace does not map"
+
+// OwnHandler is what a script is told by a program without our commands.
+const OwnHandler = "the program serves its clients itself (Options.Handler); there are no commands for scripts"
+
+// CPUBusy is in the error of a CPU profile while the profiler runs for somebody else. It is
+// the text of runtime/pprof.StartCPUProfile.
+const CPUBusy = "cpu profiling already in use"
+
 // Interrupt is the byte that stops the running command. It is what Ctrl-C sends
 // where the terminal is raw (ETX).
 const Interrupt = 0x03
@@ -27,6 +38,18 @@ const Interrupt = 0x03
 // DefaultSocketPath is the path of the socket if the program does not set another;
 // %p is the pid.
 const DefaultSocketPath = "/tmp/manhole-%p"
+
+// DefaultSocketPaths returns DefaultSocketPath, and the paths that take its place, one
+// after the other, where no socket can be made in the folder: a container may have no
+// /tmp, or a read-only one. A container usually has /dev/shm, even if its root is
+// read-only, and everybody may write there, as in /tmp. The abstract namespace is always
+// there. It has no modes, and belongs to the network namespace, which several containers
+// may share: somebody else may connect, and is refused by his uid; somebody else may have
+// the name first, and then the window does not open; and the client notices if the peer
+// is not the process.
+func DefaultSocketPaths() []string {
+	return []string{DefaultSocketPath, "/dev/shm/manhole-%p", "@manhole-%p"}
+}
 
 // TempSuffix returns what is appended to the path of a socket that has not been
 // moved there yet. The number should be random: another user who can guess the name

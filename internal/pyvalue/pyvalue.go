@@ -1,6 +1,6 @@
 // Package pyvalue parses the options in the environment variable ONESHOT. They are names
 // and values in the form of python-manhole's PYTHONMANHOLE, with Python literals. The
-// package does not know which options exist.
+// package does not know which options exist, but those that a variable cannot set.
 package pyvalue
 
 import (

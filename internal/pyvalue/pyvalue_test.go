@@ -11,7 +11,7 @@ import (
 	"github.com/gomanhole/oneshot/internal/sigset"
 )
 
-// pair is an option of the text.
+// pair is one option of a text.
 type pair struct {
 	name  string
 	value Value
@@ -53,7 +53,7 @@ func TestNamesAndValues(t *testing.T) {
 	}
 }
 
-func TestTextThatIsNoOptions(t *testing.T) {
+func TestTextThatIsNotOptions(t *testing.T) {
 	for text, part := range map[string]string{
 		",":         "comma",
 		",a=1":      "comma",
@@ -84,7 +84,7 @@ func TestTextThatIsNoOptions(t *testing.T) {
 	require.ErrorContains(t, err, `sigmask="USR1,TERM"`, "a list that the shell has taken the quotes from")
 }
 
-func TestQuotesAreThoseOfPython(t *testing.T) {
+func TestPythonQuotes(t *testing.T) {
 	for text, want := range map[string]string{
 		`"a b"`: "a b", `'a,b=c'`: "a,b=c", `"it's"`: "it's", `'say "x"'`: `say "x"`, `"\"\'"`: `"'`, `'\'\"'`: `'"`,
 		`"a\\b\tc\x41\u00e9\xe9\101\U0001F600"`: "a\\b\tcAééA😀", `r"a\nb"`: `a\nb`, `R'\''`: `\'`, `u"\t"`: "\t",
@@ -213,8 +213,8 @@ func TestIsOneOf(t *testing.T) {
 	}
 }
 
-// FuzzScanner: whatever the text is, the scanner ends, takes at least a byte for each
-// option, and its errors are one short line.
+// For every text, the scanner must end, must read at least one byte for each option, and
+// must return errors of one short line.
 func FuzzScanner(f *testing.F) {
 	for _, seed := range []string{"", "a=1", `a=r"\x",b='\x41'`, "a=[1,'2'],b=(3,)", "a=[", "=,", `a="`, "\xff=\n"} {
 		f.Add(seed)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // Split splits a line into words as a shell does. In 'single quotes' everything is
@@ -67,6 +68,35 @@ func cutQuoted(word *strings.Builder, s string) (rest string, ok bool) {
 	return "", false
 }
 
+// LastWord returns where the last word of a line begins, which may be unfinished. It is
+// the length of the line if a blank ends the line.
+func LastWord(line string) int {
+	start := -1
+	for i := 0; i < len(line); i++ {
+		switch c := line[i]; {
+		case isBlank(c):
+			start = -1
+			continue
+		case start < 0:
+			start = i
+		}
+		switch c := line[i]; c {
+		case '\\':
+			i++
+		case '\'', '"':
+			for i++; i < len(line) && line[i] != c; i++ {
+				if c == '"' && line[i] == '\\' {
+					i++
+				}
+			}
+		}
+	}
+	if start < 0 {
+		return len(line)
+	}
+	return start
+}
+
 // isBlank reports whether c is an ASCII space character.
 func isBlank(c byte) bool { return c < 0x80 && unicode.IsSpace(rune(c)) }
 
@@ -78,4 +108,14 @@ func First(line string) string {
 		return line[:i]
 	}
 	return line
+}
+
+// NameAtEnd returns the longest name at the end of a text, which may be an expression.
+func NameAtEnd(text string) string {
+	isOther := func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }
+	if i := strings.LastIndexFunc(text, isOther); i >= 0 {
+		_, size := utf8.DecodeRuneInString(text[i:])
+		return text[i+size:]
+	}
+	return text
 }

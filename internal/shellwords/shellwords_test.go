@@ -38,6 +38,25 @@ func TestWordsAreSplitAsAShellDoes(t *testing.T) {
 	}
 }
 
+func TestLastWord(t *testing.T) {
+	for line, want := range map[string]string{
+		"":                "",
+		"stacks":          "stacks",
+		"stacks ":         "",
+		"stacks -st":      "-st",
+		"a 'b c":          "'b c",
+		"a 'b c' ":        "",
+		`a "b \" c`:       `"b \" c`,
+		`a b\ c`:          `b\ c`,
+		`a x'b c'"d e`:    `x'b c'"d e`,
+		"print ü":         "ü",
+		`a \`:             `\`,
+		"a 'b' 'c' d\t e": "e",
+	} {
+		require.Equal(t, want, line[LastWord(line):], line)
+	}
+}
+
 func FuzzSplitWords(f *testing.F) {
 	f.Add("a 'b c' \"d\\\"\" e\\ f")
 	f.Fuzz(func(t *testing.T, line string) {
@@ -45,7 +64,7 @@ func FuzzSplitWords(f *testing.F) {
 		if err != nil {
 			return
 		}
-		// Quoted again, the words are the same.
+		// Quoting the words and splitting them again must give the same words.
 		var again []string
 		for _, w := range words {
 			again = append(again, "'"+strings.ReplaceAll(w, "'", `'\''`)+"'")

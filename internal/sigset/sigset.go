@@ -187,3 +187,20 @@ func NameOf(sig os.Signal) string {
 	}
 	return sig.String()
 }
+
+// Check returns an error for a signal that os/signal cannot deliver, and for one that
+// arrives all the time without anybody sending it. option is the name of the option that
+// has the signal, which may be nil.
+func Check(option string, sig os.Signal) error {
+	if sig == nil {
+		return nil
+	}
+	s, ok := sig.(syscall.Signal)
+	if !ok {
+		return fmt.Errorf("oneshot: %s is a %T; give a syscall.Signal such as syscall.SIGUSR2", option, sig)
+	}
+	if why := Unusable(s); why != "" {
+		return fmt.Errorf("oneshot: %s cannot be %s: %s; use syscall.SIGUSR1 or SIGUSR2", option, Name(s), why)
+	}
+	return nil
+}

@@ -14,3 +14,6 @@ func systemSignalName(syscall.Signal) string { return "" }
 
 // Unusable returns an empty string.
 func Unusable(syscall.Signal) string { return "" }
+
+// Harmless returns false.
+func Harmless(syscall.Signal) bool { return false }

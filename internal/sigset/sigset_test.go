@@ -51,8 +51,8 @@ func TestParseSignalSet(t *testing.T) {
 		"SIGCHLD,SIGXCPU,SIGXFSZ,SIGVTALRM,SIGWINCH,SIGSYS", shell.String())
 }
 
-// TestNamesAreThoseOfTheShell compares the names with the output of bash's kill -l.
-func TestNamesAreThoseOfTheShell(t *testing.T) {
+// TestNamesOfSignalsAreThoseOfTheShell compares the names with the output of bash's kill -l.
+func TestNamesOfSignalsAreThoseOfTheShell(t *testing.T) {
 	if _, err := exec.LookPath("bash"); err != nil {
 		t.Skip("needs bash")
 	}

@@ -4,6 +4,7 @@ package sigset
 
 import (
 	"os"
+	"runtime"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -39,4 +40,10 @@ func Unusable(sig syscall.Signal) string {
 		return "there is no such signal"
 	}
 	return systemNotForUse(sig)
+}
+
+// Harmless reports whether a signal does nothing to a Go program that is not subscribed to
+// it, if the runtime handles all signals.
+func Harmless(sig syscall.Signal) bool {
+	return sig == unix.SIGUSR1 || sig == unix.SIGUSR2 || runtime.GOOS == "linux" && sig > sigRTMin && sig <= SigRTMax
 }

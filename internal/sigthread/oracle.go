@@ -4,6 +4,7 @@
 package sigthread
 
 import (
+	"os"
 	"os/signal"
 	"sync"
 	"syscall"
@@ -63,8 +64,92 @@ func (o *Oracle) Disposition(sig syscall.Signal) string {
 	return "unknown"
 }
 
-// NewProbe returns a probe. The caller must close it.
-func (o *Oracle) NewProbe() *probe { return o.thread.NewProbe() }
+// MayHear reports whether the program may be subscribed to a signal that is not one of
+// except. Like Disposition, it raises a signal again that a probe has swallowed.
+func (o *Oracle) MayHear(except sigset.Set) bool {
+	listens, err := o.Listens()
+	if err != nil || listens&^except != 0 {
+		return true
+	}
+	for _, sig := range hidden {
+		if except.Has(sig) || signal.Ignored(sig) {
+			continue
+		}
+		answer, swallowed := o.Subscribers(sig)
+		if swallowed && answer != Other {
+			_ = sigset.Raise(sig) // now the signal has its usual effect
+		}
+		if answer != None {
+			return true
+		}
+	}
+	return false
+}
+
+// Subscribe calls signal.Notify(c, sig) and returns whether anybody else was subscribed
+// to sig before. It calls stop, which must call signal.Stop(c), and tries again until
+// several probes agree: a signal that is handled on the runtime's thread, or a call of
+// Notify or Stop elsewhere, moves the thread too. If sig arrives meanwhile, the answer is
+// about the moment before: the program may have called Stop at once, as NotifyContext's
+// stop does. c must be empty, with room for one signal. When Subscribe returns, c is
+// subscribed, and contains a signal that has arrived.
+func (o *Oracle) Subscribe(c chan os.Signal, sig syscall.Signal, stop func()) Subscriber {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	p := o.thread.NewProbe()
+	defer p.Close()
+	return o.agree(sig, func() (Subscriber, bool) {
+		answer := p.subscribe(c, sig)
+		return answer, len(c) > 0
+	}, func() bool {
+		stop()
+		if len(c) == 0 {
+			return false
+		}
+		signal.Notify(c, sig)
+		return true
+	})
+}
+
+// agree decides for Subscribe. probe subscribes and asks once; stop ends the subscription.
+// Both report whether the signal has arrived. If it has, the subscription stays.
+func (o *Oracle) agree(sig syscall.Signal, probe func() (answer Subscriber, came bool), stop func() (came bool)) Subscriber {
+	var answers []Subscriber
+	for {
+		answer, came := probe()
+		if answer == Unknown {
+			return Unknown
+		}
+		if came {
+			return o.guess(sig, answers, answer)
+		}
+		none := countNone(answers)
+		switch {
+		case answer == None && none+1 == MaxProbes:
+			o.handled &^= sigset.Of(sig)
+			o.unhandled |= sigset.Of(sig)
+			return None
+		case answer == Other && len(answers)-none+1 == MaxProbes:
+			o.handled |= sigset.Of(sig)
+			o.unhandled &^= sigset.Of(sig)
+			return Other
+		}
+		// signal.Stop waits for signals that are being delivered. One of them may have moved
+		// the thread, so it does not count as an answer from before.
+		if stop() {
+			return o.guess(sig, answers, answer)
+		}
+		answers = append(answers, answer)
+	}
+}
+
+// guess is heard as a Subscriber.
+func (o *Oracle) guess(sig syscall.Signal, before []Subscriber, meanwhile Subscriber) Subscriber {
+	if o.heard(sig, before, meanwhile) {
+		return Other
+	}
+	return None
+}
 
 // Subscribers finds out whether anybody else is subscribed to sig. The answer may
 // lead the caller to end the process, and concurrent calls of Notify and Stop

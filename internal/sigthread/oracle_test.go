@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -37,7 +38,7 @@ func listen(sigs ...syscall.Signal) (stop func()) {
 	return func() { signal.Stop(c) }
 }
 
-func TestTheProbeTellsWhoListens(t *testing.T) {
+func TestTheProbeFindsSubscribers(t *testing.T) {
 	thread := findSigThread()
 	if thread.dir == "" {
 		t.Skip("the runtime's signal thread cannot be watched here (no /proc or no schedstat)")
@@ -89,7 +90,107 @@ func TestASubscriberThatStoppedAtTheSignalCounts(t *testing.T) {
 	require.Positive(t, came)
 }
 
-func TestTheMaskTellsWhatAProgramListensTo(t *testing.T) {
+// TestASubscriberThatStoppedDuringSubscribe has the same program, and a signal during
+// Subscribe. It has stopped for several signals, each of which moves the thread.
+func TestASubscriberThatStoppedDuringSubscribe(t *testing.T) {
+	o := New()
+	if o.thread.dir == "" {
+		t.Skip("the runtime's signal thread cannot be watched here (no /proc or no schedstat)")
+	}
+	came := 0 // the rounds in which the signal arrived during Subscribe
+	for round := 0; came < 10 && round < 5000; round++ {
+		program, stop := signal.NotifyContext(t.Context(), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+		require.Equal(t, Other, ask(o))
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			<-program.Done()
+			stop()
+		}()
+		raised := make(chan error, 1)
+		go func() {
+			time.Sleep(time.Duration(round%20) * 100 * time.Microsecond) // the signal arrives during Subscribe
+			raised <- sigset.Raise(syscall.SIGTERM)
+		}()
+		c := make(chan os.Signal, 1)
+		answer := o.Subscribe(c, syscall.SIGTERM, func() { signal.Stop(c) })
+		during := len(c) > 0
+		require.NoError(t, testwait.Receive(t, raised, "SIGTERM to be raised"))
+		testwait.Receive(t, ended, "the program to stop") // rounds do not overlap
+		signal.Stop(c)
+		if during {
+			came++
+			require.Equal(t, Other, answer, "after %d that were right", came-1)
+		}
+	}
+	require.Positive(t, came)
+}
+
+// TestSubscribeAsksUntilProbesAgree has each answer of a probe in order: n is nobody, o is
+// another. After N and O, the signal has arrived when the probe ends; after ! when Stop has
+// returned.
+func TestSubscribeAsksUntilProbesAgree(t *testing.T) {
+	for _, test := range []struct {
+		probes string
+		want   Subscriber
+	}{
+		{"nnn", None},
+		{"ooo", Other},
+		{"nooo", Other}, // something else had moved the thread
+		{"onoo", Other},
+		{"nonon", None},
+		{"O", Other},
+		{"N", None},
+		{"oN", Other}, // the program has stopped since
+		{"nO", None},
+		{"o!", Other},
+		{"n!", None},
+		{"on!", Other},
+		{"no!", None},
+		{"oonN", Other},
+	} {
+		rest := test.probes
+		o := &Oracle{}
+		probe := func() (Subscriber, bool) {
+			require.NotEmpty(t, rest, test.probes)
+			answer := rest[0]
+			rest = rest[1:]
+			return map[byte]Subscriber{'n': None, 'N': None, 'o': Other, 'O': Other}[answer], answer < 'a'
+		}
+		stop := func() bool {
+			came := strings.HasPrefix(rest, "!")
+			rest = strings.TrimPrefix(rest, "!")
+			return came
+		}
+		require.Equal(t, test.want, o.agree(syscall.SIGTERM, probe, stop), test.probes)
+		require.Empty(t, rest, test.probes)
+	}
+}
+
+// TestSubscribe has programs whose signal does not arrive.
+func TestSubscribe(t *testing.T) {
+	o := New()
+	if o.thread.dir == "" {
+		t.Skip("the runtime's signal thread cannot be watched here (no /proc or no schedstat)")
+	}
+	subscribe := func(o *Oracle) Subscriber {
+		c := make(chan os.Signal, 1)
+		defer signal.Stop(c)
+		answer := o.Subscribe(c, syscall.SIGTERM, func() { signal.Stop(c) })
+		require.NoError(t, sigset.Raise(syscall.SIGTERM)) // it would end the test
+		testwait.Receive(t, c, "the signal")
+		return answer
+	}
+	for range 20 {
+		require.Equal(t, None, subscribe(o))
+		stop := listen(syscall.SIGTERM)
+		require.Equal(t, Other, subscribe(o))
+		stop()
+	}
+	require.Equal(t, Unknown, subscribe(&Oracle{}))
+}
+
+func TestTheMaskShowsTheSubscriptions(t *testing.T) {
 	thread := findSigThread()
 	if thread.dir == "" {
 		t.Skip("the runtime's signal thread cannot be watched here (no /proc or no schedstat)")
@@ -105,9 +206,9 @@ func TestTheMaskTellsWhatAProgramListensTo(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestTheMaskTellsTheSameWhileSignalsCome checks Listens while the thread handles
+// TestTheMaskIsRightWhileSignalsArrive checks Listens while the thread handles
 // signals. In a handler all signals are blocked.
-func TestTheMaskTellsTheSameWhileSignalsCome(t *testing.T) {
+func TestTheMaskIsRightWhileSignalsArrive(t *testing.T) {
 	thread := findSigThread()
 	if thread.dir == "" {
 		t.Skip("the runtime's signal thread cannot be watched here (no /proc or no schedstat)")
@@ -132,21 +233,45 @@ func TestTheMaskTellsTheSameWhileSignalsCome(t *testing.T) {
 	}
 }
 
-func TestTheProbeFindsTheThreadWhateverIsListenedTo(t *testing.T) {
+// TestWhoMayHear: a program in which nobody listens can be woken by no signal.
+func TestWhoMayHear(t *testing.T) {
+	o := New()
+	if o.thread.dir == "" {
+		t.Skip("the runtime's signal thread cannot be watched here (no /proc or no schedstat)")
+	}
+	nobody := func(except ...syscall.Signal) {
+		t.Helper()
+		// On a busy machine an answer may be "unknown".
+		testwait.Eventually(t, func() bool { return !o.MayHear(sigset.Of(except...)) }, "somebody listens")
+	}
+	nobody()
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGCHLD, syscall.SIGABRT} {
+		stop := listen(sig)
+		for range 20 {
+			require.True(t, o.MayHear(0), "%v", sig)
+		}
+		nobody(sig)
+		stop()
+		nobody()
+	}
+	require.True(t, (&Oracle{}).MayHear(0), "it is not known")
+}
+
+func TestTheProbeFindsTheThreadForAnySubscription(t *testing.T) {
 	stop := listen(firstProbeSignal, firstProbeSignal-1)
 	defer stop()
 	require.NotEmpty(t, findSigThread().dir)
 }
 
-func TestTheProbeIsUnknownWhereEverySignalIsListenedTo(t *testing.T) {
+func TestTheProbeIsUnknownIfEverySignalHasASubscriber(t *testing.T) {
 	stop := listen() // every signal
 	defer stop()
 	require.Empty(t, findSigThread().dir)
 }
 
-// What is known of a signal that came during a probe decides whether somebody has
-// received it, or whether it must be raised again.
-func TestWhoHasHeardTheSignal(t *testing.T) {
+// If a signal arrives during a probe, Heard decides whether another subscriber has received
+// it, or whether it must be raised again.
+func TestHeardDuringAProbe(t *testing.T) {
 	term := sigset.Of(syscall.SIGTERM)
 	for _, test := range []struct {
 		name               string

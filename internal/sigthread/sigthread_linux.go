@@ -170,44 +170,36 @@ func (p *probe) moved() bool {
 	return runs != before
 }
 
-// Subscribe calls signal.Notify(c, sig) and returns whether anybody else was subscribed
-// to sig before. It may call signal.Stop(c) and try again, up to the given number of
-// times in all, so c must not receive other signals. When Subscribe returns, c is
-// subscribed, and contains a signal that has arrived meanwhile.
-func (p *probe) Subscribe(c chan os.Signal, sig syscall.Signal, times int) Subscriber {
-	for i := 0; ; i++ {
-		if p.ok {
-			if i > 0 {
-				time.Sleep(settleTime)
-			}
-			p.moved()
-		}
-		signal.Notify(c, sig)
-		switch {
-		case !p.ok:
-			return Unknown
-		case p.moved():
-			return None
-		case i+1 == times || !p.ok:
-			return Other
-		}
-		signal.Stop(c)
-	}
-}
-
-// ask returns the answer of Subscribe, but does not stay subscribed. It first lets the
-// thread come to rest.
-func (p *probe) ask(sig syscall.Signal, times int) Subscriber {
+// subscribe calls signal.Notify(c, sig) and returns whether anybody else was subscribed
+// to sig before. It first lets the thread come to rest.
+func (p *probe) subscribe(c chan os.Signal, sig syscall.Signal) Subscriber {
 	if p.ok {
 		time.Sleep(settleTime)
+		p.moved()
 	}
-	c := make(chan os.Signal, 1)
-	answer := p.Subscribe(c, sig, times)
-	signal.Stop(c)
-	select {
-	case <-c:
-		p.swallowed = true
-	default:
+	signal.Notify(c, sig)
+	switch {
+	case !p.ok:
+		return Unknown
+	case p.moved():
+		return None
+	case !p.ok:
+		return Unknown
+	}
+	return Other
+}
+
+// ask returns the answer of subscribe, but does not stay subscribed. It asks again while
+// the answer is Other, up to the given number of times in all.
+func (p *probe) ask(sig syscall.Signal, times int) (answer Subscriber) {
+	for range times {
+		c := make(chan os.Signal, 1)
+		answer = p.subscribe(c, sig)
+		signal.Stop(c)
+		p.swallowed = p.swallowed || len(c) > 0
+		if answer != Other {
+			break
+		}
 	}
 	return answer
 }
@@ -237,3 +229,6 @@ func (t sigThread) Listens() (sigset.Set, error) {
 
 // isIn reports whether dir is the thread's directory.
 func (t sigThread) isIn(dir string) bool { return t.dir != "" && t.dir == dir }
+
+// hidden are signals that a program may wait for and that Listens cannot see.
+var hidden = [...]syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGCHLD, syscall.SIGABRT}

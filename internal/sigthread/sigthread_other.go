@@ -34,8 +34,7 @@ func (sigThread) NewProbe() *probe { return &probe{} }
 // Close does nothing.
 func (*probe) Close() {}
 
-// Subscribe calls signal.Notify(c, sig) and returns Unknown.
-func (*probe) Subscribe(c chan os.Signal, sig syscall.Signal, _ int) Subscriber {
+func (*probe) subscribe(c chan os.Signal, sig syscall.Signal) Subscriber {
 	signal.Notify(c, sig)
 	return Unknown
 }
@@ -43,3 +42,6 @@ func (*probe) Subscribe(c chan os.Signal, sig syscall.Signal, _ int) Subscriber 
 func (*probe) ask(syscall.Signal, int) Subscriber { return Unknown }
 
 func (sigThread) isIn(string) bool { return false }
+
+// hidden is not used.
+var hidden []syscall.Signal

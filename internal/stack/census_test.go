@@ -35,7 +35,8 @@ var labelShapes = [][]string{
 type counted struct {
 	Goroutines       int // runtime.NumGoroutine
 	Listing, Profile *Snapshot
-	Text             string // the text of the listing
+	Reading          *Snapshot // nil if the goroutines cannot be read
+	Text             string    // the text of the listing
 }
 
 // census parks goroutines whose headers and stacks contain everything that can be
@@ -87,6 +88,9 @@ func census() {
 		if c.Profile, err = Profile(none); err != nil {
 			panic(err)
 		}
+		if c.Reading, err = Read(none); err != nil && CannotRead() == "" {
+			return false
+		}
 		last := sums // all goroutines have come to rest when two snapshots are equal
 		sums = summary(c.Listing) + summary(c.Profile)
 		return sums == last && runtime.NumGoroutine() == c.Goroutines && len(find(c.Listing, "stack.blocked")) == 2
@@ -124,7 +128,11 @@ func TestEveryGoroutineIsCounted(t *testing.T) {
 			require.NoError(t, err)
 			var c counted
 			require.NoError(t, json.Unmarshal(out, &c))
-			for _, s := range []*Snapshot{c.Listing, c.Profile} {
+			all := []*Snapshot{c.Listing, c.Profile}
+			if CannotRead() == "" {
+				all = append(all, c.Reading)
+			}
+			for _, s := range all {
 				require.Zero(t, s.Unread, s.Unknown)
 				require.False(t, s.Cut)
 				// NumGoroutine never counts the runtime's two goroutines that run
@@ -144,6 +152,15 @@ func TestEveryGoroutineIsCounted(t *testing.T) {
 			// A group may have the labels of several goroutines.
 			labels := allLabels(c.Profile)
 			require.Len(t, labels, len(labelShapes))
+			if c.Reading != nil {
+				require.Equal(t, labels, allLabels(c.Reading))
+				again := find(c.Reading, "stack.leak ")
+				require.Len(t, again, 1)
+				for i := range again[0].Members {
+					again[0].Members[i].Turns = 0 // which a listing does not have
+				}
+				require.Equal(t, leaked[0].Members, again[0].Members)
+			}
 			if strings.Contains(env, "tracebacklabels=1") {
 				require.Equal(t, labels, allLabels(c.Listing), "the labels of the listing and of the profile must have the same form")
 			}
@@ -190,6 +207,7 @@ func TestGoroutinesInBubbleAreCounted(t *testing.T) {
 func TestReleaseIsKnown(t *testing.T) {
 	if builtPortable {
 		require.Contains(t, SlowProfile(), runtime.Version())
+		require.Contains(t, CannotRead(), "oneshot_portable")
 		return
 	}
 	require.True(t, recordsKnown, "%s is not known: compare runtime/mprof.go (pprof_goroutineProfileWithLabels), internal/profilerecord (StackRecord), "+
@@ -197,4 +215,8 @@ func TestReleaseIsKnown(t *testing.T) {
 		"and runtime/traceback.go (goroutineheader, traceback1) with parse.go; then change the build constraints of records.go and records_other.go",
 		runtime.Version())
 	require.Empty(t, SlowProfile())
+	if runtime.GOOS == "linux" && (runtime.GOARCH == "amd64" || runtime.GOARCH == "arm64") {
+		require.Empty(t, CannotRead(), "%s is not known: see internal/image/layout/generate and internal/image/inside/runtime.go; then change the build constraints of internal/image/inside",
+			runtime.Version())
+	}
 }

@@ -10,11 +10,31 @@ func NewCollector(exclude Exclude) *Collector {
 	return &Collector{listingParser{exclude: exclude, index: make(map[uint64]int)}}
 }
 
-// Add adds one goroutine. It reports whether it is the first one of a group.
-func (c *Collector) Add(text []byte) (first bool) {
-	groups := len(c.p.groups)
-	c.p.record(text)
-	return len(c.p.groups) > groups
+// What Add returns for a goroutine that is in no group.
+const (
+	Excluded = -1 // it is left out
+	Unparsed = -2 // its text has an unknown form
+)
+
+// Add adds one goroutine and returns the number of its group. turns is its
+// Goroutine.Turns, which is not in the text.
+func (c *Collector) Add(text []byte, turns uint16) (group int) {
+	if group = c.p.record(text); group >= 0 {
+		members := c.p.groups[group].Members
+		members[len(members)-1].Turns = turns
+	}
+	return group
+}
+
+// AddTo adds a goroutine that differs from another one in m and in its labels only, to
+// the group of that one: a number that Add has returned. labels have the form of a
+// header of runtime.Stack.
+func (c *Collector) AddTo(group int, m Goroutine, labels []byte) {
+	if group == Excluded {
+		c.p.excluded++
+		return
+	}
+	c.p.add(group, m, labels)
 }
 
 // Unreadable counts a goroutine that cannot be read.

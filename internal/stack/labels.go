@@ -2,6 +2,9 @@ package stack
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"sort"
 	"strings"
 )
 
@@ -21,4 +24,29 @@ func (s *labelSet) String() string {
 		fmt.Fprintf(&b, "%q:%q", l.key, l.value)
 	}
 	return "{" + b.String() + "}"
+}
+
+// labelCounts counts the goroutines of groups by their labels. A goroutine shares its
+// set of labels with the goroutines that it starts.
+type labelCounts map[labeled]int
+
+type labeled struct {
+	group int
+	set   *labelSet
+}
+
+func (c labelCounts) count(group int, set *labelSet) {
+	if set != nil {
+		c[labeled{group, set}]++
+	}
+}
+
+// addTo adds the labels to the groups. The most frequent sets come first, since a group
+// keeps only some of them.
+func (c labelCounts) addTo(groups []Group) {
+	ordered := slices.Collect(maps.Keys(c))
+	sort.SliceStable(ordered, func(i, j int) bool { return c[ordered[i]] > c[ordered[j]] })
+	for _, l := range ordered {
+		groups[l.group].addLabels(l.set.String, c[l])
+	}
 }

@@ -18,21 +18,21 @@ type listingParser struct {
 	index    map[uint64]int // maps the hash of the state and the calls, without arguments, to a group
 }
 
-// record parses one goroutine:
+// record parses one goroutine and returns the number of its group, or why it has none:
 //
 //	goroutine 18 [chan receive, 2 minutes, locked to thread]:
 //	main.(*T).work(0xc000012345, {0x1, 0x2})
 //		/src/main.go:42 +0x1d
 //	created by main.start in goroutine 1
 //		/src/main.go:30 +0x2c
-func (p *listingParser) record(text []byte) {
+func (p *listingParser) record(text []byte) (group int) {
 	head, body, _ := bytes.Cut(text, []byte{'\n'})
 	h, ok := parseHeader(head)
 	if !ok {
 		if len(bytes.TrimSpace(text)) > 0 {
 			p.cannotRead(head)
 		}
-		return
+		return Unparsed
 	}
 	key, own := hashString(fnvOffset, h.state), false
 	eachCall(body, func(c call) {
@@ -47,7 +47,7 @@ func (p *listingParser) record(text []byte) {
 	})
 	if own {
 		p.excluded++
-		return
+		return Excluded
 	}
 	i, known := p.index[key]
 	if !known {
@@ -55,11 +55,17 @@ func (p *listingParser) record(text []byte) {
 		p.index[key] = i
 		p.groups = append(p.groups, newGroup(h.state, body))
 	}
-	g := &p.groups[i]
+	p.add(i, h.member, h.labels)
+	return i
+}
+
+// add adds a goroutine to a group.
+func (p *listingParser) add(group int, m Goroutine, labels []byte) {
+	g := &p.groups[group]
 	g.Count++
-	g.Members = append(g.Members, h.member)
-	if len(h.labels) > 0 {
-		g.addLabels(func() string { return canonicalLabels(string(h.labels)) }, 1)
+	g.Members = append(g.Members, m)
+	if len(labels) > 0 {
+		g.addLabels(func() string { return canonicalLabels(string(labels)) }, 1)
 	}
 }
 
@@ -82,7 +88,7 @@ const maxUnknown = 100
 
 func (p *listingParser) cannotRead(head []byte) {
 	if p.unread++; p.unread == 1 {
-		p.unknown = strings.ToValidUTF8(string(head[:min(len(head), maxUnknown)]), "")
+		p.unknown = string(head[:min(len(head), maxUnknown)])
 	}
 }
 
@@ -127,7 +133,8 @@ func parseHeader(head []byte) (h header, ok bool) {
 		var a []byte
 		a, attributes, _ = bytes.Cut(attributes, []byte(", "))
 		if minutes, ok := bytes.CutSuffix(a, []byte(" minutes")); ok {
-			h.member.Minutes, _ = strconv.Atoi(string(minutes))
+			n, _ := strconv.ParseInt(string(minutes), 10, 32)
+			h.member.Minutes = int32(n)
 		}
 		if string(a) == "locked to thread" {
 			h.member.Locked = true

@@ -2,12 +2,7 @@
 
 package stack
 
-import (
-	"maps"
-	"slices"
-	"sort"
-	_ "unsafe" // for go:linkname
-)
+import _ "unsafe" // for go:linkname
 
 // This file gets the records of a goroutine profile from the runtime, through the
 // function that runtime/pprof uses. runtime/pprof formats each record as text
@@ -48,11 +43,7 @@ func (p *profiler) records() bool {
 		n, ok = goroutineProfile(records, labels)
 	}
 	index := make(map[uint64]int)
-	type labeled struct {
-		group int
-		set   *labelSet // a goroutine shares it with the goroutines that it starts
-	}
-	var sets map[labeled]int
+	sets := make(labelCounts)
 	for i, r := range records[:n] {
 		if p.labeled && labels[i] == nil {
 			continue
@@ -71,19 +62,11 @@ func (p *profiler) records() bool {
 		default:
 			p.groups[k].Count++
 		}
-		if k >= 0 && labels[i] != nil {
-			if sets == nil {
-				sets = make(map[labeled]int)
-			}
-			sets[labeled{k, labels[i]}]++
+		if k >= 0 {
+			sets.count(k, labels[i])
 		}
 		records[i].stack = nil // the collector may free it now
 	}
-	// The most frequent sets come first, since a group keeps only some of them.
-	ordered := slices.Collect(maps.Keys(sets))
-	sort.SliceStable(ordered, func(i, j int) bool { return sets[ordered[i]] > sets[ordered[j]] })
-	for _, l := range ordered {
-		p.groups[l.group].addLabels(l.set.String, sets[l])
-	}
+	sets.addTo(p.groups)
 	return true
 }

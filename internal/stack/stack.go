@@ -1,7 +1,8 @@
 // Package stack takes the stacks of all goroutines of the process and groups
-// them. It has two ways to do that. A profile stops the program for an instant
-// only, but does not contain the ids of the goroutines. A listing contains them,
-// but the program is stopped until it is complete.
+// them. It has three ways to do that. Read reads the memory of the program, which
+// goes on meanwhile; that needs a release of Go that is known. A profile stops the
+// program for an instant only, but does not contain the ids of the goroutines. A
+// listing contains them, but the program is stopped until it is complete.
 package stack
 
 import (
@@ -23,9 +24,10 @@ type Frame struct {
 type Goroutine struct {
 	ID      uint64
 	Parent  uint64 // the goroutine that started it; 0 if not known
-	Minutes int    // how long it has waited, counted from the first garbage collection during the wait
+	Minutes int32  // how long it has waited, counted from the first garbage collection during the wait
 	Locked  bool   // it is locked to its thread
 	Leaked  bool   // the garbage collector has proved that nothing can wake it
+	Turns   uint16 // see AddTurns; Ran and Stop say what it means
 }
 
 // Group is a group of goroutines in the same state with the same stack.
@@ -38,6 +40,7 @@ type Group struct {
 	Deeper      bool         // the stack has more frames than a profile can hold
 	Creator     Frame        // the go statement; zero if not known
 	Members     []Goroutine  // ordered by id; nil in a profile
+	Stacks      int          // how many different stacks Merge has put together; 0 before
 
 	key uint64 // the hash of the state and the frames
 }
@@ -55,8 +58,11 @@ type Snapshot struct {
 	Total      int  // goroutines in the groups
 	Excluded   int  // goroutines that were left out because of Exclude
 	Unread     int  // goroutines that could not be parsed, because their form is unknown
-	HasMembers bool // the snapshot was made from a listing, and the groups have members
+	HasMembers bool // the goroutines were read one by one, and the groups have members
 	Cut        bool // the listing was longer than its room
+
+	// NoMembers is the reason why there are no members, if there could be some.
+	NoMembers string
 
 	// Unknown is the beginning of the first goroutine that could not be parsed.
 	// Quote it before you show it.
@@ -88,13 +94,10 @@ func newSnapshot(groups []Group) *Snapshot {
 		to.OtherLabels += g.OtherLabels
 	}
 	for _, g := range s.Groups {
-		sort.SliceStable(g.Labels, func(i, j int) bool {
-			a, b := g.Labels[i], g.Labels[j]
-			return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Labels, b.Labels)) < 0
-		})
-		sort.Sort(byID(g.Members))
+		sort.Sort((*byCount)(&g.Labels))
+		sort.Sort((*byID)(&g.Members))
 	}
-	sort.Sort(bySize(s.Groups))
+	sort.Sort((*bySize)(&s.Groups))
 	return s
 }
 
@@ -106,15 +109,18 @@ type (
 	byID   []Goroutine
 )
 
-func (s byID) Len() int           { return len(s) }
-func (s byID) Less(i, j int) bool { return s[i].ID < s[j].ID }
-func (s byID) Swap(i, j int)      { s[i], s[j] = s[j], s[i] }
+// The receivers are pointers, since a method of a value would be in the program twice:
+// once for values and once for pointers.
 
-func (s bySize) Len() int      { return len(s) }
-func (s bySize) Swap(i, j int) { s[i], s[j] = s[j], s[i] }
+func (s *byID) Len() int           { return len(*s) }
+func (s *byID) Less(i, j int) bool { return (*s)[i].ID < (*s)[j].ID }
+func (s *byID) Swap(i, j int)      { (*s)[i], (*s)[j] = (*s)[j], (*s)[i] }
 
-func (s bySize) Less(i, j int) bool {
-	a, b := &s[i], &s[j]
+func (s *bySize) Len() int      { return len(*s) }
+func (s *bySize) Swap(i, j int) { (*s)[i], (*s)[j] = (*s)[j], (*s)[i] }
+
+func (s *bySize) Less(i, j int) bool {
+	a, b := &(*s)[i], &(*s)[j]
 	if a.Count != b.Count {
 		return a.Count > b.Count
 	}
@@ -153,10 +159,11 @@ func (g *Group) addLabels(labels func() string, count int) {
 // waited. Zero means less than a minute, or not known.
 func (g *Group) Waits() (least, most int) {
 	for i, m := range g.Members {
+		minutes := int(m.Minutes)
 		if i == 0 {
-			least = m.Minutes
+			least = minutes
 		}
-		least, most = min(least, m.Minutes), max(most, m.Minutes)
+		least, most = min(least, minutes), max(most, minutes)
 	}
 	return least, most
 }
@@ -199,6 +206,17 @@ func (g *Group) hash() uint64 {
 
 // Key identifies the group in all snapshots of this process.
 func (g *Group) Key() uint64 { return g.key }
+
+// Identity returns the hash of a state, the functions and the lines. It does not depend
+// on the paths of the files, and is the same in all processes of one build.
+func Identity(state string, frames []Frame) uint64 {
+	h := hashString(fnvOffset, state)
+	for _, f := range frames {
+		h = hashString(h, f.Function)
+		h = (h ^ uint64(f.Line)) * fnvPrime
+	}
+	return h
+}
 
 // AddLabels copies the labels of goroutines with the same state and frames from a
 // profile. A listing may have no labels.
@@ -311,6 +329,19 @@ func (s *Snapshot) Find(key uint64) *Group {
 
 // Has reports whether a goroutine is a member of the group.
 func (g *Group) Has(id uint64) bool {
-	_, ok := slices.BinarySearchFunc(g.Members, id, func(m Goroutine, id uint64) int { return cmp.Compare(m.ID, id) })
+	_, ok := g.find(id)
 	return ok
+}
+
+// Member returns a member of the group.
+func (g *Group) Member(id uint64) (m Goroutine, ok bool) {
+	i, ok := g.find(id)
+	if ok {
+		m = g.Members[i]
+	}
+	return m, ok
+}
+
+func (g *Group) find(id uint64) (at int, ok bool) {
+	return slices.BinarySearchFunc(g.Members, id, func(m Goroutine, id uint64) int { return cmp.Compare(m.ID, id) })
 }

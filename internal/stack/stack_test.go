@@ -27,15 +27,14 @@ import (
 // TestMain also runs the programs of these tests. Their goroutines can never end,
 // so each program has a process of its own.
 func TestMain(m *testing.M) {
-	switch os.Getenv("STACK_PROGRAM") {
-	case "park":
-		park()
-	case "census":
-		census()
-	default:
-		os.Exit(m.Run())
+	if program := programs[os.Getenv("STACK_PROGRAM")]; program != nil {
+		program()
+		return
 	}
+	os.Exit(m.Run())
 }
+
+var programs = map[string]func(){"park": park, "census": census}
 
 // parkings contains a function for each way in which a goroutine can wait.
 var parkings = map[string]func(){

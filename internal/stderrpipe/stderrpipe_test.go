@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -20,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// put makes descriptor 2 of this process another one, until the test ends.
+// put replaces descriptor 2 of this process until the test ends.
 func put(t *testing.T, fd int) {
 	t.Helper()
 	saved, err := syscall.Dup(2)
@@ -37,22 +38,22 @@ func put(t *testing.T, fd int) {
 	require.NoError(t, unixsock.Dup2(fd, 2))
 }
 
-// putLog makes descriptor 2 a pipe, as the log of a program is, and returns its other end.
+// putLog makes descriptor 2 a pipe, as in a program that logs, and returns the other end.
 func putLog(t *testing.T) *os.File {
 	t.Helper()
 	var pipe [2]int
-	require.NoError(t, syscall.Pipe(pipe[:])) // it blocks, as those do that a shell makes
+	require.NoError(t, syscall.Pipe(pipe[:])) // in blocking mode, like the pipes of a shell
 	syscall.CloseOnExec(pipe[0])
 	put(t, pipe[1])
 	require.NoError(t, syscall.Close(pipe[1]))
-	require.NoError(t, syscall.SetNonblock(pipe[0], true)) // this end alone
+	require.NoError(t, syscall.SetNonblock(pipe[0], true)) // only this end
 	log := os.NewFile(uintptr(pipe[0]), "log")
 	t.Cleanup(func() { log.Close() })
 	testwait.Deadline(t, log)
 	return log
 }
 
-// session is a session that can have descriptor 2, and what its client reads.
+// session returns a session that can take descriptor 2, and the output that its client reads.
 func session(t *testing.T, pid int) (*Holder, *os.File) {
 	t.Helper()
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
@@ -71,14 +72,17 @@ func session(t *testing.T, pid int) (*Holder, *os.File) {
 	return h, files[1]
 }
 
-// say writes a line to descriptor 2.
+// say writes a line to descriptor 2. With go test -json, os.Stderr is another one.
 func say(t *testing.T, text string) {
 	t.Helper()
-	_, err := fmt.Fprintln(os.Stderr, text)
-	require.NoError(t, err)
+	for rest := []byte(text + "\n"); len(rest) > 0; {
+		n, err := syscall.Write(2, rest)
+		require.NoError(t, err)
+		rest = rest[n:]
+	}
 }
 
-// reads reads that line.
+// reads requires that the line arrives next.
 func reads(t *testing.T, from io.Reader, text string) {
 	t.Helper()
 	got := make([]byte, len(text)+1)
@@ -94,8 +98,8 @@ func descriptor2(t *testing.T) unixsock.ID {
 	return id
 }
 
-// TestItIsGivenBack by Give, and by End.
-func TestItIsGivenBack(t *testing.T) {
+// Give and End both give it back.
+func TestTheDescriptorIsGivenBack(t *testing.T) {
 	log := putLog(t)
 	before := descriptor2(t)
 	h, client := session(t, 1)
@@ -122,7 +126,7 @@ func TestItIsGivenBack(t *testing.T) {
 	require.Zero(t, n, "it has what was for the log alone")
 }
 
-func TestOneSessionAtATimeHasIt(t *testing.T) {
+func TestOneSessionAtATimeHasTheDescriptor(t *testing.T) {
 	putLog(t)
 	first, _ := session(t, 41)
 	second, _ := session(t, 42)
@@ -134,7 +138,7 @@ func TestOneSessionAtATimeHasIt(t *testing.T) {
 	require.True(t, Give(first))
 }
 
-func TestWhatTheProgramPutsThereStays(t *testing.T) {
+func TestADescriptorThatTheProgramReplacesIsKept(t *testing.T) {
 	putLog(t)
 	h, _ := session(t, 1)
 	require.NoError(t, Take(h))
@@ -149,8 +153,8 @@ func TestWhatTheProgramPutsThereStays(t *testing.T) {
 	require.Equal(t, "in the new log\n", string(text))
 }
 
-// TestAChildThatKeepsThePipe writes to the log after the session has given it back, and to
-// the log only.
+// After the session has given the descriptor back, the child still writes to the pipe. Its
+// output must go to the log only.
 func TestAChildThatKeepsThePipe(t *testing.T) {
 	log := putLog(t)
 	h, client := session(t, 1)
@@ -169,8 +173,8 @@ func TestAChildThatKeepsThePipe(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 }
 
-// TestAClientThatIsGone does not keep the lines from the log.
-func TestAClientThatIsGone(t *testing.T) {
+// The log still gets all lines when a client has disconnected.
+func TestAClientThatDisconnects(t *testing.T) {
 	log := putLog(t)
 	h, client := session(t, 1)
 	require.NoError(t, Take(h))
@@ -183,7 +187,7 @@ func TestAClientThatIsGone(t *testing.T) {
 	require.True(t, Give(h))
 }
 
-// TestALogThatIsFull does not keep the lines from the client, nor holds up the program.
+// When the log is full, the client still gets all lines, and the program does not wait.
 func TestALogThatIsFull(t *testing.T) {
 	log := putLog(t)
 	require.NoError(t, syscall.SetNonblock(2, true))
@@ -195,13 +199,14 @@ func TestALogThatIsFull(t *testing.T) {
 	require.NoError(t, syscall.SetNonblock(2, false))
 	h, client := session(t, 1)
 	require.NoError(t, Take(h))
-	for range 2 * maxLogged {
-		say(t, "to the client")
-		reads(t, client, "to the client")
+	line := strings.Repeat("x", 32<<10)
+	for range 2 * maxLogged / len(line) {
+		say(t, line)
+		reads(t, client, line)
 	}
 	require.True(t, Give(h))
 	ended := make(chan error, 1)
-	go func() { // else what waits for the log would not end
+	go func() { // otherwise the goroutine that writes to the log would not end
 		_, err := io.Copy(io.Discard, log)
 		ended <- err
 	}()
@@ -209,7 +214,65 @@ func TestALogThatIsFull(t *testing.T) {
 	require.ErrorIs(t, testwait.Receive(t, ended, "the log to be read"), os.ErrDeadlineExceeded)
 }
 
-func TestItCannotBeTaken(t *testing.T) {
+// TestAClientThatDoesNotRead does not cost the program its own log. When it reads again,
+// it learns what it has missed.
+func TestAClientThatDoesNotRead(t *testing.T) {
+	file, err := os.Create(t.TempDir() + "/log")
+	require.NoError(t, err)
+	defer file.Close()
+	put(t, int(file.Fd()))
+	h, client := session(t, 1)
+	require.NoError(t, Take(h))
+	const lines = 20_000
+	line := strings.Repeat("x", 99)
+	for n := range lines {
+		say(t, line)
+		if n%500 == 0 {
+			time.Sleep(time.Millisecond) // a program that never waits fills the pipe, where it has one CPU
+		}
+	}
+	// The first lines are in the client's socket, and the next ones in the queue.
+	text := make([]byte, 64<<10)
+	var got strings.Builder
+	for !strings.Contains(got.String(), "bytes of standard error were not shown here") {
+		n, err := client.Read(text)
+		require.NoError(t, err)
+		got.Write(text[:n])
+	}
+	require.True(t, Give(h))
+	testwait.Eventually(t, func() bool {
+		info, err := file.Stat()
+		require.NoError(t, err)
+		return info.Size() == lines*int64(len(line)+1)
+	}, "the log lacks lines")
+}
+
+func TestAQueueIsBounded(t *testing.T) {
+	q := newQueue(10)
+	q.add([]byte("12345678"))
+	q.add([]byte("90ab"))
+	q.add([]byte("c"))
+	p, lost, ok := q.take()
+	require.Equal(t, "1234567890", string(p))
+	require.Equal(t, 3, lost)
+	require.True(t, ok)
+	q.add([]byte("d"))
+	q.end()
+	q.add([]byte("e"))
+	p, lost, ok = q.take()
+	require.Equal(t, "d", string(p))
+	require.Zero(t, lost)
+	require.True(t, ok)
+	_, _, ok = q.take()
+	require.False(t, ok)
+	q = newQueue(10)
+	q.add([]byte("1"))
+	q.drop()
+	_, _, ok = q.take()
+	require.False(t, ok)
+}
+
+func TestTakeFails(t *testing.T) {
 	h, _ := session(t, 1)
 	t.Run("it does not block", func(t *testing.T) {
 		r, w, err := os.Pipe()
@@ -234,7 +297,7 @@ func TestItCannotBeTaken(t *testing.T) {
 		free, err := syscall.Dup(2) // the lowest free descriptor
 		require.NoError(t, err)
 		require.NoError(t, syscall.Close(free))
-		for extra := range 3 { // for what is saved, and for the two ends of the pipe
+		for extra := range 3 { // for the saved descriptor, and for the two ends of the pipe
 			low := limit
 			set(&low.Cur, free+extra)
 			require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &low))
@@ -247,5 +310,5 @@ func TestItCannotBeTaken(t *testing.T) {
 	require.Nil(t, Current())
 }
 
-// set sets a number whose type differs from system to system.
+// set sets a number whose type depends on the system.
 func set[T int64 | uint64](to *T, n int) { *to = T(n) }

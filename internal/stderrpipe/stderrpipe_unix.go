@@ -23,17 +23,16 @@ import (
 // redirect is the state while descriptor 2 is a pipe to a session. Descriptor 2 is not
 // the client's socket itself: then the program would die of SIGPIPE when the client
 // goes, and would wait when the client does not read. The pipe is non-blocking: a write
-// to a full pipe fails. The goroutine that reads the pipe outlives the client.
+// to a full pipe fails. The goroutine that reads the pipe waits for nobody, and outlives
+// the client. Each of those who get the bytes has a queue and a goroutine of its own.
 type redirect struct {
-	owner *Holder
-	to    *clientio.Output
-	saved *os.File      // the file that descriptor 2 was before
-	pipe  unixsock.ID   // the pipe that descriptor 2 is now
-	log   chan []byte   // the bytes to write to saved, which may block
-	ended chan struct{} // closed when no process can write to the pipe any more
-
-	mu       sync.Mutex // guards detached
-	detached bool       // the client gets no more output
+	owner  *Holder
+	to     *clientio.Output
+	saved  *os.File      // the file that descriptor 2 was before
+	pipe   unixsock.ID   // the pipe that descriptor 2 is now
+	log    *queue        // the bytes for saved, which may block
+	client *queue        // the bytes for the client, which may not read
+	shown  chan struct{} // closed when the client has got everything, or gets nothing more
 }
 
 // stderrNow has the redirect of the process. There is at most one at a time.
@@ -42,9 +41,15 @@ var stderrNow struct {
 	r *redirect
 }
 
-// stderrPipe is the size of the pipe. The program can write that many bytes before the
-// pipe is read.
-const stderrPipe = 256 << 10
+const (
+	// stderrPipe is the size of the pipe. The program can write that many bytes before
+	// the pipe is read. It is what everybody may have on Linux (pipe-max-size in
+	// proc(5)).
+	stderrPipe = 1 << 20
+	// maxLogged is how many bytes wait at most for saved, and maxShown for the client.
+	maxLogged = 4 << 20
+	maxShown  = 256 << 10
+)
 
 // Take redirects descriptor 2 to the holder. It returns nil if the holder already has
 // it, and an error if another holder has it.
@@ -59,42 +64,23 @@ func Take(h *Holder) error {
 	if h.ended {
 		return errors.New("the session has ended") // nothing would give the descriptor back
 	}
-	flags, err := unix.FcntlInt(2, unix.F_GETFL, 0)
-	if err != nil {
-		return fmt.Errorf("descriptor 2 is not open: %w", err)
-	}
-	if flags&unix.O_NONBLOCK != 0 {
-		return errors.New("descriptor 2 is in non-blocking mode, and the program may be waiting for it in the poller")
+	if err := checkStderr(); err != nil {
+		return err
 	}
 	saved, err := unix.FcntlInt(2, unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
 		return os.NewSyscallError("fcntl", err)
 	}
 	r := &redirect{
-		owner: h,
-		to:    h.Out.View(),
-		saved: os.NewFile(uintptr(saved), "standard error"),
-		log:   make(chan []byte, maxLogged),
-		ended: make(chan struct{}),
+		owner:  h,
+		to:     h.Out.View(),
+		saved:  os.NewFile(uintptr(saved), "standard error"),
+		log:    newQueue(maxLogged),
+		client: newQueue(maxShown),
+		shown:  make(chan struct{}),
 	}
-	read, write, err := os.Pipe() // both ends are non-blocking
+	read, err := r.redirect()
 	if err != nil {
-		r.saved.Close()
-		return err
-	}
-	defer write.Close()
-	raw, err := write.SyscallConn()
-	if err == nil {
-		growErr := raw.Control(func(fd uintptr) {
-			unixsock.GrowPipe(int(fd), stderrPipe) // best effort
-			if r.pipe, err = unixsock.IDOf(int(fd)); err == nil {
-				err = os.NewSyscallError("dup2", unixsock.Dup2(int(fd), 2)) // the last step, since it cannot be undone
-			}
-		})
-		err = cmp.Or(err, growErr)
-	}
-	if err != nil {
-		read.Close()
 		r.saved.Close()
 		return err
 	}
@@ -102,7 +88,44 @@ func Take(h *Holder) error {
 	stderrNow.r = r
 	ours.Go(func() { r.forward(read) })
 	ours.Go(r.writeLog)
+	ours.Go(r.show)
 	return nil
+}
+
+// checkStderr returns an error if descriptor 2 cannot be redirected.
+func checkStderr() error {
+	flags, err := unix.FcntlInt(2, unix.F_GETFL, 0)
+	if err != nil {
+		return fmt.Errorf("descriptor 2 is not open: %w", err)
+	}
+	if flags&unix.O_NONBLOCK != 0 {
+		return errors.New("descriptor 2 is in non-blocking mode, and the program may be waiting for it in the poller")
+	}
+	return nil
+}
+
+// redirect makes descriptor 2 a pipe, and returns the end from which it is read.
+func (r *redirect) redirect() (*os.File, error) {
+	read, write, err := os.Pipe() // both ends are non-blocking
+	if err != nil {
+		return nil, err
+	}
+	defer write.Close()
+	raw, err := write.SyscallConn()
+	if err == nil {
+		growErr := raw.Control(func(fd uintptr) {
+			unixsock.GrowPipe(int(fd), stderrPipe) // best effort
+			if r.pipe, err = unixsock.IDOf(int(fd)); err == nil {
+				err = os.NewSyscallError("dup2", dupSafely(int(fd), 2)) // the last step, since it cannot be undone
+			}
+		})
+		err = cmp.Or(err, growErr)
+	}
+	if err != nil {
+		read.Close()
+		return nil, err
+	}
+	return read, nil
 }
 
 // forward copies what the program writes, until no process can write to the pipe any
@@ -110,48 +133,46 @@ func Take(h *Holder) error {
 // inherited the pipe have ended. They would die of SIGPIPE if the pipe were closed
 // earlier.
 func (r *redirect) forward(read *os.File) {
-	defer close(r.ended)
-	defer close(r.log)
+	defer r.client.end()
+	defer r.log.end()
 	defer read.Close()
+	buf := make([]byte, 64<<10)
 	for {
-		buf := make([]byte, logged)
 		n, err := read.Read(buf)
-		if n > 0 {
-			r.pass(buf[:n])
-		}
+		r.log.add(buf[:n])
+		r.client.add(buf[:n])
 		if err != nil {
 			return
 		}
 	}
 }
 
-// At most maxLogged pieces of at most logged bytes wait to be written to saved.
-const (
-	maxLogged = 64
-	logged    = 32 << 10
-)
-
-// pass sends a piece to the client, and to the file that descriptor 2 was before.
-func (r *redirect) pass(p []byte) {
-	select {
-	case r.log <- p:
-	default: // saved blocks; do not wait for it
-	}
-	r.mu.Lock()
-	detached := r.detached
-	r.mu.Unlock()
-	if !detached {
-		if _, err := r.to.Write(p); err == nil {
-			_ = r.to.Flush() // the session notices a client that is gone
+// writeLog writes to saved, which may block.
+func (r *redirect) writeLog() {
+	defer r.saved.Close()
+	for {
+		p, _, ok := r.log.take()
+		if !ok {
+			return
 		}
+		_, _ = r.saved.Write(p)
 	}
 }
 
-// writeLog writes to saved, in a goroutine of its own since that may block.
-func (r *redirect) writeLog() {
-	defer r.saved.Close()
-	for p := range r.log {
-		_, _ = r.saved.Write(p)
+// show writes to the client, until it gets nothing more. The session notices a client
+// that is gone.
+func (r *redirect) show() {
+	defer close(r.shown)
+	for {
+		p, lost, ok := r.client.take()
+		if !ok {
+			return
+		}
+		_, _ = r.to.Write(p)
+		if lost > 0 {
+			fmt.Fprintf(r.to, "\n(%d bytes of standard error were not shown here, since they came faster than they were read)\n", lost)
+		}
+		_ = r.to.Flush()
 	}
 }
 
@@ -201,11 +222,9 @@ func giveLocked(h *Holder) bool {
 	t := time.NewTimer(remainder)
 	defer t.Stop()
 	select {
-	case <-r.ended:
+	case <-r.shown:
 	case <-t.C:
 	}
-	r.mu.Lock()
-	r.detached = true
-	r.mu.Unlock()
+	r.client.drop()
 	return true
 }

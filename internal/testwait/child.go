@@ -4,7 +4,9 @@ package testwait
 
 import (
 	"bufio"
+	"errors"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -94,4 +96,18 @@ func (c *Child) Stop() string {
 	}
 	text := c.Errors.String()
 	return text[:min(len(text), 32<<10)]
+}
+
+// RemoveDead removes a socket on which nobody listens. A program that is killed leaves its
+// socket, and the tests start so many programs that pids come round: the next program
+// with that pid would find the socket at the path that it uses itself.
+func RemoveDead(path string) {
+	conn, err := net.Dial("unix", path)
+	if err == nil {
+		_ = conn.Close()
+		return
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		_ = os.Remove(path) // another test may have removed it
+	}
 }

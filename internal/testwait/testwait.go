@@ -72,11 +72,16 @@ func Group(t testing.TB, group *sync.WaitGroup, what string, args ...any) {
 }
 
 // Command is exec.Command for a program that ends by itself. It is killed when
-// the test ends, or after twice Patience; then Wait, Run and Output return an
-// error. They do not wait for a grandchild that keeps the output open.
+// the test ends, or after four times Patience; then Wait, Run and Output return an
+// error. They do not wait for a grandchild that keeps the output open. The go command
+// gets ten times Patience, since it may have to build the standard library.
 func Command(t testing.TB, name string, args ...string) *exec.Cmd {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*Patience)
+	limit := 4 * Patience
+	if name == "go" {
+		limit = 10 * Patience
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.WaitDelay = Patience / 10

@@ -21,7 +21,7 @@ func TestReceiveReturnsTheValueOrZeroWhenClosed(t *testing.T) {
 	Group(t, &group, "a goroutine")
 }
 
-func TestACommandIsNotWaitedForLongerThanItsOutputIsHeldOpen(t *testing.T) {
+func TestTheWaitEndsThoughAChildHoldsTheOutput(t *testing.T) {
 	if _, err := exec.LookPath("sh"); err != nil {
 		t.Skip("needs sh")
 	}

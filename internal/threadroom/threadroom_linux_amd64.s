@@ -1,40 +1,67 @@
+#include "go_asm.h"
 #include "textflag.h"
 
-// The runtime creates its threads with CLONE_VM, CLONE_FS, CLONE_FILES,
-// CLONE_SIGHAND, CLONE_THREAD and CLONE_SYSVSEM. FLAGS are these and CLONE_VFORK.
-#define FLAGS	0x54f00
+#define SIG_SETMASK		2
+#define FUTEX_WAIT_PRIVATE	128
 
+#define SYS_rt_sigprocmask	14
 #define SYS_clone	56
 #define SYS_exit	60
+#define SYS_futex	202
 
-// func makeThreads(n int) syscall.Errno
+// func makeThreads(flags uintptr, cleared *[room]uint32, tids *[room]int32, gate *atomic.Uint32, closed uint32) syscall.Errno
 //
-// All threads run on one stack, and in one frame of it. Each thread has its own
-// R12, the number of threads that it must still create.
-TEXT ·makeThreads(SB),NOSPLIT,$0-16
-	MOVQ	$0, ret+8(FP)
-	MOVQ	n+0(FP), R12
+// A new thread has the stack pointer of its creator, but uses no stack. It has R12 and
+// R13 from its creator too. It has no thread-local storage: with CLONE_SETTLS its
+// pointer points to a word of cleared, which nothing reads.
+TEXT ·makeThreads(SB),NOSPLIT,$16-48
+	MOVQ	$-1, 0(SP) // all signals
+	MOVL	$SIG_SETMASK, DI
+	LEAQ	0(SP), SI
+	LEAQ	8(SP), DX
+	MOVL	$8, R10
+	MOVL	$SYS_rt_sigprocmask, AX
+	SYSCALL
+
+	MOVQ	gate+24(FP), R12
+	MOVL	closed+32(FP), R13
+	MOVL	$0, BX // the number of threads
 make:
-	MOVL	$FLAGS, DI
-	MOVL	$0, SI // the same stack
-	MOVL	$0, DX
-	MOVL	$0, R10
-	MOVL	$0, R8
+	MOVQ	flags+0(FP), DI
+	MOVQ	$0, SI // the same stack
+	MOVQ	cleared+8(FP), DX
+	LEAQ	(DX)(BX*4), DX
+	MOVQ	DX, R10
+	MOVQ	DX, R8
 	MOVL	$SYS_clone, AX
 	SYSCALL
 	TESTQ	AX, AX
-	JGT	made
 	JEQ	begun
-	NEGQ	AX
-	MOVQ	AX, ret+8(FP)
+	JLT	made
+	MOVQ	tids+16(FP), R9
+	MOVL	AX, (R9)(BX*4)
+	MOVL	$0, AX
+	INCL	BX
+	CMPL	BX, $const_room
+	JNE	make
 made:
-	CMPQ	R12, n+0(FP)
-	JNE	exit
+	NEGQ	AX
+	MOVQ	AX, ret+40(FP)
+
+	MOVL	$SIG_SETMASK, DI
+	LEAQ	8(SP), SI
+	MOVL	$0, DX
+	MOVL	$8, R10
+	MOVL	$SYS_rt_sigprocmask, AX
+	SYSCALL
 	RET
 begun:
-	DECQ	R12
-	JNE	make
-exit:
+	MOVQ	R12, DI
+	MOVL	$FUTEX_WAIT_PRIVATE, SI
+	MOVL	R13, DX
+	MOVL	$0, R10
+	MOVL	$SYS_futex, AX
+	SYSCALL
 	MOVL	$0, DI
 	MOVL	$SYS_exit, AX
 	SYSCALL

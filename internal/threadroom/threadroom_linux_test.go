@@ -8,10 +8,14 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/stretchr/testify/require"
@@ -22,7 +26,7 @@ import (
 
 const limitedEnv = "ONESHOT_TEST_LIMITED"
 
-// TestMain is also the entry of the program that may have no more threads.
+// TestMain also runs the program that may have no more threads.
 func TestMain(m *testing.M) {
 	if os.Getenv(limitedEnv) != "" {
 		limited()
@@ -30,7 +34,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// limited prints what Check returns where the process may have no more threads.
+// limited prints what Check returns in a process that may create no more threads.
 func limited() {
 	var before unix.Rlimit
 	err := unix.Getrlimit(unix.RLIMIT_NPROC, &before)
@@ -51,6 +55,80 @@ func TestThereIsRoom(t *testing.T) {
 		require.NoError(t, Check())
 	}
 	testwait.Eventually(t, func() bool { return threads(t) <= before+2 }, "the threads do not end") // the runtime may have started some
+}
+
+// TestNothingIsWaitedForWithSignalsBlocked requires that letThrough does not leave its CPU to
+// wait, since its goroutine keeps a P meanwhile and cannot be preempted.
+func TestNothingIsWaitedForWithSignalsBlocked(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	waits := func() int64 {
+		var usage unix.Rusage
+		require.NoError(t, unix.Getrusage(unix.RUSAGE_THREAD, &usage))
+		return usage.Nvcsw
+	}
+	const rounds = 100
+	var waited int64
+	for range rounds {
+		before := waits()
+		tids, errno := letThrough()
+		waited += waits() - before
+		require.Zero(t, errno)
+		require.NotContains(t, tids, int32(0))
+		awaitEnd(tids[:])
+	}
+	require.Less(t, waited, int64(rounds/2), "voluntary context switches") // a few wait for a lock of the kernel
+}
+
+// TestTheProgramsOwnLimit is about debug.SetMaxThreads.
+func TestTheProgramsOwnLimit(t *testing.T) {
+	limit := maxThreads()
+	require.Equal(t, limit, maxThreads(), "it is kept")
+	require.NoError(t, Check())
+	own := runtimeThreads() + room - 1
+	defer debug.SetMaxThreads(debug.SetMaxThreads(own))
+	err := Check()
+	require.ErrorContains(t, err, fmt.Sprintf("of at most %d threads", own))
+	require.ErrorContains(t, err, "raise debug.SetMaxThreads")
+	require.Equal(t, own, maxThreads())
+}
+
+// TestALimitThatIsSetMeanwhileIsKept has the program set its limit while Check looks.
+func TestALimitThatIsSetMeanwhileIsKept(t *testing.T) {
+	defer debug.SetMaxThreads(maxThreads())
+	var over atomic.Bool
+	var checks sync.WaitGroup
+	defer checks.Wait()
+	defer over.Store(true)
+	checks.Go(func() {
+		for !over.Load() {
+			lock.Lock()
+			maxThreads()
+			lock.Unlock()
+		}
+	})
+	for n := 20_000; n < 40_000; n++ {
+		debug.SetMaxThreads(n)
+		lock.Lock() // Check does not look now
+		got := debug.SetMaxThreads(n)
+		lock.Unlock()
+		require.Equal(t, n, got)
+	}
+}
+
+// BenchmarkHeld reports how long a P is held with signals blocked.
+func BenchmarkHeld(b *testing.B) {
+	var all []time.Duration
+	for b.Loop() {
+		began := time.Now()
+		tids, _ := letThrough()
+		all = append(all, time.Since(began))
+		awaitEnd(tids[:])
+	}
+	slices.Sort(all)
+	b.ReportMetric(float64(all[len(all)/2].Microseconds()), "median-µs")
+	b.ReportMetric(float64(all[len(all)*99/100].Microseconds()), "p99-µs")
+	b.ReportMetric(float64(all[len(all)-1].Microseconds()), "worst-µs")
 }
 
 func threads(t *testing.T) int {
@@ -77,7 +155,7 @@ func TestSessionsMayCheckAtTheSameTime(t *testing.T) {
 	require.Empty(t, errs)
 }
 
-func TestTheSignalMaskStays(t *testing.T) {
+func TestTheSignalMaskIsKept(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	mask := func(how int, set uint64) (before uint64) {
@@ -94,7 +172,7 @@ func TestTheSignalMaskStays(t *testing.T) {
 	require.Equal(t, original|usr1, mask(unix.SIG_SETMASK, original|usr1))
 }
 
-// TestThereIsNoRoom starts a program that has a limit. The limit does not hold for root, so
+// TestThereIsNoRoom starts a program with a limit. The limit does not apply to root, so
 // root starts it as another user.
 func TestThereIsNoRoom(t *testing.T) {
 	program := os.Args[0]
@@ -124,6 +202,6 @@ func readableCopy(t *testing.T) string {
 	require.NoError(t, os.Chmod(dir, 0o755))
 	name := dir + "/program"
 	require.NoError(t, os.WriteFile(name, text, 0o755))
-	require.NoError(t, os.Chmod(name, 0o755)) // whatever the umask is
+	require.NoError(t, os.Chmod(name, 0o755)) // the umask may have removed permissions
 	return name
 }

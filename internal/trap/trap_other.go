@@ -15,6 +15,18 @@ type Trap struct{}
 // New returns nil: there is no trap.
 func New([]syscall.Signal) *Trap { return nil }
 
+// Set returns the signals: the trap is in place for none of them.
+func (*Trap) Set(sigs []syscall.Signal) []syscall.Signal { return sigs }
+
+// Ignored returns false: signal.Ignored says what the program has ignored.
+func Ignored(syscall.Signal) bool { return false }
+
+// Handler returns 0: it is not known.
+func Handler(syscall.Signal) uintptr { return 0 }
+
+// Keep calls f.
+func Keep(_ syscall.Signal, _ uintptr, f func()) { f() }
+
 // Arm returns true.
 func (*Trap) Arm(int, string, string) bool { return true }
 
@@ -38,3 +50,9 @@ func (*Trap) Release() {}
 
 // Disable does nothing: there is no trap.
 func Disable() {}
+
+// Announce does nothing.
+func (*Trap) Announce(...syscall.Signal) {}
+
+// Announced returns 0.
+func (*Trap) Announced() syscall.Signal { return 0 }

@@ -21,8 +21,17 @@ type calls struct {
 var kernel = calls{
 	open:     os.OpenFile,
 	fstat:    unix.Fstat,
-	content:  func(f *os.File) ([]byte, error) { return io.ReadAll(io.LimitReader(f, 64)) },
+	content:  beginning,
 	inotify:  unix.InotifyInit1,
 	addWatch: unix.InotifyAddWatch,
 	fcntl:    unix.FcntlInt,
+}
+
+func beginning(f *os.File) ([]byte, error) {
+	text := make([]byte, 64)
+	n, err := io.ReadFull(f, text)
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		err = nil
+	}
+	return text[:n], err
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
-// TestAFileThatCannotBeWatched: whichever call fails, New says which and what to do, and
-// leaves no descriptor open.
+// In every case, the error of New must name the call and say what to do, and no descriptor
+// may stay open.
 func TestAFileThatCannotBeWatched(t *testing.T) {
 	stat := func(change func(*unix.Stat_t)) func(*calls) {
 		return func(c *calls) {
@@ -29,7 +29,7 @@ func TestAFileThatCannotBeWatched(t *testing.T) {
 	inotify := func(errno unix.Errno) func(*calls) {
 		return func(c *calls) { c.inotify = func(int) (int, error) { return -1, errno } }
 	}
-	// watching has the errors of inotify_add_watch, for one call after another.
+	// watching returns the given errors, one for each call of inotify_add_watch.
 	watching := func(errnos ...unix.Errno) func(*calls) {
 		return func(c *calls) {
 			c.addWatch = func(int, string, uint32) (int, error) {
@@ -94,7 +94,7 @@ func descriptors(t *testing.T) int {
 	return len(entries)
 }
 
-// TestACallFailsWhileTheFileIsWatched: nothing opens, and the log says why.
+// No window may open, and the log must say why.
 func TestACallFailsWhileTheFileIsWatched(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -126,8 +126,8 @@ func TestACallFailsWhileTheFileIsWatched(t *testing.T) {
 			testwait.Group(t, &file.looking, "the looks at the file")
 			require.Empty(t, opened)
 
-			// When the calls succeed again, the next write opens, if the file is
-			// still watched.
+			// When the calls succeed again, the next write opens a window, if the file is still
+			// watched.
 			if test.name != "inotify_add_watch" {
 				file.mu.Lock()
 				file.sys = kernel

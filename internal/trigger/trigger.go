@@ -6,5 +6,6 @@ import "github.com/gomanhole/oneshot/internal/asynclog"
 type Config struct {
 	Process func() (pid int, isThis bool) // returns the process that opens the manhole, and whether the calling process is it
 	Open    func()                        // is called when the file names the process; must not block
+	Report  func()                        // the same, if the word report follows the pid
 	Log     *asynclog.Log
 }

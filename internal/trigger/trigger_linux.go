@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"unsafe"
@@ -36,6 +37,7 @@ type File struct {
 	looking sync.WaitGroup // the goroutines that run look
 
 	reading sync.Mutex // guards closed, and fd while it is read
+	beside  bool       // DrainBeside has read events, and Drain has not been called since
 	closed  bool       // Close was called: fd may be the descriptor of another file by now
 
 	mu    sync.Mutex  // guards the fields below
@@ -173,11 +175,26 @@ func (t *File) watchFile() error {
 }
 
 // Drain reads the pending events without waiting. If they concern the file, it starts
-// a goroutine that reads the file. It returns false if there were no events. Then the
-// signal has another cause.
+// a goroutine that reads the file. It returns false if there were no events, and
+// DrainBeside has not read any. Then the signal has another cause.
 func (t *File) Drain() (mine bool) {
 	t.reading.Lock()
 	defer t.reading.Unlock()
+	mine = t.drain() || t.beside
+	t.beside = false
+	return mine
+}
+
+// DrainBeside is Drain for somebody who waits beside the program's own loop, which gets
+// the same signal.
+func (t *File) DrainBeside() {
+	t.reading.Lock()
+	defer t.reading.Unlock()
+	t.beside = t.drain() || t.beside
+}
+
+// drain does what Drain does. The caller holds t.reading.
+func (t *File) drain() (mine bool) {
 	if t.closed {
 		return false
 	}
@@ -275,9 +292,10 @@ func (t *File) fire(except int64) (when int64) {
 	if word == "" { // the file was truncated, perhaps by a writer that has not written yet
 		return 0
 	}
-	pid, err := strconv.ParseUint(word, 10, 31)
-	if err != nil {
-		t.Log.Warn("the trigger file is ignored: it does not hold one pid", "path", t.path, "content", plaintext.Line(plaintext.Clip(word, 40)))
+	number, wanted, more := strings.Cut(word, " ")
+	pid, err := strconv.ParseUint(number, 10, 31)
+	if err != nil || more && wanted != "report" {
+		t.Log.Warn("the trigger file is ignored: it does not hold one pid, or a pid and the word report", "path", t.path, "content", plaintext.Line(plaintext.Clip(word, 40)))
 		return 0
 	}
 	if this, ok := t.Process(); int(pid) != this || !ok {
@@ -289,7 +307,11 @@ func (t *File) fire(except int64) (when int64) {
 	}
 	t.done = when
 	t.Log.Info("the trigger file names this process", "path", t.path)
-	t.Open()
+	if more {
+		t.Report()
+	} else {
+		t.Open()
+	}
 	return when
 }
 

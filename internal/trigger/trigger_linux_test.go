@@ -16,8 +16,8 @@ import (
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
-// watch returns a trigger in a new directory. What it logs is written to out, and
-// each time that it opens the channel gets a value.
+// watch returns a trigger in a new directory. Its log is written to out. The channel gets
+// a value each time that a window should open.
 func watch(t *testing.T) (file *File, out *testwait.Buffer, opened chan struct{}) {
 	t.Helper()
 	out, opened = &testwait.Buffer{}, make(chan struct{}, 10)
@@ -30,9 +30,9 @@ func watch(t *testing.T) (file *File, out *testwait.Buffer, opened chan struct{}
 	return file, out, opened
 }
 
-// TestAWriteThatIsSeenTwiceOpensOnce: the kernel reports two writes, and both looks
-// at the file come after the second one.
-func TestAWriteThatIsSeenTwiceOpensOnce(t *testing.T) {
+// The kernel reports two writes, and the file is read twice, both times after the
+// second write.
+func TestTheSameTextReadTwiceOpensOneWindow(t *testing.T) {
 	trigger, out, opened := watch(t)
 	defer trigger.Close()
 	func() {
@@ -50,8 +50,7 @@ func TestAWriteThatIsSeenTwiceOpensOnce(t *testing.T) {
 	require.Empty(t, opened)
 }
 
-// TestASignalAfterCloseReadsFromNoOtherFile checks that Drain does not read after
-// Close: the descriptor may belong to another file by then.
+// Drain must not read after Close: the descriptor may then belong to another file.
 func TestASignalAfterCloseReadsFromNoOtherFile(t *testing.T) {
 	trigger, _, _ := watch(t)
 	fd := trigger.fd
@@ -61,7 +60,7 @@ func TestASignalAfterCloseReadsFromNoOtherFile(t *testing.T) {
 	f, err := os.Open(other)
 	require.NoError(t, err)
 	defer f.Close()
-	if int(f.Fd()) != fd { // the kernel gives out the lowest free descriptor
+	if int(f.Fd()) != fd { // the kernel returns the lowest free descriptor
 		require.NoError(t, syscall.Dup3(int(f.Fd()), fd, syscall.O_CLOEXEC))
 		defer syscall.Close(fd)
 	}

@@ -20,6 +20,9 @@ func New(string, Config) (*File, error) {
 // Drain returns false.
 func (*File) Drain() bool { return false }
 
+// DrainBeside does nothing.
+func (*File) DrainBeside() {}
+
 // Close does nothing.
 func (*File) Close() {}
 

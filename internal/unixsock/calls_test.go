@@ -32,8 +32,7 @@ func openDescriptors(t *testing.T) int {
 	return len(entries)
 }
 
-// TestASocketThatCannotBeMade: whichever call fails, the error says which, no
-// descriptor stays open and no file is left.
+// In every case, the error must name the call, and no descriptor and no file may be left.
 func TestASocketThatCannotBeMade(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -54,8 +53,8 @@ func TestASocketThatCannotBeMade(t *testing.T) {
 	}
 }
 
-// requireNoSocket calls Listen with some system calls replaced, and looks for what it
-// leaves.
+// requireNoSocket calls Listen with some system calls replaced. It requires that nothing
+// is left.
 func requireNoSocket(t *testing.T, change func(*Calls), errno error, says string) {
 	t.Helper()
 	dir := testwait.TempDir(t)
@@ -76,14 +75,14 @@ func failingLstat(errno error) func(string) (fs.FileInfo, error) {
 	return func(path string) (fs.FileInfo, error) { return nil, &fs.PathError{Op: "lstat", Path: path, Err: errno} }
 }
 
-// bindWith binds a socket as below an unusual umask.
+// bindWith returns a bind that creates the file with that mode, as with an unusual umask.
 func bindWith(mode fs.FileMode) func(int, string) error {
 	return func(fd int, path string) error {
 		return errors.Join(kernel.Bind(fd, path), os.Chmod(path, mode))
 	}
 }
 
-func TestTheModeIsSetWhereBindSetsAnother(t *testing.T) {
+func TestTheModeIsSetIfBindSetsAnother(t *testing.T) {
 	replace(t, func(c *Calls) { c.Bind = bindWith(0o400) })
 	path := filepath.Join(testwait.TempDir(t), "s")
 	ln, err := Listen(path)
@@ -94,7 +93,31 @@ func TestTheModeIsSetWhereBindSetsAnother(t *testing.T) {
 	require.EqualValues(t, 0o600, mode)
 }
 
-// TestAcceptFails: the caller gets the error, and may try again.
+// TestChmodFollowsNoLink has somebody put a link or a file in place of the socket, below an
+// unusual umask.
+func TestChmodFollowsNoLink(t *testing.T) {
+	for _, plant := range []func(victim, path string) error{os.Symlink, os.Link} {
+		dir := testwait.TempDir(t)
+		victim := filepath.Join(dir, "victim")
+		require.NoError(t, os.WriteFile(victim, nil, 0o640))
+		require.NoError(t, os.Chmod(victim, 0o640)) // whatever the umask is
+		restore := Replace(func(c *Calls) {
+			c.Bind = func(fd int, path string) error {
+				return errors.Join(bindWith(0o400)(fd, path), os.Remove(path), plant(victim, path))
+			}
+		})
+		ln, err := Listen(filepath.Join(dir, "s"))
+		restore()
+		if err == nil {
+			ln.Close()
+		}
+		info, err := os.Stat(victim)
+		require.NoError(t, err)
+		require.Equal(t, fs.FileMode(0o640), info.Mode())
+	}
+}
+
+// The caller gets the error, and may try again.
 func TestAcceptFails(t *testing.T) {
 	ln, err := Listen(filepath.Join(testwait.TempDir(t), "s"))
 	require.NoError(t, err)
@@ -116,12 +139,12 @@ func TestAcceptFails(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 }
 
-// TestTheLookAtThePathFails: a look that fails is no reason to replace what is there.
-func TestTheLookAtThePathFails(t *testing.T) {
+// If the check fails, the file at the path must not be replaced.
+func TestCheckingThePathFails(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		change func(*Calls)
-		says   string // "": there is nothing at the path
+		says   string // "": the path is free
 	}{
 		{"lstat EACCES", func(c *Calls) { c.Lstat = failingLstat(unix.EACCES) }, "lstat PATH: permission denied"},
 		{"lstat ENOENT", func(c *Calls) { c.Lstat = failingLstat(unix.ENOENT) }, ""},
@@ -156,8 +179,8 @@ func connecting(err error) func(*Calls) {
 	return func(c *Calls) { c.Connect = func(int, string) error { return err } }
 }
 
-// TestAMoveInTwoStepsFails: moveAfterLook returns the error, and leaves what is at the
-// path unless it is a dead socket.
+// moveAfterLook must return the error, and must not touch the file at the path unless it
+// is a dead socket.
 func TestAMoveInTwoStepsFails(t *testing.T) {
 	linking := func(err error) func(*Calls) {
 		return func(c *Calls) {
@@ -221,7 +244,7 @@ func TestARemovalFails(t *testing.T) {
 	require.NoError(t, Remove(path, ln.ID))
 }
 
-// TestWrongDescriptors: nothing that gets a descriptor panics or succeeds with a wrong one.
+// With a wrong descriptor, every function must return an error and must not panic.
 func TestWrongDescriptors(t *testing.T) {
 	r, w, err := os.Pipe()
 	require.NoError(t, err)

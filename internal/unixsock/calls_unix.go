@@ -21,7 +21,7 @@ type Calls struct {
 	Accept  func(fd int) (client int, err error) // close-on-exec and non-blocking
 	Connect func(fd int, path string) error
 	Lstat   func(path string) (fs.FileInfo, error)
-	Chmod   func(path string, mode fs.FileMode) error
+	Chmod   func(path string, mode fs.FileMode) error // of a socket; follows no link
 	Link    func(from, to string) error
 	Rename  func(from, to string) error
 	Unlink  func(path string) error
@@ -37,7 +37,7 @@ var kernel = Calls{
 	Accept:  acceptFD,
 	Connect: func(fd int, path string) error { return syscall.Connect(fd, &syscall.SockaddrUnix{Name: path}) },
 	Lstat:   os.Lstat,
-	Chmod:   os.Chmod,
+	Chmod:   chmodSocket,
 	Link:    os.Link,
 	Rename:  os.Rename,
 	Unlink:  syscall.Unlink,

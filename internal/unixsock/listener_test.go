@@ -76,7 +76,7 @@ func TestAClientAsTheKernelSeesIt(t *testing.T) {
 	require.Error(t, err, "and no SIGPIPE")
 }
 
-func TestAClientThatComesLaterIsWaitedFor(t *testing.T) {
+func TestAcceptWaitsForAClient(t *testing.T) {
 	ln, path := listen(t)
 	defer ln.Close()
 	require.False(t, ln.Waiting())
@@ -105,7 +105,7 @@ func TestAcceptEndsWithTheListener(t *testing.T) {
 	require.Error(t, err)
 }
 
-func TestWhoHasConnectedIsTurnedAway(t *testing.T) {
+func TestTurnAwayReachesConnectedClients(t *testing.T) {
 	ln, path := listen(t)
 	defer ln.Close()
 	clients := []*net.UnixConn{dial(t, path), dial(t, path), dial(t, path)}
@@ -121,8 +121,7 @@ func TestWhoHasConnectedIsTurnedAway(t *testing.T) {
 	}
 }
 
-// TestAnAbandonedListener is closed here, while its other descriptor, as that of the
-// process that was forked, goes on.
+// The listener is closed here. Its copy, as in a forked process, must still work.
 func TestAnAbandonedListener(t *testing.T) {
 	ln, path := listen(t)
 	other, err := ln.dup()
@@ -137,7 +136,7 @@ func TestAnAbandonedListener(t *testing.T) {
 	require.ErrorIs(t, err, io.EOF)
 }
 
-// dup returns the same socket under another descriptor.
+// dup returns a copy of the descriptor.
 func (l *Listener) dup() (*Listener, error) {
 	fd, err := kernel.Socket(syscall.SOCK_STREAM)
 	if err == nil {

@@ -114,9 +114,11 @@ func (l *Listener) Accept() (int, error) {
 	return client, os.NewSyscallError("accept", acceptErr)
 }
 
-// TurnAway accepts each client that has already connected and calls dismiss with its
-// descriptor.
+// TurnAway refuses new clients, accepts each client that has already connected, and
+// calls dismiss with its descriptor. New clients are refused even if a process that was
+// forked without exec still has the socket open.
 func (l *Listener) TurnAway(dismiss func(client int)) {
+	_ = unix.Shutdown(l.FD, unix.SHUT_RDWR) // where the system does not support it, Close ends the socket
 	for range backlog + 1 {
 		client, err := sys().Accept(l.FD)
 		if err != nil {
@@ -158,8 +160,12 @@ func IDAt(path string) (ID, os.FileMode, error) {
 	if err != nil {
 		return ID{}, 0, err
 	}
+	return idOf(info), info.Mode().Perm(), nil
+}
+
+func idOf(info os.FileInfo) ID {
 	stat := info.Sys().(*syscall.Stat_t)
-	return ID{uint64(stat.Dev), uint64(stat.Ino)}, info.Mode().Perm(), nil
+	return ID{uint64(stat.Dev), uint64(stat.Ino)}
 }
 
 // Remove removes the file at path if it is the one with that ID. Any other file is left
@@ -193,13 +199,13 @@ func OwnedBy(info os.FileInfo, uid int) bool {
 	return ok && int(stat.Uid) == uid
 }
 
-// inUse reports whether a process still has the socket that is bound to path open.
+// InUse reports whether a process still has the socket that is bound to path open.
 // It calls connect with a datagram socket. The kernel looks for the socket at path.
 // It finds none (ECONNREFUSED), or one of another type (EPROTOTYPE). Nothing arrives
 // at the owner of that socket (unix_find_bsd in net/unix/af_unix.c, unp_connectat in
 // FreeBSD's uipc_usrreq.c). A connect with a stream socket would use up the window
 // of another process.
-func inUse(path string) (bool, error) {
+func InUse(path string) (bool, error) {
 	fd, err := sys().Socket(unix.SOCK_DGRAM)
 	if err != nil {
 		return false, os.NewSyscallError("socket", err)
@@ -241,6 +247,46 @@ func PeerName(client int) string {
 
 // CloseWrite shuts down the sending side of a socket.
 func CloseWrite(fd int) error { return unix.Shutdown(fd, unix.SHUT_WR) }
+
+// Pair returns the two ends of a connection within the process, which do not block and
+// which no child inherits.
+func Pair() (fds [2]int, err error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	if fds, err = unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0); err != nil {
+		return fds, os.NewSyscallError("socketpair", err)
+	}
+	for _, fd := range fds {
+		unix.CloseOnExec(fd)
+		if err == nil {
+			err = os.NewSyscallError("fcntl", unix.SetNonblock(fd, true))
+		}
+	}
+	if err != nil {
+		unix.Close(fds[0])
+		unix.Close(fds[1])
+	}
+	return fds, err
+}
+
+// HangUp closes the connection of a client, even if a process that was forked without
+// exec still has the socket open. Close alone would leave the connection open then.
+func HangUp(conn *os.File) {
+	last := -1
+	if raw, err := conn.SyscallConn(); err == nil && mayBeShared() {
+		_ = raw.Control(func(fd uintptr) {
+			if last, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0); err != nil { // no descriptor is free
+				last = -1
+				_ = unix.Shutdown(int(fd), unix.SHUT_RDWR)
+			}
+		})
+	}
+	_ = conn.Close() // waits for the goroutines that use the connection
+	if last >= 0 {
+		_ = unix.Shutdown(last, unix.SHUT_RDWR)
+		unix.Close(last)
+	}
+}
 
 // Read reads from a socket, as read(2) does.
 func Read(fd uintptr, p []byte) (int, error) { return unix.Read(int(fd), p) }

@@ -26,7 +26,7 @@ func leaveDeadSocket(t *testing.T, path string) {
 	ln.Close()
 }
 
-// Where the file system cannot move without replacing, or exchange.
+// The next tests are for file systems that cannot exchange, or rename without replacing.
 
 func TestAMoveInTwoSteps(t *testing.T) {
 	path := filepath.Join(testwait.TempDir(t), "s")
@@ -55,7 +55,7 @@ func TestAMoveInTwoSteps(t *testing.T) {
 	require.ErrorIs(t, moveAfterLook(path+".tmp", path), ErrInUse)
 }
 
-// TestAMoveInTwoStepsOverwritesNothing that somebody puts there between them.
+// Somebody else creates a file at the path between the two steps.
 func TestAMoveInTwoStepsOverwritesNothing(t *testing.T) {
 	path := filepath.Join(testwait.TempDir(t), "s")
 	var over atomic.Bool
@@ -84,7 +84,7 @@ func TestAMoveInTwoStepsOverwritesNothing(t *testing.T) {
 			_ = os.Remove(path)
 		}
 	}()
-	deadline := time.Now().Add(4 * testwait.Patience) // it has taken 20 s on a busy machine
+	deadline := time.Now().Add(4 * testwait.Patience) // on a busy machine it took 20 s
 	for moved := 0; moved < 2000 || planted.Load() < 500; {
 		if time.Now().After(deadline) {
 			require.FailNowf(t, "timeout", "waited for 2000 moves and 500 files, saw %d and %d", moved, planted.Load())
@@ -107,12 +107,12 @@ func TestAMoveInTwoStepsOverwritesNothing(t *testing.T) {
 	require.NoError(t, testwait.Receive(t, lost, "the end of who puts files there"))
 }
 
-// TestWhatIsAtThePath: only a socket on which nobody listens may be replaced.
-func TestWhatIsAtThePath(t *testing.T) {
+// A dead socket is one on which nobody listens.
+func TestOnlyADeadSocketMayBeReplaced(t *testing.T) {
 	for _, test := range []struct {
 		what string
 		make func(t *testing.T, path string)
-		says string // empty: may be replaced
+		says string // empty: it may be replaced
 	}{
 		{"nothing", func(*testing.T, string) {}, ""},
 		{"a dead socket", leaveDeadSocket, ""},

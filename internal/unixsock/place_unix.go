@@ -23,7 +23,7 @@ func DeadAt(path string) (fs.FileInfo, error) {
 	if info.Mode().Type() != fs.ModeSocket {
 		return nil, fmt.Errorf("%s is not a socket but a %s; remove it or set SocketPath", path, kindOf(info))
 	}
-	used, err := inUse(path)
+	used, err := InUse(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
@@ -38,8 +38,9 @@ func DeadAt(path string) (fs.FileInfo, error) {
 }
 
 // same reports whether two looks have seen the same file. The number of an inode is not
-// enough: a file system may give that of a removed file to the next one. Neither the mode
-// nor the time of the last change is changed by a rename.
+// enough: a file system may give that of a removed file to the next one. On Linux it
+// cannot while the file is pinned. Elsewhere the mode and the time of the last change
+// decide, which a rename does not change.
 func same(a, b fs.FileInfo) bool {
 	return os.SameFile(a, b) && a.Mode() == b.Mode() && a.ModTime().Equal(b.ModTime())
 }
@@ -63,10 +64,11 @@ func kindOf(info fs.FileInfo) string {
 // there is a file at path, even one that was made a moment ago. rename(2) would
 // overwrite that file.
 func moveAfterLook(tmp, path string) error {
-	dead, err := DeadAt(path)
+	dead, unpin, err := pinnedDead(path)
 	if err != nil {
 		return err
 	}
+	defer unpin()
 	if dead != nil {
 		if now, err := sys().Lstat(path); err == nil && same(now, dead) {
 			_ = sys().Unlink(path) // if this fails, so does the link

@@ -3,6 +3,8 @@
 package unixsock
 
 import (
+	"io/fs"
+	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -37,11 +39,25 @@ type platformCalls struct{}
 
 var platformKernel platformCalls
 
+// chmodSocket changes the mode of the socket at path.
+func chmodSocket(path string, mode fs.FileMode) error {
+	if err := unix.Fchmodat(unix.AT_FDCWD, path, uint32(mode), unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return &os.PathError{Op: "chmod", Path: path, Err: err}
+	}
+	return nil
+}
+
 func acceptFD(ln int) (int, error) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	fd, _, err := unix.Accept(ln) // does not block, since the listener is non-blocking
 	return prepared(fd, err)
+}
+
+// pinnedDead is DeadAt: here no descriptor of a socket's file can be opened.
+func pinnedDead(path string) (dead fs.FileInfo, unpin func(), err error) {
+	dead, err = DeadAt(path)
+	return dead, func() {}, err
 }
 
 // Move moves our socket from tmp to path. It replaces only a socket on which no

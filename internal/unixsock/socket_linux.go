@@ -3,6 +3,7 @@ package unixsock
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"syscall"
 
@@ -32,9 +33,58 @@ var platformKernel = platformCalls{
 	},
 }
 
+// chmodSocket changes the mode of the socket at path, if it is one of this user. Another
+// user may have put a link or a file there, if the folder allows that.
+func chmodSocket(path string, mode fs.FileMode) error {
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer unix.Close(fd)
+	var stat unix.Stat_t
+	if err := unix.Fstat(fd, &stat); err != nil {
+		return os.NewSyscallError("fstat", err)
+	}
+	if stat.Mode&unix.S_IFMT != unix.S_IFSOCK || int(stat.Uid) != os.Geteuid() {
+		return fmt.Errorf("%s is not the socket of this process any more", path)
+	}
+	if unix.Fchmodat(fd, "", uint32(mode), unix.AT_EMPTY_PATH) == nil { // since Linux 6.6
+		return nil
+	}
+	if err := os.Chmod(fmt.Sprintf("/proc/self/fd/%d", fd), mode); err != nil {
+		return fmt.Errorf("chmod %s: %w", path, err)
+	}
+	return nil
+}
+
 func acceptFD(ln int) (int, error) {
 	fd, _, err := syscall.Accept4(ln, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
 	return fd, err
+}
+
+// pinnedDead is DeadAt, and keeps a descriptor of the dead socket open until unpin is
+// called. Meanwhile the file system cannot give its inode to another file.
+func pinnedDead(path string) (dead fs.FileInfo, unpin func(), err error) {
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if errors.Is(err, unix.ENOENT) {
+		return nil, func() {}, nil
+	}
+	if err != nil {
+		return nil, nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	unpin = func() { unix.Close(fd) }
+	id, err := IDOf(fd)
+	if err == nil {
+		dead, err = DeadAt(path)
+	}
+	if err != nil {
+		unpin()
+		return nil, nil, err
+	}
+	if dead != nil && idOf(dead) != id {
+		dead = nil // another one came between; the caller tries again
+	}
+	return dead, unpin, nil
 }
 
 // Move moves our socket from tmp to path. It replaces only a socket on which no
@@ -54,33 +104,51 @@ func Move(tmp, path string) error {
 		default:
 			return &os.LinkError{Op: "rename", Old: tmp, New: path, Err: err}
 		}
-		dead, err := DeadAt(path)
-		if err != nil {
+		if moved, err := exchange(tmp, path); moved || err != nil {
 			return err
-		}
-		if dead == nil {
-			continue // it was removed in the meantime
-		}
-		switch err := sys().Renameat2(tmp, path, unix.RENAME_EXCHANGE); {
-		case errors.Is(err, unix.ENOENT):
-			continue // the same
-		case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS):
-			return moveAfterLook(tmp, path) // some file systems know only RENAME_NOREPLACE
-		case err != nil:
-			return &os.LinkError{Op: "replace the dead socket", Old: tmp, New: path, Err: err}
-		}
-		if got, err := sys().Lstat(tmp); err == nil && same(got, dead) {
-			return os.NewSyscallError("unlink", sys().Unlink(tmp))
-		}
-		err = sys().Renameat2(tmp, path, unix.RENAME_EXCHANGE)
-		if errors.Is(err, unix.ENOENT) { // somebody has removed ours
-			err = sys().Renameat2(tmp, path, unix.RENAME_NOREPLACE)
-		}
-		if err != nil {
-			return &os.LinkError{Op: "put back what is not ours", Old: tmp, New: path, Err: err}
 		}
 	}
 	return fmt.Errorf("%w: %s keeps changing", ErrInUse, path)
+}
+
+// exchange moves our socket from tmp to path, where a dead one is. It returns false if
+// something else is there now, which was left alone. Whoever has put that there may remove
+// it at any time.
+func exchange(tmp, path string) (moved bool, err error) {
+	dead, unpin, err := pinnedDead(path)
+	if err != nil {
+		return false, err
+	}
+	defer unpin()
+	if dead == nil {
+		return false, nil // it was removed in the meantime
+	}
+	ours, err := sys().Lstat(tmp)
+	if err != nil {
+		return false, err
+	}
+	switch err := sys().Renameat2(tmp, path, unix.RENAME_EXCHANGE); {
+	case errors.Is(err, unix.ENOENT):
+		return false, nil // the same
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS):
+		return true, moveAfterLook(tmp, path) // some file systems know only RENAME_NOREPLACE
+	case err != nil:
+		return false, &os.LinkError{Op: "replace the dead socket", Old: tmp, New: path, Err: err}
+	}
+	if got, err := sys().Lstat(tmp); err == nil && same(got, dead) {
+		return true, os.NewSyscallError("unlink", sys().Unlink(tmp))
+	}
+	err = sys().Renameat2(tmp, path, unix.RENAME_EXCHANGE)
+	if errors.Is(err, unix.ENOENT) { // somebody has removed ours, or the other file
+		err = sys().Renameat2(tmp, path, unix.RENAME_NOREPLACE)
+	}
+	if now, lookErr := sys().Lstat(path); errors.Is(err, unix.ENOENT) && lookErr == nil && same(now, ours) {
+		return true, nil
+	}
+	if err != nil {
+		return false, &os.LinkError{Op: "put back what is not ours", Old: tmp, New: path, Err: err}
+	}
+	return false, nil
 }
 
 // Write writes to a socket without causing SIGPIPE, since the program may be notified

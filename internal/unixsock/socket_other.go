@@ -44,7 +44,11 @@ func Move(_, _ string) error                  { return errors.ErrUnsupported }
 func CheckWritable(string) error              { return errors.ErrUnsupported }
 func PeerName(int) string                     { return "" }
 func CloseWrite(int) error                    { return errors.ErrUnsupported }
+func HangUp(*os.File)                         {}
 func HungUp(uintptr) bool                     { return true }
 func Read(uintptr, []byte) (int, error)       { return 0, errors.ErrUnsupported }
 func Write(uintptr, []byte) (int, error)      { return 0, errors.ErrUnsupported }
 func Peer(int) (pid, uid, gid int, err error) { return 0, 0, 0, errors.ErrUnsupported }
+
+// Pair returns an error: it is not written for this system.
+func Pair() ([2]int, error) { return [2]int{}, errors.ErrUnsupported }

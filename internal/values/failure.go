@@ -12,8 +12,8 @@ const maxFailure = 16 << 10
 // never panics. The fmt package does, for an error whose Error panics with the
 // error itself, and such a panic in a deferred function ends the program.
 //
-// The program may still write what v points to. So of a value that is no error and
-// no Stringer, Failure shows only what WriteLive would show.
+// The program may still write to the memory behind v. So if v is neither an error nor a
+// Stringer, Failure shows only what WriteLive would show.
 func Failure(v any) string {
 	text, method, panicked := failure(v)
 	if method != "" {
@@ -40,7 +40,7 @@ func failure(v any) (text, method string, panicked any) {
 	return text, "", nil
 }
 
-// textMethod returns the method that makes a text of v, or nil.
+// textMethod returns the method that returns v as a text, or nil.
 func textMethod(v any) (name string, f func() string) {
 	switch v := v.(type) {
 	case error:
@@ -69,10 +69,10 @@ func fieldsOnly(v any) string {
 	return p.short()
 }
 
-// Contain returns an error with the same text that can be used without risk: no
-// method of err that panics, and no chain of errors without an end, can harm its
-// user. It reads the text and the chain of err once, now, in the goroutine of the
-// caller. So the caller should be the goroutine that ran the program's code.
+// Contain returns an error with the same text that can be used without risk. Methods of
+// err that panic, and endless chains of errors, cannot harm its user. Contain reads the
+// text and the chain of err once, now, on the caller's goroutine. So call it on the
+// goroutine that ran the program's code.
 // errors.Is and errors.As find in the result what they find in err; errors.Unwrap
 // does not. The result is nil if err is nil.
 func Contain(err error) error {

@@ -103,7 +103,8 @@ func (p *printer) readTime(v reflect.Value) (time.Time, bool) {
 // atomic prints the value inside a type of sync/atomic. It calls Load, also in an
 // unexported field, or reads the field of a value that has no address.
 func (p *printer) atomic(v reflect.Value, at place) bool {
-	// What Load returns no longer knows that it came from an unexported field.
+	// reflect would allow methods of what Load returns, even if it comes from an
+	// unexported field.
 	defer func(silent bool) { p.silent = silent }(p.silent)
 	p.silent = p.silent || !v.CanInterface()
 	held, ok := loaded(v)

@@ -10,17 +10,16 @@ import (
 
 // This file: values that the program may write at the same moment.
 //
-// What an interface holds is a copy that nobody writes. So a local itself can be
-// read, and also the fields of a struct that the local holds by value. Everything
-// behind a pointer may change while it is read. There, a variable of one machine
-// word has either its old or its new value (The Go Memory Model, "Implementation
-// Restrictions for Programs Containing Data Races"), so numbers, booleans and
-// pointers are read. A variable of several words may be half old and half new: an
-// interface with the type of one value and the data of another, a string that is
-// longer than its bytes. To use one, even only to hold it while the collector
-// runs, can end the program. Maps check for concurrent writers, and end the program
-// if they find one. So the printer shows no more than the number of elements of
-// these.
+// An interface holds a copy that nobody writes. So a local itself can be read, and also
+// the fields of a struct that the local holds by value. Everything behind a pointer may
+// change while it is read. There, a variable of one machine word has either its old or
+// its new value (The Go Memory Model, "Implementation Restrictions for Programs
+// Containing Data Races"), so numbers, booleans and pointers are read. A variable of
+// several words may be half old and half new: an interface with the type of one value
+// and the data of another, or a string with the wrong length. Using such a value can end
+// the program, and so can holding it while the collector runs. Maps check for concurrent
+// writers, and end the program if they find one. So of all these, the printer shows at
+// most the number of elements.
 
 // settle returns a copy of v that nobody writes. A struct or an array is returned
 // as it is, because its fields or elements are settled one by one. If there is
@@ -88,8 +87,8 @@ func (p *printer) notRead(v reflect.Value, size string, at place) bool {
 	return false
 }
 
-// Hides reports whether a type has LogValue. It may be there to hide the value, and
-// it cannot be called. The fields must not be shown instead.
+// Hides reports whether a type has the method LogValue. It may exist to hide the value.
+// For a live value it cannot be called, and the fields must not be shown instead.
 func Hides(t reflect.Type) bool {
 	valuer := reflect.TypeFor[slog.LogValuer]()
 	return t.Kind() != reflect.Interface && (t.Implements(valuer) || t.Kind() != reflect.Pointer && reflect.PointerTo(t).Implements(valuer))

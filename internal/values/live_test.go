@@ -90,7 +90,7 @@ func TestLive(t *testing.T) {
 	require.NotContains(t, ShortLive(k, 10_000), "hidden")
 }
 
-func TestWhatNobodyWritesIsShownLive(t *testing.T) {
+func TestLiveShowsTheValueItself(t *testing.T) {
 	var complete bool
 	text := func(v any) string {
 		var b strings.Builder

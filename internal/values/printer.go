@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/gomanhole/oneshot/internal/plaintext"
 )
 
 // printer collects the text until it is full.
@@ -45,7 +47,7 @@ func (p *printer) write(s string) {
 		return
 	}
 	if room := max(p.limit-len(p.out), 0); len(s) > room {
-		s, p.full = clip(s, room), true
+		s, p.full = plaintext.Cut(s, room), true
 	}
 	p.out = append(p.out, s...)
 }
@@ -56,7 +58,7 @@ func (p *printer) short() string {
 		return string(p.out)
 	}
 	const dots = "..."
-	return clip(string(p.out), max(p.limit-len(dots), 0)) + dots[:min(max(p.limit, 0), len(dots))]
+	return plaintext.Cut(string(p.out), max(p.limit-len(dots), 0)) + dots[:min(max(p.limit, 0), len(dots))]
 }
 
 // value prints v. If reading v panics, it prints a note there, and the caller can
@@ -253,16 +255,22 @@ func (p *printer) list(v reflect.Value, text string, at place, n, total int, ite
 		p.write("... " + comma(total-n) + " more")
 	}
 	if !p.line {
-		p.write("\n" + strings.Repeat("  ", at.indent))
+		p.write(newline(at.indent))
 	}
 	p.write("}")
+}
+
+// newline returns the beginning of a line. No line is deeper than maxDepth+1.
+func newline(indent int) string {
+	const deep = "\n                                        "
+	return deep[:min(1+2*indent, len(deep))]
 }
 
 // next begins the place of element i.
 func (p *printer) next(i, indent int) {
 	switch {
 	case !p.line:
-		p.write("\n" + strings.Repeat("  ", indent))
+		p.write(newline(indent))
 	case i > 0:
 		p.write(", ")
 	}

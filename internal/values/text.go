@@ -9,6 +9,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/gomanhole/oneshot/internal/plaintext"
 )
 
 var shorter = strings.NewReplacer("interface {}", "any", "[]uint8", "[]byte")
@@ -16,7 +18,7 @@ var shorter = strings.NewReplacer("interface {}", "any", "[]uint8", "[]byte")
 func typeName(t reflect.Type) string {
 	name := withoutPaths(shorter.Replace(t.String()))
 	if len(name) > maxType {
-		name = clip(name, maxType) + "..."
+		name = plaintext.Cut(name, maxType) + "..."
 	}
 	return name
 }
@@ -42,22 +44,9 @@ func withoutPaths(name string) string {
 	return string(short)
 }
 
-// clip returns the first n bytes of s at most. It does not cut a rune in half.
-func clip(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for i := n; i >= 0 && i > n-utf8.UTFMax; i-- {
-		if utf8.RuneStart(s[i]) {
-			return s[:i]
-		}
-	}
-	return s[:n]
-}
-
 // bounded returns f of the first n bytes of s, and the number of bytes left out.
 func bounded(s string, n int, f func(string) string) string {
-	c := clip(s, n)
+	c := plaintext.Cut(s, n)
 	if len(c) == len(s) {
 		return f(s)
 	}

@@ -1,9 +1,12 @@
 package vitals
 
 import (
+	"errors"
 	"os"
 	"sort"
+	"strconv"
 	"strings"
+	"syscall"
 )
 
 // Descriptors is the number of open file descriptors of the process, and its limit.
@@ -24,9 +27,8 @@ func ReadDescriptors() (Descriptors, error) {
 	if d.Limit, err = descriptorLimit(); err != nil {
 		return d, err
 	}
-	// Since Linux 6.2, the size of the directory is the number (proc_fd.c).
-	if info, err := os.Stat(fdDirs[0]); err == nil && info.Size() > 0 {
-		d.Open = int(info.Size())
+	if n, ok := sizeOf(fdDirs[0]); ok {
+		d.Open = n
 		return d, nil
 	}
 	for _, dir := range fdDirs {
@@ -37,6 +39,16 @@ func ReadDescriptors() (Descriptors, error) {
 		}
 	}
 	return d, err
+}
+
+// sizeOf returns how many descriptors are in a directory. Since Linux 6.2, this is the
+// size of the directory (fs/proc/fd.c).
+func sizeOf(dir string) (n int, ok bool) {
+	info, err := os.Stat(dir)
+	if err != nil || info.Size() <= 0 {
+		return 0, false
+	}
+	return int(info.Size()), true
 }
 
 func readNames(dir string) ([]string, error) {
@@ -54,16 +66,26 @@ type Kind struct {
 	Count int
 }
 
+// maxKinds is the number of descriptors of which ReadKinds reads the kinds.
+const maxKinds = 8192
+
 // ReadKinds returns the kinds of the open descriptors, the most frequent first. It
-// reads 8192 descriptors at most.
-func ReadKinds() ([]Kind, error) {
-	names, err := readNames(fdDirs[0])
-	if err != nil {
+// reads maxKinds descriptors at most.
+func ReadKinds() ([]Kind, error) { return readKinds(fdDirs[0]) }
+
+func readKinds(dir string) ([]Kind, error) {
+	names, err := readNames(dir)
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		// Listing them takes a descriptor, and there is none left. Reading a link takes none.
+		for fd := range maxKinds {
+			names = append(names, strconv.Itoa(fd))
+		}
+	} else if err != nil {
 		return nil, err
 	}
 	counts := make(map[string]int)
-	for _, name := range names[:min(len(names), 8192)] {
-		target, err := os.Readlink(fdDirs[0] + "/" + name)
+	for _, name := range names[:min(len(names), maxKinds)] {
+		target, err := os.Readlink(dir + "/" + name)
 		if err != nil {
 			continue
 		}

@@ -134,7 +134,8 @@ func CPUs(before, after Usage) (busy, user float64) {
 	if wall <= 0 || used <= 0 {
 		return 0, 0
 	}
-	return float64(used) / float64(wall), float64(after.User-before.User) / float64(used)
+	// The user time of another process is known less exactly than the sum.
+	return float64(used) / float64(wall), min(float64(after.User-before.User)/float64(used), 1)
 }
 
 // InUse returns the memory that counts towards the memory limit, in bytes.
@@ -196,13 +197,19 @@ func bucketEnd(h *metrics.Float64Histogram, i int) time.Duration {
 	return time.Duration(end * float64(time.Second))
 }
 
-// Stops contains the durations for which the world was stopped, except for garbage
-// collections. A listing of all stacks is such a stop.
+// Stops contains the durations for which the world was stopped, either for garbage
+// collections or for other reasons.
 type Stops struct{ h *metrics.Float64Histogram }
 
-// ReadStops reads the durations of all stops so far.
-func ReadStops() Stops {
-	sample := []metrics.Sample{{Name: "/sched/pauses/total/other:seconds"}}
+// ReadStops reads the durations of all stops so far that were not for garbage
+// collections. A listing of all stacks is such a stop.
+func ReadStops() Stops { return readStops("/sched/pauses/total/other:seconds") }
+
+// ReadCollectorStops reads the durations of all stops so far for garbage collections.
+func ReadCollectorStops() Stops { return readStops("/sched/pauses/total/gc:seconds") }
+
+func readStops(name string) Stops {
+	sample := []metrics.Sample{{Name: name}}
 	metrics.Read(sample)
 	if sample[0].Value.Kind() != metrics.KindFloat64Histogram {
 		return Stops{}

@@ -232,7 +232,7 @@ func TestATruncatedCore(t *testing.T) {
 	}
 }
 
-func TestFilesThatAreNoCores(t *testing.T) {
+func TestFilesThatAreNotCores(t *testing.T) {
 	program, err := os.ReadFile(self(t))
 	require.NoError(t, err)
 	for text, want := range map[string]string{

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/gomanhole/oneshot/internal/exefile"
 )
 
 // ErrOtherExecutable is the error for a file that is not the program which left the
@@ -66,12 +68,7 @@ func (c *Core) Attach(path string) (*elf.File, error) {
 func (c *Core) File() io.ReaderAt { return c.program }
 
 func (c *Core) attach(f io.ReaderAt) (program *elf.File, err error) {
-	defer func() { // debug/elf is not made for hostile files
-		if v := recover(); v != nil {
-			program, err = nil, fmt.Errorf("not an ELF file: %v", v)
-		}
-	}()
-	if program, err = elf.NewFile(f); err != nil {
+	if program, err = exefile.Open(f); err != nil {
 		return nil, err
 	}
 	if err := c.sameProgram(program); err != nil {

@@ -129,8 +129,8 @@ func TestTheShortCommandLine(t *testing.T) {
 	require.True(t, c.ArgsCut)
 }
 
-// TestMergeKeepsWhatIsThere compares merge with a map of single bytes.
-func TestMergeKeepsWhatIsThere(t *testing.T) {
+// TestMerge compares merge with a map of single bytes.
+func TestMerge(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	const size = 64
 	for range 20000 {

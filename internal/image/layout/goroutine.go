@@ -27,6 +27,7 @@ type G struct {
 
 	AsyncSafePoint  Offset `field:"asyncSafePoint"`  // bool, stopped at an asynchronous preemption
 	RunningCleanups Offset `field:"runningCleanups"` // bool, from 1.25
+	TrackingSeq     Offset `field:"trackingSeq"`     // uint8, counts how often it has stopped running (casgstatus)
 	LockedM         Offset `field:"lockedm"`         // *m, not 0: locked to its thread
 
 	Sig      Offset `field:"sig"`      // uint32, the signal that it panics with

@@ -84,7 +84,7 @@ func TestAnUnknownReleaseIsNamed(t *testing.T) {
 
 // The numbers of wait reasons shift between releases: the same number is another
 // text, and the same text another number.
-func TestTextsOfNumbers(t *testing.T) {
+func TestTextsOfWaitReasons(t *testing.T) {
 	for _, c := range []struct {
 		version string
 		number  uint8
@@ -138,7 +138,7 @@ func TestFieldsThatAReleaseLacksAreAbsent(t *testing.T) {
 	require.False(t, last.PCHeader.TextStart.Known())
 }
 
-func TestOwnIsTheTableOfThisRelease(t *testing.T) {
+func TestOwnReturnsTheTableOfThisRelease(t *testing.T) {
 	own, err := layout.Own()
 	if layout.Line(runtime.Version()) == "" || runtime.GOARCH != "amd64" && runtime.GOARCH != "arm64" {
 		require.ErrorIs(t, err, layout.ErrUnknown)

@@ -26,6 +26,7 @@ var go121 = Layout{
 		WaitReason:      176,
 		AsyncSafePoint:  180,
 		RunningCleanups: Absent,
+		TrackingSeq:     188,
 		LockedM:         208,
 		Sig:             216,
 		SigCode0:        248,

@@ -26,6 +26,7 @@ var go123 = Layout{
 		WaitReason:      184,
 		AsyncSafePoint:  188,
 		RunningCleanups: Absent,
+		TrackingSeq:     199,
 		LockedM:         216,
 		Sig:             224,
 		SigCode0:        256,

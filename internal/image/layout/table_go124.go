@@ -26,6 +26,7 @@ var go124 = Layout{
 		WaitReason:      184,
 		AsyncSafePoint:  188,
 		RunningCleanups: Absent,
+		TrackingSeq:     199,
 		LockedM:         216,
 		Sig:             228,
 		SigCode0:        256,

@@ -26,6 +26,7 @@ var go125 = Layout{
 		WaitReason:      176,
 		AsyncSafePoint:  180,
 		RunningCleanups: 218,
+		TrackingSeq:     191,
 		LockedM:         208,
 		Sig:             220,
 		SigCode0:        248,

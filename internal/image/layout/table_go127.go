@@ -26,6 +26,7 @@ var go127 = Layout{
 		WaitReason:      176,
 		AsyncSafePoint:  180,
 		RunningCleanups: 220,
+		TrackingSeq:     191,
 		LockedM:         208,
 		Sig:             224,
 		SigCode0:        256,

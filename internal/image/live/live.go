@@ -12,8 +12,12 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gomanhole/oneshot/internal/exefile"
+	"github.com/gomanhole/oneshot/internal/image"
 )
 
 // Process is a running process. Its methods may be called from any goroutine.
@@ -24,28 +28,25 @@ type Process struct {
 	entry uint64 // where the program begins in memory
 }
 
-// Open opens a process. The caller must call Close. The error says which right is
-// missing, if that is the reason.
+// Open opens a process. The caller must call Close. Without the right to trace the
+// process (ptrace(2)), an error of Open or Read wraps fs.ErrPermission.
 func Open(pid int) (_ *Process, err error) {
 	dir := "/proc/" + strconv.Itoa(pid)
 	exe, err := os.Open(dir + "/exe")
 	if err != nil {
-		return nil, explain(err)
+		return nil, err
 	}
 	defer func() {
-		if v := recover(); v != nil { // debug/elf is not made for hostile files
-			err = fmt.Errorf("the executable is damaged: %v", v)
-		}
 		if err != nil {
 			exe.Close()
 		}
 	}()
 	p := &Process{pid: pid, exe: exe}
-	if p.file, err = elf.NewFile(exe); err == nil {
+	if p.file, err = exefile.Open(exe); err == nil {
 		p.entry, err = entry(dir + "/auxv")
 	}
 	if err != nil {
-		return nil, explain(err)
+		return nil, err
 	}
 	return p, nil
 }
@@ -71,13 +72,45 @@ func (p *Process) Read(addr uint64, b []byte) error {
 		case errors.Is(err, unix.EINTR):
 			continue
 		case err != nil:
-			return explain(os.NewSyscallError("process_vm_readv", err))
+			return os.NewSyscallError("process_vm_readv", err)
 		case n <= 0:
 			return fmt.Errorf("%#x: %w", addr, io.ErrUnexpectedEOF)
 		}
 		addr, b = addr+uint64(n), b[n:]
 	}
 	return nil
+}
+
+// maxPieces is how many pieces the kernel reads in one call (UIO_MAXIOV).
+const maxPieces = 1024
+
+// ReadPieces fills pieces with as few calls as possible.
+func (p *Process) ReadPieces(pieces []image.Piece) {
+	local := make([]unix.Iovec, min(len(pieces), maxPieces))
+	remote := make([]unix.RemoteIovec, len(local))
+	for len(pieces) > 0 {
+		n := 0
+		for ; n < len(local) && n < len(pieces); n++ {
+			b := pieces[n].Bytes
+			local[n] = unix.Iovec{Base: unsafe.SliceData(b)}
+			local[n].SetLen(len(b))
+			remote[n] = unix.RemoteIovec{Base: uintptr(pieces[n].Addr), Len: len(b)}
+			pieces[n].Err = nil
+		}
+		read, err := unix.ProcessVMReadv(p.pid, local[:n], remote[:n], 0)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		done := 0
+		for ; done < n && len(pieces[done].Bytes) <= read; done++ {
+			read -= len(pieces[done].Bytes)
+		}
+		if done < n { // the kernel has stopped at a piece that it cannot read
+			pieces[done].Err = p.Read(pieces[done].Addr, pieces[done].Bytes)
+			done++
+		}
+		pieces = pieces[done:]
+	}
 }
 
 // entry returns AT_ENTRY of an auxiliary vector (proc(5)).
@@ -98,16 +131,4 @@ func entry(file string) (uint64, error) {
 		}
 	}
 	return 0, fmt.Errorf("%s has no AT_ENTRY", file)
-}
-
-// explain adds to an error about rights who may read the memory.
-func explain(err error) error {
-	if !errors.Is(err, os.ErrPermission) {
-		return err
-	}
-	who := "root, and programs with CAP_SYS_PTRACE, may"
-	if scope, readErr := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope"); readErr != nil || scope[0] == '0' {
-		who = "the same user, root, and programs with CAP_SYS_PTRACE, may"
-	}
-	return fmt.Errorf("%w; only %s read its memory; in Kubernetes, kubectl debug --profile=general gives this right", err, who)
 }

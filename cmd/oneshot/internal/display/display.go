@@ -1,4 +1,4 @@
-//go:build linux
+//go:build unix
 
 // Package display formats text for the person at the terminal. Most of what the
 // client prints comes from other processes: their names, their paths, the output
@@ -18,7 +18,15 @@ import (
 // act on: control characters except newline and tab, invisible characters, and
 // bytes that are not valid UTF-8.
 func AppendEscaped(dst, text []byte) []byte {
-	for len(text) > 0 {
+	for {
+		plain := 0 // most text is plain
+		for plain < len(text) && (text[plain] >= ' ' && text[plain] < 0x7f || text[plain] == '\n' || text[plain] == '\t') {
+			plain++
+		}
+		dst, text = append(dst, text[:plain]...), text[plain:]
+		if len(text) == 0 {
+			return dst
+		}
 		r, n := utf8.DecodeRune(text)
 		switch {
 		case r == utf8.RuneError && n == 1, r < ' ' && r != '\n' && r != '\t', r == 0x7f:
@@ -32,7 +40,6 @@ func AppendEscaped(dst, text []byte) []byte {
 		}
 		text = text[n:]
 	}
-	return dst
 }
 
 // Escape returns s, escaped as AppendEscaped does it. The result may have several
@@ -48,6 +55,10 @@ const maxCell = 160
 // Cell returns s for one cell of a table: escaped, without tabs and newlines, and
 // shortened if it is very long.
 func Cell(s string) string {
+	const enough = maxCell * utf8.UTFMax
+	if len(s) > enough { // escaping makes a text longer, up to six times
+		s = s[:enough] + "..."
+	}
 	s = strings.ReplaceAll(EscapeLine(s), "\t", `\t`)
 	if r := []rune(s); len(r) > maxCell {
 		s = string(r[:maxCell-len("...")]) + "..."

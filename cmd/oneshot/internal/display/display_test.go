@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestTextIsMadeVisible(t *testing.T) {
+func TestEscape(t *testing.T) {
 	for in, want := range map[string]string{
 		"plain\tü\n":         "plain\tü\n",
 		"\x1b[31m\a\b\r\x7f": `\x1b[31m\x07\x08\x0d\x7f`,
@@ -38,7 +38,7 @@ func TestCount(t *testing.T) {
 	require.Equal(t, "1 thread", Count(1, "thread", "threads"))
 }
 
-func FuzzTextIsMadeVisible(f *testing.F) {
+func FuzzAppendEscaped(f *testing.F) {
 	f.Add([]byte("a\x1b[2J\xc2\x9b\n>>> "))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		for _, r := range string(AppendEscaped(nil, in)) {

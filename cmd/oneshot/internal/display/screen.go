@@ -1,4 +1,4 @@
-//go:build linux
+//go:build unix
 
 package display
 
@@ -12,8 +12,9 @@ import (
 // Screen escapes what it writes, as AppendEscaped does: text that comes from another
 // process. It is not for concurrent use.
 type Screen struct {
-	w    io.Writer
-	held []byte // the beginning of a character whose rest has not come yet
+	w       io.Writer
+	held    []byte // the beginning of a character whose rest has not come yet
+	escaped []byte // reused
 }
 
 // NewScreen returns a Screen that writes to w.
@@ -22,9 +23,13 @@ func NewScreen(w io.Writer) *Screen { return &Screen{w: w} }
 // Write shows text. The beginning of a character at the end of p is kept until its
 // rest comes.
 func (s *Screen) Write(p []byte) (int, error) {
-	text := append(s.held, p...)
+	text := p
+	if len(s.held) > 0 {
+		text = append(s.held, p...)
+	}
 	whole := len(text) - incomplete(text)
-	if _, err := s.w.Write(AppendEscaped(nil, text[:whole])); err != nil {
+	s.escaped = AppendEscaped(s.escaped[:0], text[:whole])
+	if _, err := s.w.Write(s.escaped); err != nil {
 		return 0, err
 	}
 	s.held = append([]byte(nil), text[whole:]...)

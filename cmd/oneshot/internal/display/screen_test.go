@@ -9,9 +9,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestScreenShowsWhatComesInPieces cuts the text everywhere: what a person sees does
-// not depend on how it came.
-func TestScreenShowsWhatComesInPieces(t *testing.T) {
+// TestScreenJoinsPartsOfCharacters cuts the text at every place. The output must be the
+// same.
+func TestScreenJoinsPartsOfCharacters(t *testing.T) {
 	text := []byte("gr\u00fc\u00df \u65e5\u672c \U0001f600 \x1b]0;TITLE\x07 \xe6\x97 \u202e\xf0\x9f\x98")
 	want := Escape(string(text))
 	for i := range text {

@@ -1,14 +1,12 @@
-//go:build linux
+//go:build unix
 
 package masks
 
 import (
 	"math/bits"
-	"slices"
 	"syscall"
 
 	"github.com/gomanhole/oneshot"
-	"github.com/gomanhole/oneshot/internal/sigset"
 )
 
 // listening says which signals a Go program listens to, according to the runtime's
@@ -22,39 +20,24 @@ type listening struct {
 
 func (l listening) known() bool { return l.tid != 0 && !l.unsure }
 
-// neverBlocked are the signals that the runtime never blocks on its signal thread,
-// whether the program listens to them or not.
-var neverBlocked = oneshot.SignalSet(sigset.NeverBlocked)
-
-// undetectable are the signals of neverBlocked that programs often listen to.
+// undetectable are signals that programs often listen to, and that the runtime never blocks on
+// its signal thread, whether the program listens to them or not.
 const undetectable = oneshot.SignalSet(1<<(syscall.SIGHUP-1) | 1<<(syscall.SIGINT-1) | 1<<(syscall.SIGQUIT-1) | 1<<(syscall.SIGTERM-1))
 
-// findListening finds the runtime's signal thread by its mask. That thread blocks no
-// signal of neverBlocked (except SIGURG under GODEBUG=asyncpreemptoff=1). It blocks
-// most of the others, namely those that the program does not listen to. The thread of
-// a manhole's session may look the same. It blocks at least the same signals, and
-// usually more.
-func findListening(threads []thread) listening {
-	const urgent = oneshot.SignalSet(1 << (syscall.SIGURG - 1))
-	var candidates []thread
-	for _, t := range threads {
-		if t.blocked&neverBlocked&^urgent == 0 && count(t.blocked&^neverBlocked) >= count(^neverBlocked)/2 {
-			candidates = append(candidates, t)
-		}
-	}
-	if len(candidates) == 0 {
-		return listening{}
-	}
-	least := slices.MinFunc(candidates, func(a, b thread) int { return count(a.blocked) - count(b.blocked) })
-	l := listening{tid: least.tid, set: ^least.blocked &^ neverBlocked, others: len(candidates) - 1}
-	for _, t := range candidates {
-		// Only a thread that blocks everything is certainly not the signal thread.
-		if t.tid != least.tid && (t.blocked == least.blocked || t.blocked|neverBlocked != ^oneshot.SignalSet(0)) {
-			l.unsure = true
-		}
-	}
-	return l
+// thread is a thread and its masks.
+type thread struct {
+	tid int
+	threadMasks
 }
+
+type threadMasks struct{ blocked, pending oneshot.SignalSet }
+
+// allBlockable are the signals that can be blocked. A thread of a Go program blocks
+// all of them for a moment when it creates another thread, and a new thread blocks
+// them when it starts (newosproc and sigset_all in the runtime's os_linux.go). In a
+// signal handler a thread blocks all of them except the two of the C library (setsig
+// in the same file).
+const allBlockable = ^oneshot.SignalSet(1<<(syscall.SIGKILL-1) | 1<<(syscall.SIGSTOP-1))
 
 // count returns the number of signals in a set.
 func count(set oneshot.SignalSet) int { return bits.OnesCount64(uint64(set)) }

@@ -1,22 +1,20 @@
-//go:build linux
+//go:build unix
 
 // Package masks reads the signal masks of processes and prints them as names. For a
 // Go program it also finds out which signals the program listens to. It only reads
-// /proc: it must not send signals, and it does not know what opens a manhole.
+// /proc: it must not send signals, and it does not know what opens a manhole. Where there
+// is no /proc, it prints masks, but not those of processes.
 package masks
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 
 	"github.com/gomanhole/oneshot"
 	"github.com/gomanhole/oneshot/internal/discovery"
-	"github.com/gomanhole/oneshot/internal/procfs"
 )
 
 // SyntaxError is the error for an argument that is neither a pid nor a mask.
@@ -114,60 +112,20 @@ func parse(arg string) (*subject, error) {
 		if err == nil {
 			return s, nil
 		}
-		if !errors.Is(err, discovery.ErrNoProcess) {
+		switch {
+		case errors.Is(err, errors.ErrUnsupported):
+			mask.note = fmt.Sprintf("%d is taken as a mask: the masks of a process can be read on Linux only; on other systems\n"+
+				"ps -o pending,blocked,ignored,caught -p %[1]d shows them", pid)
+		case errors.Is(err, discovery.ErrNoProcess):
+			mask.note = fmt.Sprintf("%d is taken as a mask, because no process has this pid", pid)
+		default:
 			return nil, err
 		}
-		mask.note = fmt.Sprintf("%d is taken as a mask, because no process has this pid", pid)
 	}
 	if maskErr != nil {
 		return nil, &SyntaxError{strings.TrimPrefix(maskErr.Error(), "oneshot: ")}
 	}
 	return mask, nil
-}
-
-// readProcess reads the masks of a process and its threads.
-func readProcess(pid int) (*subject, error) {
-	p, err := discovery.Read(pid)
-	s := &subject{name: fmt.Sprintf("process %d", pid), proc: p, kind: goProgram}
-	switch {
-	case errors.Is(err, discovery.ErrNotPermitted):
-		s.kind = unknownProgram
-	case err != nil:
-		return nil, err
-	case !p.IsGo:
-		s.kind = otherProgram
-	}
-	dir := "/proc/" + strconv.Itoa(pid)
-	status, err := procfs.ReadStatus(dir)
-	if err != nil {
-		return nil, processError(pid, err)
-	}
-	for _, r := range processRows {
-		mask, err := status.Mask(r.name)
-		if err != nil {
-			return nil, processError(pid, err)
-		}
-		r.set = oneshot.SignalSet(mask)
-		s.rows = append(s.rows, r)
-	}
-	if s.threads, err = readThreads(pid); err != nil {
-		return nil, processError(pid, err)
-	}
-	// If the start time has changed, another process has the pid now.
-	if start, err := procfs.StartTime(dir); err != nil || start != p.Start {
-		return nil, processError(pid, cmp.Or(err, discovery.ErrNoProcess))
-	}
-	if s.kind == goProgram {
-		s.listening = findListening(s.threads)
-	}
-	return s, nil
-}
-
-func processError(pid int, err error) error {
-	if errors.Is(err, os.ErrNotExist) {
-		err = discovery.ErrNoProcess
-	}
-	return fmt.Errorf("process %d: %w", pid, err)
 }
 
 // row returns the mask with this name.

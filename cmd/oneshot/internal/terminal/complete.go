@@ -1,15 +1,19 @@
-//go:build linux
+//go:build unix
 
 package terminal
 
 import (
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/gomanhole/oneshot/internal/command"
+	"github.com/gomanhole/oneshot/internal/protocol"
+	"github.com/gomanhole/oneshot/internal/shellwords"
 )
 
-// candidates returns the completions of word, which follows the text before.
+// candidates returns the completions of word, which follows the text before: those that
+// every session has.
 func candidates(before, word string) []string {
 	words := strings.Fields(before)
 	var all []string
@@ -40,20 +44,24 @@ func described(name string) *command.Command {
 }
 
 // complete completes the word that ends at pos as far as its candidates agree. If
-// there is only one, a space follows the word. If there are several, complete
-// returns them too.
-func complete(line string, pos int) (newLine string, newPos int, words []string) {
+// there is only one, a space follows the word, unless it is a directory. If there are
+// several, complete returns them too.
+func complete(line string, pos int, candidates func(before, word string) []string) (newLine string, newPos int, words []string) {
 	before, after := line[:pos], line[pos:]
 	if after != "" && after[0] != ' ' { // the cursor is inside a word
 		return line, pos, nil
 	}
-	start := strings.LastIndexByte(before, ' ') + 1
+	start := shellwords.LastWord(before)
 	word := before[start:]
 	all := candidates(before[:start], word)
-	switch len(all) {
-	case 0:
+	switch {
+	case len(all) == 0:
 		return line, pos, nil
-	case 1:
+	case all[len(all)-1] == protocol.MoreWords: // the words that are not there may differ
+		return line, pos, all
+	case len(all) == 1 && strings.HasSuffix(all[0], "/"):
+		return before[:start] + all[0] + after, start + len(all[0]), nil
+	case len(all) == 1:
 		return before[:start] + all[0] + " " + strings.TrimPrefix(after, " "), start + len(all[0]) + 1, nil
 	}
 	common := all[0]
@@ -61,6 +69,12 @@ func complete(line string, pos int) (newLine string, newPos int, words []string)
 		for !strings.HasPrefix(s, common) {
 			common = common[:len(common)-1]
 		}
+	}
+	for !utf8.ValidString(common) { // the words differ in the middle of a character
+		common = common[:len(common)-1]
+	}
+	if len(common) < len(word) { // some of the words are quoted
+		return line, pos, all
 	}
 	return before[:start] + common + after, start + len(common), all
 }

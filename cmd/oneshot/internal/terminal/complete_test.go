@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gomanhole/oneshot/internal/protocol"
 )
 
 func TestCompletion(t *testing.T) {
@@ -35,7 +37,7 @@ func TestCompletion(t *testing.T) {
 			line += "|"
 		}
 		before, after, _ := strings.Cut(line, "|")
-		got, pos, _ := complete(before+after, len(before))
+		got, pos, _ := complete(before+after, len(before), candidates)
 		require.LessOrEqual(t, pos, len(got))
 		shown := got[:pos] + "|" + got[pos:]
 		if strings.HasSuffix(want, "| 30") { // complete does not add a second space
@@ -43,7 +45,25 @@ func TestCompletion(t *testing.T) {
 		}
 		require.Equal(t, want, shown, line)
 	}
-	_, _, words := complete("profile ", 8)
+	_, _, words := complete("profile ", 8, candidates)
 	require.Equal(t, []string{"allocs", "block", "cpu", "goroutine", "heap", "mutex", "threadcreate"}, words)
+
+	for _, test := range []struct {
+		line, want string
+		words      []string
+		listed     bool
+	}{
+		{"proc ne", "proc net/", []string{"net/"}, false},
+		{"stacks -state chan", "stacks -state 'chan receive' ", []string{"'chan receive'"}, false},
+		{"stacks -state chan", "stacks -state chan", []string{"'chan receive'", "chanrecv"}, true},
+		{"stacks -state 'ch", "stacks -state 'chan ", []string{"'chan receive'", "'chan send'"}, true},
+		{"print ", "print ", []string{"\u00e9a", "\u00e8a"}, true},
+		{"print c", "print c", []string{"cache", "cache2", protocol.MoreWords}, true},
+	} {
+		got, pos, words := complete(test.line, len(test.line), func(string, string) []string { return test.words })
+		require.Equal(t, test.want, got)
+		require.Equal(t, len(got), pos)
+		require.Equal(t, test.listed, words != nil, test.line)
+	}
 	require.Equal(t, "aa  bb\ncc\n", wrapWords([]string{"aa", "bb", "cc"}, 7))
 }

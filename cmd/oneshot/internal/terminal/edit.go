@@ -1,4 +1,4 @@
-//go:build linux
+//go:build unix
 
 package terminal
 
@@ -39,6 +39,9 @@ func (d *dialog) readKeys() {
 				keys = nil
 				_, _ = d.tty.Write([]byte("\r\n"))
 				d.tty.suspend(d.continued)
+				d.mu.Lock()
+				d.text.above = false
+				d.mu.Unlock()
 				d.keyboard.redraw()
 			default:
 				keys = append(keys, filter.add(b)...)
@@ -95,7 +98,7 @@ func (d *dialog) enter(line string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.typed.Store(false)
-	d.text.begun = false // Enter has moved the cursor to the start of a line
+	d.atNewLine() // because of Enter
 	if !d.sender.line(line, d.keyboard.dropsSeen()) {
 		d.show([]byte("not sent: too many lines wait for the program already\n"))
 		return
@@ -119,13 +122,14 @@ func (d *dialog) key(line string, pos int, key rune) (newLine string, newPos int
 	defer d.recoverPanic()
 	switch key {
 	case keyDropLine:
+		d.search.on = false
 		d.dropLine(line)
 		return "", 0, true
 	case '\t':
 		newLine, newPos = d.completeLine(line, pos)
 		return newLine, newPos, true
 	}
-	return "", 0, false
+	return d.searchFor(line, key)
 }
 
 // completeLine completes the line. A second Tab in the same place lists the
@@ -136,6 +140,7 @@ func (d *dialog) completeLine(line string, pos int) (newLine string, newPos int)
 		width, _ := d.tty.size()
 		d.mu.Lock()
 		d.show([]byte(wrapWords(candidates, width-1)))
+		d.text.above = false
 		d.mu.Unlock()
 	}
 	d.tabbed = newLine[:newPos]
@@ -147,14 +152,16 @@ func (d *dialog) dropLine(line string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.typed.Store(false)
+	d.searchPrompt = ""
 	dropped := line + "^C\n"
 	if d.prompted {
 		dropped = d.promptText() + dropped
 	}
 	if d.interrupted.Swap(false) { // no prompt has come since Ctrl-C
-		d.setPrompt(false)
+		d.prompted = false
 		d.ahead, d.exiting = nil, false
 	}
+	d.setPrompt(d.prompted) // which is not that of a search any more
 	d.show([]byte(dropped))
-	d.text.begun = false
+	d.atNewLine()
 }

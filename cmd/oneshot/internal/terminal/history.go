@@ -1,4 +1,4 @@
-//go:build linux
+//go:build unix
 
 package terminal
 
@@ -54,7 +54,7 @@ func openHistory() *lineHistory {
 // historyPath returns the path of the file, and whether the file belongs to this
 // user. With sudo, HOME may be another user's directory, and a file of root's there
 // would be in that user's way.
-func historyPath() (path string, own bool, err error) {
+func historyPath() (path string, private bool, err error) {
 	home, err := os.UserHomeDir()
 	if err != nil {
 		return "", false, err
@@ -64,12 +64,12 @@ func historyPath() (path string, own bool, err error) {
 		state = filepath.Join(home, ".local", "state")
 	}
 	dir := filepath.Join(state, "oneshot")
-	return filepath.Join(dir, "history"), isOwn(home, false) && isOwn(state, true) && isOwn(dir, true), nil
+	return filepath.Join(dir, "history"), belongsToUser(home, false) && belongsToUser(state, true) && belongsToUser(dir, true), nil
 }
 
-// isOwn reports whether a directory belongs to this user. For a directory that does
+// belongsToUser reports whether a directory belongs to this user. For a directory that does
 // not exist it returns orMissing.
-func isOwn(dir string, orMissing bool) bool {
+func belongsToUser(dir string, orMissing bool) bool {
 	info, err := os.Stat(dir)
 	if err != nil {
 		return orMissing && errors.Is(err, fs.ErrNotExist)

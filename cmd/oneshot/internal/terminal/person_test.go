@@ -26,6 +26,7 @@ import (
 
 	"github.com/gomanhole/oneshot"
 	"github.com/gomanhole/oneshot/cmd/oneshot/internal/clienttest"
+	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/testwait"
 )
 
@@ -37,7 +38,10 @@ const terminalEnv = "ONESHOT_TERMINAL_TEST_PROGRAM"
 func init() {
 	switch role, path, _ := strings.Cut(os.Getenv(terminalEnv), " "); role {
 	case "program":
-		if _, err := oneshot.Install(oneshot.Options{OneshotOn: syscall.SIGUSR2, SocketPath: path}); err != nil {
+		_, err := oneshot.Install(oneshot.Options{
+			OneshotOn: syscall.SIGUSR2, SocketPath: path, Locals: map[string]any{"cached": 4711},
+		})
+		if err != nil {
 			fmt.Println(err)
 			os.Exit(1)
 		}
@@ -291,6 +295,25 @@ func (s fakeSession) gets(text string) {
 	n, err := io.ReadFull(s.conn, got)
 	require.Equalf(s.t, text, string(got[:n]), "what the client sends; the read ended with: %v", err)
 	require.NoError(s.t, err)
+}
+
+// asked requires that the client sends a query about text next, and returns its id.
+func (s fakeSession) asked(text string) (id string) {
+	s.t.Helper()
+	require.NoError(s.t, s.conn.SetReadDeadline(time.Now().Add(testwait.Patience)))
+	line := make([]byte, 1+protocol.IDSize+len(text)+1)
+	n, err := io.ReadFull(s.conn, line)
+	require.NoErrorf(s.t, err, "waited for: a query about %q; got %q", text, line[:n])
+	id, got, ok := protocol.ParseQuery(string(line[:n-1]))
+	require.True(s.t, ok && line[n-1] == '\n', "%q", line)
+	require.Equal(s.t, text, got)
+	return id
+}
+
+// answers requires a query about text, and answers it.
+func (s fakeSession) answers(text string, words ...string) {
+	s.t.Helper()
+	s.says(protocol.Answer(s.asked(text), words))
 }
 
 // getsAfterInterrupts requires that the client sends this text next, behind any number

@@ -1,4 +1,4 @@
-//go:build linux
+//go:build unix
 
 package terminal
 
@@ -10,9 +10,12 @@ import (
 	"time"
 )
 
-// promptText returns the prompt to be shown. In a narrow window it has no escape
+// promptText returns the prompt to be shown. The caller holds d.mu. In a narrow window it has no escape
 // sequences, because the editor would split them at the end of a row.
 func (d *dialog) promptText() string {
+	if d.searchPrompt != "" {
+		return d.searchPrompt
+	}
 	if width, _ := d.tty.size(); d.text.colours && width > 2*len(bold+sessionPrompt+plain) {
 		return bold + sessionPrompt + plain
 	}
@@ -30,6 +33,10 @@ func (d *dialog) setPrompt(on bool) {
 	}
 }
 
+// atNewLine notes that the cursor is at the start of a line, and that the line above is
+// not the session's output. The caller holds d.mu.
+func (d *dialog) atNewLine() { d.text.begun, d.text.above = false, false }
+
 // show writes text above the line that is edited. The caller holds d.mu.
 func (d *dialog) show(text []byte) {
 	if len(text) > 0 {
@@ -42,7 +49,7 @@ func (d *dialog) receive() {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := d.conn.Read(buf)
-		unfinished := d.add(buf[:n])
+		unfinished := d.add(d.queries.filter(buf[:n]))
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			d.showUnfinished()
@@ -65,6 +72,7 @@ func (d *dialog) add(p []byte) (unfinished bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var shown []byte
+	d.text.width, _ = d.tty.size()
 	for len(p) > 0 {
 		var full bool
 		p, full = d.text.add(p)
@@ -119,7 +127,7 @@ func (d *dialog) showUnfinished() {
 // unless all is true. If the prompt is shown, it moves to a line of its own.
 func (d *dialog) showLine(all bool) {
 	shown := d.text.take(nil, all)
-	if len(shown) > 0 && d.prompted {
+	if len(shown) > 0 && shown[len(shown)-1] != '\n' && d.prompted {
 		shown = append(shown, '\n')
 	}
 	d.show(shown)

@@ -1,4 +1,4 @@
-//go:build linux
+//go:build unix
 
 // Package terminal connects a person at a terminal with a session. It edits
 // lines, completes commands, keeps a history, turns Ctrl-C and Ctrl-D into what
@@ -86,6 +86,7 @@ type dialog struct {
 	keyboard  *keyboard
 	sender    *sender
 	history   *lineHistory
+	queries   *queries
 	ended     chan outcome // of capacity 1: the first outcome counts
 	continued chan struct{}
 
@@ -99,20 +100,25 @@ type dialog struct {
 	ahead    []string // lines that were sent before there was a prompt for them
 	exiting  bool     // one of the lines that were sent ends the session
 
+	searchPrompt string // the prompt of a search in the history; empty: there is none
+
 	complete func(line string, pos int) (newLine string, newPos int, candidates []string)
+	search   search
 	tabbed   string // the text before the cursor after the last Tab; used by the editor's goroutine only
 }
 
 func newDialog(conn *net.UnixConn, t *tty) *dialog {
 	d := &dialog{
-		conn: conn, tty: t, keyboard: newKeyboard(), sender: newSender(conn), history: openHistory(), complete: complete,
+		conn: conn, tty: t, keyboard: newKeyboard(), sender: newSender(conn), history: openHistory(), queries: newQueries(),
 		ended: make(chan outcome, 1), continued: make(chan struct{}, 1),
 	}
+	d.complete = d.completeWord
+	d.text.columns = func() int { width, _ := t.size(); return width }
 	d.text.colours = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	d.editor = term.NewTerminal(struct {
 		io.Reader
 		io.Writer
-	}{d.keyboard, t}, "")
+	}{&searchKeys{keyboard: d.keyboard, search: &d.search}, t}, "")
 	d.editor.History = d.history
 	d.editor.AutoCompleteCallback = d.key
 	_ = d.editor.SetSize(t.size()) // an error is impossible: nothing is drawn yet

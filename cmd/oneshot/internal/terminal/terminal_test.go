@@ -103,7 +103,8 @@ func TestCtrlCDropsTheLine(t *testing.T) {
 	s.says(">>> ")
 	p.sees("^C\n>>> ")
 	p.types("\x03\x03")
-	s.gets("\x03") // the other one is sent too if the first was sent before it came
+	s.gets("\x03")        // the other one is sent too if the first was sent before it came
+	p.saw("^C\n>>> ^C\n") // before these keys, too, the screen ended with ^C and a prompt
 	s.says(">>> >>> ")
 	p.sees("^C\n>>> ")
 	p.types("def\r")
@@ -247,7 +248,7 @@ func socketPair(t *testing.T) *os.File {
 	return one
 }
 
-func TestTheProgramCannotTouchTheTerminal(t *testing.T) {
+func TestOutputCannotControlTheTerminal(t *testing.T) {
 	p, s := startFake(t)
 	s.says("a\x1b]0;title\x07b\x1b[2Jc\rd\xc2\x9be\xff\tf\u202eg ü\n>>> ")
 	p.sees("\n>>> ")
@@ -299,22 +300,20 @@ func TestWindowIsResized(t *testing.T) {
 	p.saw("in between\n>>> " + strings.Repeat("y", 26) + "\n" + strings.Repeat("y", 14) + "z")
 }
 
-func TestTabCompletes(t *testing.T) {
+// Lines are broken between words, at the width that the window has.
+func TestLinesAreWrappedToTheWindow(t *testing.T) {
 	p, s := startFake(t)
-	s.says(">>> ")
-	p.sees(">>> ")
-	p.types("stac\t")
-	p.sees(">>> stacks ")
-	p.types("-f\t")
-	p.types("\t")
-	p.saw("-force  -full\n>>> stacks -f")
-	p.types("u\t-n\x09")
-	p.sees(">>> stacks -full -n ")
-	p.types("5\r")
-	s.gets("stacks -full -n 5\n")
+	s.says("60 goroutines wait at main.go\n    main.function  directory/file.go:12\n>>> ")
+	p.sees("60 goroutines wait at main.go\n    main.function  directory/file.go:12\n>>> ")
+	require.NoError(t, pty.Setsize(p.tty, &pty.Winsize{Rows: 24, Cols: 26}))
+	p.width = 26
+	p.types("stacks\r")
+	s.gets("stacks\n")
+	s.says("60 goroutines wait at main.go\n    main.function  directory/file.go:12\n>>> ")
+	p.sees(">>> stacks\n60 goroutines wait at\n  main.go\n    main.function\n      directory/file.go:12\n>>> ")
 }
 
-func TestHistoryOfTheSessionBefore(t *testing.T) {
+func TestHistoryOfAnEarlierSession(t *testing.T) {
 	home := t.TempDir()
 	p, s := startFake(t, "HOME="+home)
 	s.says(">>> ")
@@ -428,15 +427,21 @@ func TestSessionOfRealProgram(t *testing.T) {
 	p.types("prof\tcp\t-sec\t30 -o " + profile + "\r")
 	p.saw(">>> profile cpu -seconds 30 -o " + profile)
 	p.types("sess")
-	p.saw("of 30 s\n")
+	p.saw("\ncpu profile: 2 of 30 s\n")
+	require.NotContains(t, p.screen(), "1 of 30 s", "there is one line")
 	p.sees("sess")
 	p.types("\x03")
 	p.saw("sess^C\n")
 	p.sees("\n>>> ")
-	require.Contains(t, p.screen(), "interrupted")
-	require.NoFileExists(t, profile)
+	require.Contains(t, p.screen(), "written to "+profile+"\ninterrupted: it has what was recorded until then\n")
+	require.FileExists(t, profile)
 	p.types("sess\t\r")
 	p.saw("* 1  pid")
+	p.sees("\n>>> ")
+	p.types("pri\tca\t") // the program knows its values
+	p.sees("\n>>> print cached ")
+	p.types("\r")
+	p.saw("4711")
 	p.sees("\n>>> ")
 	p.types("\x04")
 	require.Equal(t, "<nil>", p.ended())

@@ -85,3 +85,27 @@ func FuzzKeyFilter(f *testing.F) {
 		require.NotContains(t, out.String(), "\ufffd")
 	})
 }
+
+func TestProgressIsOneLineOnTheScreen(t *testing.T) {
+	p, s := startFake(t)
+	s.says(">>> ")
+	p.sees(">>> ")
+	p.types("profile cpu -o x\r")
+	s.gets("profile cpu -o x\n")
+	s.says("\rcpu profile: 1 of 30 s")
+	p.sees(">>> profile cpu -o x\ncpu profile: 1 of 30 s\n")
+	s.says("\rcpu profile: 2 of 30 s\x1b[2J")
+	p.sees(">>> profile cpu -o x\ncpu profile: 2 of 30 s\\x1b[2J\n")
+	p.types("mem")
+	p.sees("2 of 30 s\\x1b[2J\nmem")
+	s.says("\rcpu profile: 3 of 30 s")
+	p.sees(">>> profile cpu -o x\ncpu profile: 3 of 30 s\nmem")
+	p.types("\r")
+	s.gets("mem\n")
+	s.says("\r" + strings.Repeat("4", 200)) // it does not get a second row
+	p.sees("3 of 30 s\nmem\n" + strings.Repeat("4", 79) + "\n")
+	s.says("\r5 of 30 s \rdone\nwritten\n>>> ")
+	p.sees("3 of 30 s\nmem\ndone\nwritten\n>>> mem\n")
+	s.says("heap\n\r\n\rx\n>>> ")
+	p.sees(">>> mem\nheap\n\\x0d\nx\n>>> ")
+}

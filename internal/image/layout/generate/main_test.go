@@ -17,11 +17,11 @@ import (
 	"github.com/gomanhole/oneshot/internal/image/layout/fromdwarf"
 )
 
-// TestTheTablesAreThoseOfTheToolchains makes the tables anew and compares them: the
+// TestTheTablesMatchTheToolchains makes the tables anew and compares them: the
 // one of the release that runs the test always, for both architectures; the one of
 // the other supported release if the go command can get it; older ones if the machine
 // has them.
-func TestTheTablesAreThoseOfTheToolchains(t *testing.T) {
+func TestTheTablesMatchTheToolchains(t *testing.T) {
 	compare(t, "local", runtime.Version(), architectures)
 	for i, r := range releases {
 		if layout.Line(r.toolchain) == layout.Line(runtime.Version()) {

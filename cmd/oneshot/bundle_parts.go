@@ -1,0 +1,244 @@
+//go:build linux && !oneshot_noproc
+
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gomanhole/oneshot/cmd/oneshot/internal/bundle"
+	"github.com/gomanhole/oneshot/cmd/oneshot/internal/difference"
+	"github.com/gomanhole/oneshot/internal/document"
+	"github.com/gomanhole/oneshot/internal/leakproof"
+	"github.com/gomanhole/oneshot/internal/vitals"
+)
+
+// How long a part may take besides the time that it records.
+const (
+	quickTime = 10 * time.Second // for files and small answers
+	longTime  = 60 * time.Second // for all goroutines and for profiles
+)
+
+// maxFile is how much is read of one file of the kernel, or of a list, in bytes.
+const maxFile = 1 << 20
+
+// traceTime is the time of the trace, if -for is not shorter.
+const traceTime = time.Second
+
+// maxLeaksStop is how long a proof of leaks may stop the program without -leaks.
+const maxLeaksStop = time.Millisecond
+
+// deltas are the profiles that are taken at the beginning and at the end.
+var deltas = []string{"heap", "allocs", "block", "mutex"}
+
+// tasks returns what to do, from what costs the program least to what costs most.
+func (b *bundler) tasks(ctx context.Context) (tasks []bundle.Task) {
+	add := func(more ...bundle.Task) { tasks = append(tasks, more...) }
+	dir := "/proc/" + strconv.Itoa(b.process.PID)
+	for _, name := range []string{"status", "limits", "cgroup", "stat", "schedstat", "io"} {
+		add(b.files("proc/"+name, func() ([]string, error) { return []string{dir + "/" + name}, nil }))
+	}
+	own := b.sections(ctx)
+	add(b.files("cgroup.txt", func() ([]string, error) { return cgroupFiles(dir) }),
+		b.files("pressure.txt", func() ([]string, error) { return filepath.Glob("/proc/pressure/*") }),
+		b.command("build.txt", quickTime, "build"), b.env(),
+		b.settings(),
+		b.command("signals.txt", quickTime, "signals"),
+		b.metrics("metrics.txt"), b.command("metrics.json", quickTime, "metrics", "-json"),
+		b.command("mem.txt", quickTime, "mem"),
+		b.command("threads.txt", quickTime, "threads", "-n", "0"), b.command("threads.json", quickTime, "threads", "-n", "0", "-json"),
+		b.command("fds.txt", longTime, "fds", "-n", "0"), b.command("fds.json", longTime, "fds", "-n", "0", "-json"),
+		b.command("screen.txt", longTime, "screen"), b.command("screen.json", longTime, "screen", "-json"),
+		b.stacks("stacks.txt"), b.stacks("stacks.json", "-json"))
+	for i, part := range sectionParts(own) {
+		add(b.command(part, quickTime, "sections", own[i]))
+	}
+	for _, name := range append(slices.Clone(deltas), "threadcreate", "goroutine") {
+		add(b.profile(name))
+	}
+	add(b.recorded("trace-last", 0, "trace", "-last"),
+		b.cpu())
+	if !b.outside {
+		for _, name := range deltas {
+			add(b.delta(name))
+		}
+	}
+	add(b.metrics("metrics-later.txt"), b.command("metrics-later.json", quickTime, "metrics", "-json"),
+		b.recorded("trace", min(traceTime, b.time), "trace"),
+		b.leaks())
+	return tasks
+}
+
+// maxSections is how many sections of the program may be in a bundle.
+const maxSections = 200
+
+// sections returns the names of the program's own parts. An earlier version of the program
+// has none.
+func (b *bundler) sections(ctx context.Context) []string {
+	var list bytes.Buffer
+	if !b.outside {
+		ctx, cancel := context.WithTimeout(ctx, quickTime)
+		defer cancel()
+		if _, err := b.run(ctx, &limited{w: &list, left: maxFile}, "sections", "-json"); err != nil {
+			return nil
+		}
+	}
+	var sections document.Lines
+	if err := json.Unmarshal(list.Bytes(), &sections); err != nil {
+		return nil
+	}
+	return sections.Lines[:min(len(sections.Lines), maxSections)]
+}
+
+// sectionParts returns the names of the parts for sections, which can have any name.
+func sectionParts(names []string) (parts []string) {
+	for _, name := range names {
+		plain := "sections/" + cmp.Or(strings.Trim(plainName(name), "."), "_")
+		part := plain
+		for n := 2; slices.Contains(parts, part); n++ {
+			part = fmt.Sprintf("%s-%d", plain, n)
+		}
+		parts = append(parts, part)
+	}
+	return parts
+}
+
+// command returns the task to run a command.
+func (b *bundler) command(name string, limit time.Duration, words ...string) bundle.Task {
+	return bundle.Task{
+		Name: name, Command: commandLine(words), Limit: limit, Whole: strings.HasSuffix(name, ".json"),
+		Make: func(ctx context.Context, w io.Writer) (bundle.Outcome, error) { return b.run(ctx, w, words...) },
+	}
+}
+
+// recorded returns the task to record something for a time; 0 means no time.
+func (b *bundler) recorded(name string, d time.Duration, words ...string) bundle.Task {
+	if d > 0 {
+		words = append(words, "-seconds", strconv.FormatFloat(d.Seconds(), 'f', -1, 64))
+	}
+	t := b.command(name, longTime+d, words...)
+	t.Whole = true
+	return t
+}
+
+// profile returns the task to take a profile. If nothing is recorded for it, it is left out.
+func (b *bundler) profile(name string) bundle.Task {
+	t := b.recorded("profiles/"+name+".pb.gz", 0, "profile", name)
+	run := t.Make
+	t.Make = func(ctx context.Context, w io.Writer) (bundle.Outcome, error) {
+		kept := new(bytes.Buffer)
+		o, err := run(ctx, io.MultiWriter(w, kept))
+		if err == nil && strings.Contains(o.Remark, " off") {
+			o.LeaveOut, err = true, errors.New(o.Remark)
+			o.Remark = ""
+		}
+		if err == nil && slices.Contains(deltas, name) {
+			b.before[name] = kept.Bytes()
+		}
+		return o, err
+	}
+	return t
+}
+
+// stacks returns the task to show all stacks. The first screen has had leaks proved just
+// before, which the runtime remembers, so this collects no garbage once more.
+func (b *bundler) stacks(name string, flags ...string) bundle.Task {
+	words := append([]string{"stacks", "-n", "0"}, flags...)
+	t := b.command(name, longTime, append(words, "-nogc")...)
+	run := t.Make
+	t.Make = func(ctx context.Context, w io.Writer) (bundle.Outcome, error) {
+		o, err := run(ctx, w)
+		if err != nil && strings.Contains(err.Error(), "not defined: -nogc") { // an earlier version
+			return b.run(ctx, w, words...)
+		}
+		return o, err
+	}
+	return t
+}
+
+// cpu returns the task to profile the CPU. If the profiler is in use, the profile comes from a
+// trace.
+func (b *bundler) cpu() bundle.Task {
+	t := b.recorded("profiles/cpu.pb.gz", b.time, "profile", "cpu")
+	run := t.Make
+	t.Make = func(ctx context.Context, w io.Writer) (bundle.Outcome, error) {
+		o, err := run(ctx, w)
+		if err == nil || !isCPUBusy(err.Error()) {
+			return o, err
+		}
+		words := []string{"profile", "cpu", "-seconds", strconv.FormatFloat(b.time.Seconds(), 'f', -1, 64)}
+		remark, err := cpuSamples(w, words, func(w io.Writer, words ...string) (err error) {
+			if o, err = b.run(ctx, w, words...); err != nil && o.Complete {
+				err = statusError{statusInterrupted, err}
+			}
+			return err
+		})
+		o.Remark = remark
+		return o, err
+	}
+	return t
+}
+
+// delta returns the task to take a profile once more, and write what was added.
+func (b *bundler) delta(name string) bundle.Task {
+	t := b.recorded("profiles/"+name+"-delta.pb.gz", 0, "profile", name)
+	run := t.Make
+	t.Make = func(ctx context.Context, w io.Writer) (bundle.Outcome, error) {
+		before := b.before[name]
+		if before == nil {
+			return bundle.Outcome{}, fmt.Errorf("there is no earlier profile %s", name)
+		}
+		var later bytes.Buffer
+		o, err := run(ctx, &later)
+		if err != nil {
+			return o, err
+		}
+		return o, difference.Write(w, before, later.Bytes())
+	}
+	return t
+}
+
+// metrics returns the task to show the metrics. It keeps the number of goroutines.
+func (b *bundler) metrics(name string) bundle.Task {
+	t := b.command(name, quickTime, "metrics")
+	run := t.Make
+	t.Make = func(ctx context.Context, w io.Writer) (bundle.Outcome, error) {
+		kept := new(bytes.Buffer)
+		o, err := run(ctx, io.MultiWriter(w, kept))
+		if _, after, ok := strings.Cut(kept.String(), "/sched/goroutines:goroutines "); ok {
+			number, _, _ := strings.Cut(strings.TrimLeft(after, " "), "\n")
+			b.goroutines, _ = strconv.ParseUint(number, 10, 64)
+		}
+		return o, err
+	}
+	return t
+}
+
+// leaks returns the task to prove leaks. It is left out if it is not asked for and would stop
+// the program for too long.
+func (b *bundler) leaks() bundle.Task {
+	words := []string{"leaks"}
+	if b.bundleOptions.leaks {
+		words = append(words, "-force")
+	}
+	t := b.command("leaks.txt", longTime, words...)
+	run := t.Make
+	t.Make = func(ctx context.Context, w io.Writer) (bundle.Outcome, error) {
+		stop := leakproof.Estimate(vitals.Sample{Goroutines: b.goroutines}).Stop
+		if !b.bundleOptions.leaks && stop > maxLeaksStop {
+			return bundle.Outcome{}, fmt.Errorf("it would stop the program for about %v; oneshot bundle -leaks does it", stop.Round(100*time.Microsecond))
+		}
+		return run(ctx, w)
+	}
+	return t
+}

@@ -1,0 +1,50 @@
+package findings
+
+import (
+	"slices"
+	"time"
+
+	"github.com/gomanhole/oneshot/internal/stack"
+	"github.com/gomanhole/oneshot/internal/vitals"
+)
+
+// starved reports whether the program got so little CPU time that a goroutine which was
+// ready to run at one look had not run at the next one. Then it is too early to say that
+// others do not go on: whoever would wake them may have had no CPU. The runtime takes the
+// CPU from a goroutine after 10 ms, so one that only seemed to run has had none either.
+func (e *Evidence) starved() bool {
+	for i, look := range e.Looks[1:] {
+		ready := make(map[uint64]stack.Goroutine)
+		for k := range e.Looks[i].Groups {
+			if g := &e.Looks[i].Groups[k]; onCPU(g) {
+				for _, m := range g.Members {
+					ready[m.ID] = m
+				}
+			}
+		}
+		for k := range look.Groups {
+			g := &look.Groups[k]
+			if !onCPU(g) {
+				continue
+			}
+			for _, m := range g.Members {
+				if before, ok := ready[m.ID]; ok && m.Turns > 0 && m.Turns == before.Turns {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// crowded is how long goroutines wait for a CPU if others compete for it.
+const crowded = 5 * time.Millisecond
+
+// TooEarly reports whether a finding needs more looks, because it only says that goroutines
+// did not move between the looks, in a time in which others may have had to wait for a CPU,
+// or that goroutines were ready to run which stop by themselves. One that lets others run
+// before it waits, as a writer that collects more to write, is ready by chance at three looks
+// now and then: the server of etcd under load at one of 70, on a busy machine.
+func (e *Evidence) TooEarly(found []Finding) bool {
+	return slices.ContainsFunc(found, func(f Finding) bool { return f.yields }) || vitals.Latency(e.Before, e.After) >= crowded && slices.ContainsFunc(found, func(f Finding) bool { return f.brief })
+}
