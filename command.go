@@ -173,9 +173,9 @@ func (v view) Base(p []byte) error {
 func (v view) Remark(text string) {
 	if v.script {
 		v.out.Frame(protocol.Error, text+"\n")
-		return
+	} else {
+		fmt.Fprintln(v, text)
 	}
-	fmt.Fprintln(v, text)
 	_ = v.Flush() // the session notices if the client has disconnected
 }
 

@@ -113,9 +113,11 @@ func (s *Session) endAnswer(err error) {
 	s.out.Frame(protocol.End, strconv.Itoa(status))
 }
 
-// runScript runs one line. It returns false if nothing can follow it.
+// runScript runs one line. It returns false if nothing can follow it. The log is written
+// while the command runs already: to start both takes time that the client waits for.
 func (s *Session) runScript() (ran bool, err error) {
-	line, err := s.ReadLine()
+	line, err := s.nextLine()
+	defer s.host.log.Start()
 	s.mu.Lock()
 	interrupted := s.stopped && !s.busy
 	s.mu.Unlock()

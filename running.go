@@ -48,6 +48,7 @@ func (s *Session) do(cmd *Command, args []string) error {
 	view := &Session{core: s.core, ctx: ctx, out: s.out.View()}
 	ended := make(chan error, 1)
 	ours.Go(func() { view.perform(cmd, args, ended) })
+	s.host.log.Start() // of the record of the line
 
 	if err, over := view.await(cmd, ended); over {
 		return whyStopped(ctx, err)

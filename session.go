@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -208,6 +209,12 @@ func (s *Session) Binary() bool { return s.script && !s.wishes.Text }
 // returns io.EOF at the end of the input. For a line of more than 64 KiB it returns
 // ErrLineTooLong, and the next line can be read. Any other error ends the session.
 func (s *Session) ReadLine() (string, error) {
+	defer s.host.log.Start()
+	return s.nextLine()
+}
+
+// nextLine is ReadLine without the start of the goroutine that writes the log.
+func (s *Session) nextLine() (string, error) {
 	var l clientio.Line
 	for query := true; query; {
 		s.lineEnded()
@@ -373,14 +380,14 @@ func (s *Session) serve() (err error) {
 	}
 }
 
-// note adds a command line to the history and the log. What oneshot top sends every
-// second is there only once.
+// note adds a command line to the history and to what the log will have once it is started.
+// What oneshot top sends every second is there only once.
 func (c *core) note(text string) {
 	text = plaintext.Line(text)
 	if slices.Contains(protocol.Looks, text) && c.had(text) {
 		return
 	}
-	c.host.log.Info("command", "line", plaintext.Clip(text, 200), "client_pid", c.cred.PID, "client_uid", c.cred.UID)
+	c.host.log.Later(time.Now(), slog.LevelInfo, "command", "line", plaintext.Clip(text, 200), "client_pid", c.cred.PID, "client_uid", c.cred.UID)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.history) == maxHistory {

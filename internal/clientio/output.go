@@ -35,7 +35,7 @@ type wire struct {
 
 	mu     sync.Mutex // guards the fields below, and timeout
 	buf    []byte
-	kind   byte   // the kind of the frame in buf
+	frame  int    // where the last frame in buf begins, to which output is added
 	last   byte   // the last byte that a command wrote
 	writes uint64 // the number of calls of Write
 	shown  int    // the width of the progress line that is shown; 0: none
@@ -93,11 +93,11 @@ func (o *Output) Write(p []byte) (int, error) {
 	}
 	written := 0
 	for w.err == nil && len(p) > 0 {
-		n := copy(w.buf[len(w.buf):cap(w.buf)], p)
-		w.buf = w.buf[:len(w.buf)+n]
+		n := min(len(p), w.size()-len(w.buf))
+		w.buf = append(w.buf, p[:n]...)
 		p = p[n:]
 		written += n
-		if len(w.buf) == cap(w.buf) {
+		if len(w.buf) == w.size() {
 			w.flush()
 		}
 	}
@@ -119,21 +119,31 @@ func (o *Output) Flush() error {
 	return w.err
 }
 
-// Frame sends the buffered bytes, and then a frame of the given kind. It cuts off a
-// payload that is too long.
+// Frame appends a frame of the given kind to the buffer, behind what was written. It cuts
+// off a payload that is too long. It does nothing if the client is not a script.
 func (o *Output) Frame(kind byte, payload string) {
 	w := o.wire
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if o.cut {
+	if o.cut || !w.framed {
 		return
 	}
-	w.flush()
 	w.prepare()
-	w.kind = kind
+	if len(w.buf) > w.frame+protocol.HeaderSize { // the output of a command
+		w.endFrame(protocol.Output)
+	}
 	w.buf = append(w.buf, plaintext.Clip(payload, protocol.MaxPayload-3)...)
-	w.send()
-	w.kind = protocol.Output
+	w.endFrame(kind)
+	if len(w.buf) >= w.size() {
+		w.flush()
+	}
+}
+
+// endFrame ends the last frame in the buffer and begins the next one.
+func (w *wire) endFrame(kind byte) {
+	protocol.PutHeader(w.buf[w.frame:], kind, len(w.buf)-w.frame-protocol.HeaderSize)
+	w.frame = len(w.buf)
+	w.buf = append(w.buf, make([]byte, protocol.HeaderSize)...)
 }
 
 // Writes returns the number of writes of commands until now.
@@ -152,6 +162,7 @@ func (o *Output) Progress(writes uint64, text string) uint64 {
 	if w.framed {
 		if o.Writes() == writes {
 			o.Frame(protocol.Progress, text)
+			_ = o.Flush() // a later write reports it
 		}
 		return o.Writes()
 	}
@@ -201,44 +212,45 @@ func (w *wire) prepare() {
 	switch {
 	case w.buf != nil:
 	case w.framed:
-		w.kind = protocol.Output
-		w.buf = make([]byte, protocol.HeaderSize, framedBuffer)
+		w.buf = make([]byte, protocol.HeaderSize, framedBuffer+protocol.HeaderSize)
 	default:
 		w.buf = make([]byte, 0, wireBuffer)
 	}
 }
 
-// room returns the size of the header at the start of the buffer.
-func (w *wire) room() int {
+// size returns the number of bytes that the buffer has when it is full.
+func (w *wire) size() int {
 	if w.framed {
-		return protocol.HeaderSize
+		return framedBuffer
 	}
-	return 0
+	return wireBuffer
 }
 
 // flush sends the buffer. The caller holds w.mu, and holds it until the client
 // has taken everything or the deadline has passed.
 func (w *wire) flush() {
-	if len(w.buf) > w.room() {
-		w.send()
+	left := 0
+	if w.framed && w.buf != nil {
+		if len(w.buf) > w.frame+protocol.HeaderSize {
+			w.endFrame(protocol.Output)
+		}
+		left = protocol.HeaderSize // of the next frame
 	}
-}
-
-// send sends the buffer, even if there is only a header in it.
-func (w *wire) send() {
-	if w.err != nil {
+	p := w.buf[:len(w.buf)-left]
+	if len(p) == 0 {
 		return
 	}
-	room := w.room()
-	if w.framed {
-		protocol.PutHeader(w.buf, w.kind, len(w.buf)-room)
+	if w.err == nil {
+		if w.err = sendAll(w.conn, p, w.timeout); w.err != nil {
+			w.failed(w.err)
+		}
 	}
-	err := sendAll(w.conn, w.buf, w.timeout)
-	w.buf = w.buf[:room]
-	if err != nil {
-		w.err = err
-		w.failed(err)
+	w.frame = 0
+	if cap(p) > 2*framedBuffer { // a long frame has made it larger
+		w.buf = nil
+		w.prepare()
 	}
+	w.buf = w.buf[:left]
 }
 
 // sendAll writes p to the client, which must make room for it within the timeout.

@@ -116,11 +116,18 @@ func TestProgressIsOneLineThatIsReplaced(t *testing.T) {
 
 func TestAScriptsOutputIsFramed(t *testing.T) {
 	o, client := output(t, true)
-	o.Frame(protocol.Output, "")
-	_, _ = o.WriteString("an answer")
-	o.Frame(protocol.Error, "a remark")
-	_, _ = o.Write(bytes.Repeat([]byte("y"), 2*framedBuffer))
-	o.Frame(protocol.End, "0")
+	long := strings.Repeat("z", protocol.MaxPayload-3)
+	flushed := make(chan error, 1)
+	go func() {
+		o.Frame(protocol.Output, "")
+		_, _ = o.WriteString("an answer")
+		o.Frame(protocol.Error, "a remark")
+		_, _ = o.Write(bytes.Repeat([]byte("y"), 2*framedBuffer))
+		o.Frame(protocol.Base, long)
+		_, _ = o.WriteString("and more")
+		o.Frame(protocol.End, "0")
+		flushed <- o.Flush()
+	}()
 	frames := protocol.NewReader(client)
 	kind, payload, err := frames.Next()
 	require.NoError(t, err)
@@ -136,8 +143,26 @@ func TestAScriptsOutputIsFramed(t *testing.T) {
 		}
 		texts[len(texts)-1] += string(payload)
 	}
-	require.Equal(t, []string{"an answer", "a remark", strings.Repeat("y", 2*framedBuffer), "0"}, texts)
-	require.Equal(t, []byte{protocol.Output, protocol.Error, protocol.Output, protocol.End}, kinds)
+	require.Equal(t, []string{"an answer", "a remark", strings.Repeat("y", 2*framedBuffer), long, "and more", "0"}, texts)
+	require.Equal(t, []byte{protocol.Output, protocol.Error, protocol.Output, protocol.Base, protocol.Output, protocol.End}, kinds)
+	require.NoError(t, testwait.Receive(t, flushed, "the answer is sent"))
+	require.LessOrEqual(t, cap(o.wire.buf), 2*framedBuffer, "the room for the long frame is kept")
+}
+
+// TestAnAnswerIsOneWrite: each write wakes the client, which costs more than a short answer.
+func TestAnAnswerIsOneWrite(t *testing.T) {
+	o, client := output(t, true)
+	_, _ = o.WriteString("an answer")
+	o.Frame(protocol.Error, "a remark")
+	o.Frame(protocol.End, "0")
+	nothingMore(t, client)
+	require.NoError(t, o.Flush())
+	const all = 3*protocol.HeaderSize + len("an answera remark0")
+	buf := make([]byte, 2*all)
+	n, err := client.Read(buf)
+	require.NoError(t, err)
+	require.Equal(t, all, n)
+	nothingMore(t, client)
 }
 
 // The error is reported once. Later writes fail at once.
