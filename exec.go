@@ -83,15 +83,30 @@ func (script) Serve(ctx context.Context, s *Session) error {
 		stops.Since()
 	}
 	for {
-		ran, err := s.runScript()
-		if s.wishes.Cost {
-			s.out.Frame(protocol.Cost, protocol.FormatCost(stops.Since()))
+		answered := false
+		// The session may have to wait for its thread, and the client need not wait with it.
+		view := &Session{core: s.core, ctx: s.ctx, out: s.out, finish: func() {
+			answered = true
+			s.answered.Store(!s.wishes.More)
+			s.finishAnswer(&stops, nil)
+		}}
+		ran, err := view.runScript()
+		if !answered {
+			s.finishAnswer(&stops, err)
 		}
-		s.endAnswer(err)
 		if !ran || !s.wishes.More {
 			return s.Flush()
 		}
 	}
+}
+
+// finishAnswer sends what the client wants to know besides the output of its command.
+func (s *Session) finishAnswer(stops *vitals.AllStops, err error) {
+	if s.wishes.Cost {
+		s.out.Frame(protocol.Cost, protocol.FormatCost(stops.Since()))
+	}
+	s.endAnswer(err)
+	_ = s.Flush() // the session notices if the client has gone
 }
 
 // endAnswer sends the end of the answer to one line.
@@ -113,11 +128,11 @@ func (s *Session) endAnswer(err error) {
 	s.out.Frame(protocol.End, strconv.Itoa(status))
 }
 
-// runScript runs one line. It returns false if nothing can follow it. The log is written
-// while the command runs already: to start both takes time that the client waits for.
+// runScript runs one line. It returns false if nothing can follow it. The line is logged
+// when its command has been started: the client waits for the command.
 func (s *Session) runScript() (ran bool, err error) {
 	line, err := s.nextLine()
-	defer s.host.log.Start()
+	defer s.logLine()
 	s.mu.Lock()
 	interrupted := s.stopped && !s.busy
 	s.mu.Unlock()

@@ -45,10 +45,10 @@ func (s *Session) do(cmd *Command, args []string) error {
 		s.setProgress(progress)
 	}()
 
-	view := &Session{core: s.core, ctx: ctx, out: s.out.View()}
+	view := &Session{core: s.core, ctx: ctx, out: s.out.View(), finish: s.finish}
 	ended := make(chan error, 1)
 	ours.Go(func() { view.perform(cmd, args, ended) })
-	s.host.log.Start() // of the record of the line
+	s.logLine()
 
 	if err, over := view.await(cmd, ended); over {
 		return whyStopped(ctx, err)
@@ -81,9 +81,10 @@ func (s *Session) giveTime(cmd *Command, ended <-chan error) error {
 		t.Reset(grace)
 	}
 	s.out.CutOff()
-	if s.state.CompareAndSwap(0, commandAbandoned) {
-		s.host.abandoned.Add(1)
+	if !s.state.CompareAndSwap(0, commandAbandoned) { // it has returned just now
+		return whyStopped(s.ctx, <-ended)
 	}
+	s.host.abandoned.Add(1)
 	s.host.log.Warn("a command does not stop and was left running", "command", cmd.label(), "client_pid", s.cred.PID)
 	return fmt.Errorf("%s: %w, but it does not stop; it was left running", cmd.label(), context.Cause(s.ctx))
 }
@@ -149,10 +150,15 @@ func (c *core) setProgress(progress func(elapsed time.Duration) string) (before 
 
 // perform runs one command. It is the goroutine of the command.
 func (s *Session) perform(cmd *Command, args []string, ended chan<- error) {
+	finish := s.finish
+	s.finish = nil // it is not for the commands that this one runs
 	err := fmt.Errorf("%s ended its goroutine (runtime.Goexit)", cmd.label())
 	defer func() {
-		if !s.state.CompareAndSwap(0, commandReturned) {
+		switch {
+		case !s.state.CompareAndSwap(0, commandReturned):
 			s.host.abandoned.Add(-1)
+		case err == nil && finish != nil:
+			finish()
 		}
 		ended <- err
 	}()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -63,7 +62,8 @@ type Session struct {
 	ctx context.Context // see Context
 	out *clientio.Output
 
-	state atomic.Int32 // of the command: 0, commandAbandoned or commandReturned
+	state  atomic.Int32 // of the command: 0, commandAbandoned or commandReturned
+	finish func()       // ends the answer of a script's command that has succeeded; nil: the session does so
 }
 
 // host is what a session needs of its manhole. Tests make one without a manhole.
@@ -94,17 +94,18 @@ func (h *host) set(o Options) (err error) {
 
 // core is the part of a session that all its Session values share.
 type core struct {
-	host   *host
-	cred   Cred
-	number int // counts the sessions of the manhole, from 1
-	start  time.Time
-	conn   *os.File
-	pid    int // of the process that has accepted conn
-	in     *clientio.Input
-	script bool            // the client wants frames; see the type script
-	wishes protocol.Wishes // how it wants them
-	done   chan struct{}   // closed when the session has ended completely
-	usage  vitals.Usage    // resource usage when the window was opened
+	host     *host
+	cred     Cred
+	number   int // counts the sessions of the manhole, from 1
+	start    time.Time
+	conn     *os.File
+	pid      int // of the process that has accepted conn
+	in       *clientio.Input
+	script   bool            // the client wants frames; see the type script
+	answered atomic.Bool     // a script has the whole answer to its only line
+	wishes   protocol.Wishes // how it wants them
+	done     chan struct{}   // closed when the session has ended completely
+	usage    vitals.Usage    // resource usage when the window was opened
 
 	stderr stderrpipe.Holder
 	cancel context.CancelCauseFunc // ends the context of the session
@@ -117,6 +118,7 @@ type core struct {
 	running  string    // the line that is being run; empty: none
 	since    time.Time // when running was set
 	history  []string
+	unlogged string           // the last line, until logLine
 	snapshot *stack.Snapshot  // the snapshot of the last dump
 	kept     map[string]any   // the values of SetLocal
 	changes  []command.Change // the settings that commands have changed and not put back
@@ -209,11 +211,11 @@ func (s *Session) Binary() bool { return s.script && !s.wishes.Text }
 // returns io.EOF at the end of the input. For a line of more than 64 KiB it returns
 // ErrLineTooLong, and the next line can be read. Any other error ends the session.
 func (s *Session) ReadLine() (string, error) {
-	defer s.host.log.Start()
+	defer s.logLine()
 	return s.nextLine()
 }
 
-// nextLine is ReadLine without the start of the goroutine that writes the log.
+// nextLine is ReadLine without the log: logLine adds the line to it.
 func (s *Session) nextLine() (string, error) {
 	var l clientio.Line
 	for query := true; query; {
@@ -284,7 +286,7 @@ func (s *Session) run() {
 	if flushed := s.out.Flush(); err == nil {
 		err = flushed
 	}
-	if cause := context.Cause(s.ctx); cause != nil {
+	if cause := context.Cause(s.ctx); cause != nil && !(s.answered.Load() && errors.Is(cause, errGone)) {
 		err = cause
 	}
 	s.out.CutOff()
@@ -380,26 +382,31 @@ func (s *Session) serve() (err error) {
 	}
 }
 
-// note adds a command line to the history and to what the log will have once it is started.
-// What oneshot top sends every second is there only once.
+// note adds a command line to the history, and keeps it for logLine. What oneshot top sends
+// every second is there only once.
 func (c *core) note(text string) {
 	text = plaintext.Line(text)
-	if slices.Contains(protocol.Looks, text) && c.had(text) {
-		return
-	}
-	c.host.log.Later(time.Now(), slog.LevelInfo, "command", "line", plaintext.Clip(text, 200), "client_pid", c.cred.PID, "client_uid", c.cred.UID)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if slices.Contains(protocol.Looks, text) && slices.Contains(c.history, text) {
+		return
+	}
+	c.unlogged = text
 	if len(c.history) == maxHistory {
 		c.history = c.history[1:]
 	}
 	c.history = append(c.history, plaintext.Clip(text, maxHistoryLine))
 }
 
-func (c *core) had(line string) bool {
+// logLine logs the last line, if it was not logged yet.
+func (c *core) logLine() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	return slices.Contains(c.history, plaintext.Clip(line, maxHistoryLine))
+	text := c.unlogged
+	c.unlogged = ""
+	c.mu.Unlock()
+	if text != "" {
+		c.host.log.Info("command", "line", plaintext.Clip(text, 200), "client_pid", c.cred.PID, "client_uid", c.cred.UID)
+	}
 }
 
 // Limits of a session's history: the number of lines and the length of a line.
