@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"unicode"
 
 	"github.com/gomanhole/oneshot/internal/clientio"
@@ -83,18 +84,28 @@ func (script) Serve(ctx context.Context, s *Session) error {
 		stops.Since()
 	}
 	for {
+		var ran atomic.Bool
 		answered := false
-		// The session may have to wait for its thread, and the client need not wait with it.
+		// The command's goroutine reads its line and ends its answer, so that the client
+		// need not wait for another one, and for the thread of this one.
 		view := &Session{core: s.core, ctx: s.ctx, out: s.out, finish: func() {
 			answered = true
+			s.setStop(nil)
+			s.lineEnded()
 			s.answered.Store(!s.wishes.More)
 			s.finishAnswer(&stops, nil)
 		}}
-		ran, err := view.runScript()
+		err := view.doNext(func(view *Session) (*Command, []string, error) {
+			more, cmd, args, err := view.nextCommand()
+			ran.Store(more)
+			return cmd, args, err
+		})
+		s.logLine() // of a line without a command
+		s.setRunning("")
 		if !answered {
 			s.finishAnswer(&stops, err)
 		}
-		if !ran || !s.wishes.More {
+		if !ran.Load() || errors.Is(err, errExit) || !s.wishes.More {
 			return s.Flush()
 		}
 	}
@@ -128,28 +139,27 @@ func (s *Session) endAnswer(err error) {
 	s.out.Frame(protocol.End, strconv.Itoa(status))
 }
 
-// runScript runs one line. It returns false if nothing can follow it. The line is logged
-// when its command has been started: the client waits for the command.
-func (s *Session) runScript() (ran bool, err error) {
+// nextCommand reads the next line of a script. ran is false if nothing can follow it.
+func (s *Session) nextCommand() (ran bool, cmd *Command, args []string, err error) {
 	line, err := s.nextLine()
-	defer s.logLine()
 	s.mu.Lock()
 	interrupted := s.stopped && !s.busy
 	s.mu.Unlock()
-	if interrupted {
-		return false, errInterrupted
-	}
-	if errors.Is(err, io.EOF) || err == nil && strings.TrimSpace(line) == "" {
-		return false, errNoCommand{""}
-	}
-	if err != nil {
-		return false, err
+	switch {
+	case interrupted:
+		return false, nil, nil, errInterrupted
+	case errors.Is(err, io.EOF), err == nil && strings.TrimSpace(line) == "":
+		return false, nil, nil, errNoCommand{""}
+	case err != nil:
+		return false, nil, nil, err
 	}
 	if _, ok := s.host.opts.Handler.(commandHandler); !ok {
-		return false, errors.New(protocol.OwnHandler)
+		return false, nil, nil, errors.New(protocol.OwnHandler)
 	}
-	err = s.Run(line)
-	return !errors.Is(err, errExit), err
+	ours.Go(s.logLine) // meanwhile the command begins
+	s.setRunning(plaintext.Line(line))
+	cmd, args, err = s.parse(line)
+	return true, cmd, args, err
 }
 
 // RunCommand runs one line as the console does, and writes the output to w, byte for byte:

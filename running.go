@@ -30,16 +30,28 @@ const (
 // maxAbandoned is how many commands that did not stop may still be running.
 const maxAbandoned = 16
 
+// started is a command that has been started.
+type started struct {
+	cmd *Command
+	at  time.Time
+}
+
 // do runs one command on its own goroutine, because the command may panic, block or
 // call runtime.Goexit. do returns the command's error, or an error if the command
 // does not stop.
 func (s *Session) do(cmd *Command, args []string) error {
-	if s.host.abandoned.Load() >= maxAbandoned && consoleRuns[cmd.Name] == nil {
-		return fmt.Errorf("%s: %d commands that did not stop are still running; until one of them ends, only commands such as help and exit can be used", cmd.label(), maxAbandoned)
-	}
+	return s.doNext(func(*Session) (*Command, []string, error) { return cmd, args, nil })
+}
+
+// doNext is do for the command that next returns. It calls next on the goroutine of the
+// command, so that next may wait for a line of the client: no other goroutine then has to
+// be woken or started, for which the client would wait. An error of next is returned.
+func (s *Session) doNext(next func(view *Session) (*Command, []string, error)) error {
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	defer cancel(nil)
-	stop, progress := s.setStop(func() { cancel(errInterrupted) }), s.setProgress(nil)
+	s.mu.Lock()
+	stop, progress := s.stop, s.progress
+	s.mu.Unlock()
 	defer func() { // restore those of the command that ran this one, if any
 		s.setStop(stop)
 		s.setProgress(progress)
@@ -47,21 +59,34 @@ func (s *Session) do(cmd *Command, args []string) error {
 
 	view := &Session{core: s.core, ctx: ctx, out: s.out.View(), finish: s.finish}
 	ended := make(chan error, 1)
-	ours.Go(func() { view.perform(cmd, args, ended) })
-	s.logLine()
-
-	if err, over := view.await(cmd, ended); over {
+	ours.Go(func() {
+		cmd, args, err := next(view)
+		if err == nil && view.host.abandoned.Load() >= maxAbandoned && consoleRuns[cmd.Name] == nil {
+			err = fmt.Errorf("%s: %d commands that did not stop are still running; until one of them ends, only commands such as help and exit can be used", cmd.label(), maxAbandoned)
+		}
+		if err != nil {
+			view.returned()
+			ended <- err
+			return
+		}
+		view.started.Store(&started{cmd, time.Now()})
+		view.setStop(func() { cancel(errInterrupted) })
+		view.setProgress(nil)
+		view.perform(cmd, args, ended)
+	})
+	if err, over := view.await(ended); over {
 		return whyStopped(ctx, err)
 	}
-	return view.giveTime(cmd, ended)
+	return view.giveTime(ended)
 }
 
 // giveTime waits stopGrace for a command whose context was canceled. If the command
 // does not return, giveTime leaves it running. It waits longer for an interrupted
 // command that delivers what it has, and as long as the client takes it.
-func (s *Session) giveTime(cmd *Command, ended <-chan error) error {
+func (s *Session) giveTime(ended <-chan error) error {
 	grace := stopGrace
-	partial := cmd.partial && errors.Is(context.Cause(s.ctx), errInterrupted)
+	began := s.started.Load()
+	partial := began != nil && began.cmd.partial && errors.Is(context.Cause(s.ctx), errInterrupted)
 	if partial {
 		grace = partialGrace
 	}
@@ -85,8 +110,12 @@ func (s *Session) giveTime(cmd *Command, ended <-chan error) error {
 		return whyStopped(s.ctx, <-ended)
 	}
 	s.host.abandoned.Add(1)
-	s.host.log.Warn("a command does not stop and was left running", "command", cmd.label(), "client_pid", s.cred.PID)
-	return fmt.Errorf("%s: %w, but it does not stop; it was left running", cmd.label(), context.Cause(s.ctx))
+	label := "the next line" // its goroutine had no CPU
+	if began = s.started.Load(); began != nil {
+		label = began.cmd.label()
+	}
+	s.host.log.Warn("a command does not stop and was left running", "command", label, "client_pid", s.cred.PID)
+	return fmt.Errorf("%s: %w, but it does not stop; it was left running", label, context.Cause(s.ctx))
 }
 
 // whyStopped returns the error of a command. If the command returned the error of
@@ -100,9 +129,12 @@ func whyStopped(ctx context.Context, err error) error {
 
 // await waits until a command or its context ends. It shows a person from time to
 // time that the command is still running.
-func (s *Session) await(cmd *Command, ended <-chan error) (err error, over bool) {
-	began := time.Now()
-	tick := timers.New(time.Second)
+func (s *Session) await(ended <-chan error) (err error, over bool) {
+	every := time.Second
+	if !s.showsProgress() {
+		every = time.Hour // nothing is to be done
+	}
+	tick := timers.New(every)
 	defer tick.Stop()
 	writes := s.out.Writes()
 	for {
@@ -113,11 +145,10 @@ func (s *Session) await(cmd *Command, ended <-chan error) (err error, over bool)
 			return nil, false
 		case <-tick.C:
 		}
-		elapsed := time.Since(began).Round(time.Second)
-		if s.showsProgress() {
-			writes = s.out.Progress(writes, s.progressAfter(cmd, elapsed))
+		if began := s.started.Load(); began != nil && s.showsProgress() {
+			writes = s.out.Progress(writes, s.progressAfter(began.cmd, time.Since(began.at).Round(time.Second)))
 		}
-		tick.Reset(time.Second)
+		tick.Reset(every)
 	}
 }
 
@@ -154,10 +185,7 @@ func (s *Session) perform(cmd *Command, args []string, ended chan<- error) {
 	s.finish = nil // it is not for the commands that this one runs
 	err := fmt.Errorf("%s ended its goroutine (runtime.Goexit)", cmd.label())
 	defer func() {
-		switch {
-		case !s.state.CompareAndSwap(0, commandReturned):
-			s.host.abandoned.Add(-1)
-		case err == nil && finish != nil:
+		if s.returned() && err == nil && finish != nil {
 			finish()
 		}
 		ended <- err
@@ -171,6 +199,16 @@ func (s *Session) perform(cmd *Command, args []string, ended chan<- error) {
 	}()
 	failed := cmd.Run(s.ctx, s, args)
 	err = values.Contain(failed)
+}
+
+// returned records that the goroutine of a command ends. It returns false if the session
+// has left it running, and goes on without it.
+func (s *Session) returned() bool {
+	if s.state.CompareAndSwap(0, commandReturned) {
+		return true
+	}
+	s.host.abandoned.Add(-1)
+	return false
 }
 
 // setStop sets the function that stops the running command and returns the previous

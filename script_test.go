@@ -132,7 +132,7 @@ func TestAnInterruptBeforeTheSessionLooksForALine(t *testing.T) {
 		s := newSession(h.host)
 		s.script = true
 		s.in.Take([]byte(text))
-		_, err := s.runScript()
+		_, _, _, err := s.nextCommand()
 		require.ErrorIs(t, err, errInterrupted, "%q", text)
 	}
 }
@@ -478,5 +478,24 @@ func TestAScriptMayAskForTheCost(t *testing.T) {
 		stops()
 		conn.send("stacks -go\n")
 		require.NotZero(t, stops())
+	}
+}
+
+// TestAnInterruptRightBehindAnAnswer: the goroutine of the session may not have noticed yet
+// that the command before has ended.
+func TestAnInterruptRightBehindAnAnswer(t *testing.T) {
+	h := hostFor(t, Options{})
+	for range 200 {
+		_, conn := h.startAs(t, filepath.Join(testwait.TempDir(t), protocol.Wishes{More: true}.Prefix()+"1"))
+		frames := protocol.NewReader(conn)
+		for _, text := range []string{"gc\n", "profile cpu\n\x03"} {
+			_, err := io.WriteString(conn, text)
+			require.NoError(t, err)
+			for kind := byte(0); kind != protocol.End; {
+				kind, _, err = frames.Next()
+				require.NoError(t, err)
+			}
+		}
+		require.NoError(t, conn.Close())
 	}
 }

@@ -62,8 +62,9 @@ type Session struct {
 	ctx context.Context // see Context
 	out *clientio.Output
 
-	state  atomic.Int32 // of the command: 0, commandAbandoned or commandReturned
-	finish func()       // ends the answer of a script's command that has succeeded; nil: the session does so
+	started atomic.Pointer[started] // the command; nil: it has not begun
+	state   atomic.Int32            // of the command: 0, commandAbandoned or commandReturned
+	finish  func()                  // ends the answer of a script's command that has succeeded; nil: the session does so
 }
 
 // host is what a session needs of its manhole. Tests make one without a manhole.
@@ -250,17 +251,27 @@ func (s *Session) Run(line string) error {
 		return nil
 	}
 	defer s.setRunning(s.setRunning(plaintext.Line(line)))
+	cmd, args, err := s.parse(line)
+	if err != nil {
+		return err
+	}
+	return s.do(cmd, args)
+}
+
+// parse returns the command of a line that is not blank, and its arguments.
+func (s *Session) parse(line string) (*Command, []string, error) {
+	name := shellwords.First(line)
 	if cmd := lookup(s.host.commands, name); cmd != nil {
 		words, err := shellwords.Split(line)
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return nil, nil, fmt.Errorf("%s: %w", name, err)
 		}
-		return s.do(cmd, words[1:])
+		return cmd, words[1:], nil
 	}
 	if other := fallback(s.host.commands); other != nil {
-		return s.do(other, []string{line})
+		return other, []string{line}, nil
 	}
-	return errNoCommand{name}
+	return nil, nil, errNoCommand{name}
 }
 
 // run serves the client. When it returns, everything of the session has ended,
@@ -373,12 +384,13 @@ func (s *Session) serve() (err error) {
 	cmd := &Command{Name: "the handler", Run: func(ctx context.Context, s *Session, _ []string) error {
 		return s.handler().Serve(ctx, s)
 	}}
+	s.started.Store(&started{cmd, time.Now()})
 	ours.Go(func() { s.perform(cmd, nil, ended) })
 	select {
 	case err := <-ended:
 		return err
 	case <-s.ctx.Done():
-		return s.giveTime(cmd, ended)
+		return s.giveTime(ended)
 	}
 }
 
@@ -401,11 +413,10 @@ func (c *core) note(text string) {
 // logLine logs the last line, if it was not logged yet.
 func (c *core) logLine() {
 	c.mu.Lock()
-	text := c.unlogged
-	c.unlogged = ""
-	c.mu.Unlock()
-	if text != "" {
-		c.host.log.Info("command", "line", plaintext.Clip(text, 200), "client_pid", c.cred.PID, "client_uid", c.cred.UID)
+	defer c.mu.Unlock() // meanwhile the record is queued, so that no later one gets before it
+	if c.unlogged != "" {
+		c.host.log.Info("command", "line", plaintext.Clip(c.unlogged, 200), "client_pid", c.cred.PID, "client_uid", c.cred.UID)
+		c.unlogged = ""
 	}
 }
 
