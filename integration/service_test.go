@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -54,6 +55,13 @@ func TestAServiceWithoutAManhole(t *testing.T) {
 			require.Regexp(t, "^(hello|served by [0-9]+)\n$", string(text))
 			eventually(t, func() bool { return strings.Contains(log.String(), "no manhole") }, "it is not logged: %s", log)
 			require.Contains(t, log.String(), test.says)
+			if test.name == "server" { // a request can be served before the program has subscribed to the signal
+				eventually(t, func() bool {
+					stacks, errs, status := oneshotAs(t, []string{"env"}, "-outside", strconv.Itoa(cmd.Process.Pid), "stacks")
+					require.Zero(t, status, errs)
+					return strings.Contains(stacks, "(*Manhole).Wait")
+				}, "it does not wait for signals: %s", log)
+			}
 
 			require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
 			require.NoError(t, testwait.Receive(t, ended, fmt.Sprintf("the end of %s", test.name)), log)
