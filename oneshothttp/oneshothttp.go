@@ -207,7 +207,7 @@ func (h *handler) run(w http.ResponseWriter, r *http.Request, words []string, li
 		a.file = fmt.Sprintf("oneshot-%d-%s%s", os.Getpid(), name, ending)
 	}
 	text := w.Header().Get("Content-Type")
-	if _, asJSON := command.CutJSON(words); asJSON {
+	if _, form := command.CutJSON(words); form == command.AsJSON {
 		w.Header().Set("Content-Type", "application/json")
 	}
 	a.extend()

@@ -94,7 +94,7 @@ func outputSuffix(words []string) string {
 	case words[0] == "trace":
 		return ".trace"
 	}
-	if _, asJSON := command.CutJSON(words); asJSON {
+	if _, form := command.CutJSON(words); form == command.AsJSON {
 		return ".json"
 	}
 	return ".txt"

@@ -25,7 +25,7 @@ import (
 	"github.com/gomanhole/oneshot/internal/protocol"
 )
 
-const bundleHelp = `usage: oneshot bundle [-for TIME] [-o FILE] [-values] [-leaks] [flags] PID
+const bundleHelp = `usage: oneshot bundle [-for TIME] [-o FILE] [-values] [-leaks] [-trace] [flags] PID
 
 Writes everything that can be found out about a process into one archive, and prints its
 name. Attach it to a ticket, or look at it later: oneshot report and oneshot diff read it,
@@ -41,6 +41,8 @@ and tar xzf unpacks it.
 	            it there are only the names
 	-leaks      prove which goroutines are leaked, even if that stops the program for
 	            more than a millisecond
+	-trace      record a trace even of more than 10,000 goroutines, whose state at its
+	            beginning makes requests wait for some milliseconds
 
 The other flags are those of a session (oneshot help connect).
 
@@ -55,8 +57,11 @@ Each part is in the archive before the next one begins. Ctrl-C ends the bundle e
 so does the end of the program: the archive has all parts until then. The status is then
 130 or 1. Until the archive is complete, its name ends with .unfinished.
 
+Of more than 10,000 goroutines, the goroutine profile is made of stacks.json: the runtime's
+own would hold up the program.
+
 A Go program without a manhole, or any with -outside, is read from outside: the bundle
-has no profiles and no metrics then.
+has only the goroutine profile then, and no metrics.
 `
 
 const (
@@ -73,15 +78,17 @@ type bundleFlags struct {
 
 // bundleOptions say what is in a bundle.
 type bundleOptions struct {
-	time          time.Duration // of the CPU profile
-	values, leaks bool
-	without       func(part string) bool // which parts are left out; nil: none
+	time         time.Duration // of the CPU profile
+	values       bool
+	leaks, trace bool
+	without      func(part string) bool // which parts are left out; nil: none
 }
 
 func (o *bundleOptions) define(flags *flag.FlagSet) {
 	flags.DurationVar(&o.time, "for", defaultBundleTime, "profile the CPU for this `TIME`")
 	flags.BoolVar(&o.values, "values", false, "write the values of the environment too")
 	flags.BoolVar(&o.leaks, "leaks", false, "prove leaks even if that stops the program for more than a millisecond")
+	flags.BoolVar(&o.trace, "trace", false, "record a trace even of more than 10,000 goroutines")
 }
 
 // check returns an error for options that are not possible.
@@ -212,6 +219,7 @@ type bundler struct {
 	began   time.Time
 
 	goroutines uint64            // as the metrics have it; 0: not known
+	stacksJSON []byte            // the part stacks.json
 	before     map[string][]byte // the profiles of which there will be a delta
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/gomanhole/oneshot/cmd/oneshot/internal/bundle"
 	"github.com/gomanhole/oneshot/cmd/oneshot/internal/difference"
+	"github.com/gomanhole/oneshot/cmd/oneshot/internal/stackprofile"
 	"github.com/gomanhole/oneshot/internal/document"
 	"github.com/gomanhole/oneshot/internal/leakproof"
 	"github.com/gomanhole/oneshot/internal/vitals"
@@ -57,16 +58,19 @@ func (b *bundler) tasks(ctx context.Context) (tasks []bundle.Task) {
 		b.metrics("metrics.txt"), b.command("metrics.json", quickTime, "metrics", "-json"),
 		b.command("mem.txt", quickTime, "mem"),
 		b.command("threads.txt", quickTime, "threads", "-n", "0"), b.command("threads.json", quickTime, "threads", "-n", "0", "-json"),
-		b.command("fds.txt", longTime, "fds", "-n", "0"), b.command("fds.json", longTime, "fds", "-n", "0", "-json"),
-		b.command("screen.txt", longTime, "screen"), b.command("screen.json", longTime, "screen", "-json"),
-		b.stacks("stacks.txt"), b.stacks("stacks.json", "-json"))
+		b.command("fds.txt", longTime, "fds", "-n", "0"), b.command("fds.json", longTime, "fds", "-n", "0", "-json"))
+	// The first screen has had leaks proved, which the runtime remembers: no garbage is
+	// collected once more.
+	add(b.both("screen", "screen"))
+	add(b.both("stacks", "stacks", "-n", "0", "-nogc"))
 	for i, part := range sectionParts(own) {
 		add(b.command(part, quickTime, "sections", own[i]))
 	}
-	for _, name := range append(slices.Clone(deltas), "threadcreate", "goroutine") {
+	for _, name := range append(slices.Clone(deltas), "threadcreate") {
 		add(b.profile(name))
 	}
-	add(b.recorded("trace-last", 0, "trace", "-last"),
+	add(b.goroutineProfile(),
+		b.recorded("trace-last", 0, "trace", "-last"),
 		b.cpu())
 	if !b.outside {
 		for _, name := range deltas {
@@ -74,7 +78,7 @@ func (b *bundler) tasks(ctx context.Context) (tasks []bundle.Task) {
 		}
 	}
 	add(b.metrics("metrics-later.txt"), b.command("metrics-later.json", quickTime, "metrics", "-json"),
-		b.recorded("trace", min(traceTime, b.time), "trace"),
+		b.trace(),
 		b.leaks())
 	return tasks
 }
@@ -150,18 +154,72 @@ func (b *bundler) profile(name string) bundle.Task {
 	return t
 }
 
-// stacks returns the task to show all stacks. The first screen has had leaks proved just
-// before, which the runtime remembers, so this collects no garbage once more.
-func (b *bundler) stacks(name string, flags ...string) bundle.Task {
-	words := append([]string{"stacks", "-n", "0"}, flags...)
-	t := b.command(name, longTime, append(words, "-nogc")...)
+// both returns the tasks to write an answer as JSON and as text. The program is asked once,
+// because to find the answer can be a burden for it.
+func (b *bundler) both(name string, words ...string) (asJSON, asText bundle.Task) {
+	var text []byte
+	older := slices.DeleteFunc(slices.Clone(words), func(word string) bool { return word == "-nogc" }) // earlier versions
+	flag := "-json=text"
+	if b.outside { // to read it is a burden for nobody, and some of the text is not of the answer
+		flag = "-json"
+	}
+	asJSON = b.command(name+".json", longTime, append(slices.Clone(words), flag)...)
+	run := asJSON.Make
+	asJSON.Make = func(ctx context.Context, w io.Writer) (bundle.Outcome, error) {
+		answer := new(bytes.Buffer)
+		o, err := run(ctx, answer)
+		object := answer.Bytes()
+		if err == nil && !b.outside {
+			objects := json.NewDecoder(answer)
+			if err = objects.Decode(new(json.RawMessage)); err == nil {
+				n := objects.InputOffset() + int64(len("\n"))
+				object, text = object[:n], object[n:]
+			}
+		} else if isUnknownFlag(err) {
+			answer.Reset()
+			o, err = b.run(ctx, answer, append(older, "-json")...)
+			object = answer.Bytes()
+		}
+		if name == "stacks" && err == nil {
+			b.stacksJSON = object
+		}
+		_, writeErr := w.Write(object)
+		return o, cmp.Or(err, writeErr)
+	}
+	asText = b.command(name+".txt", longTime, words...)
+	again := asText.Make
+	asText.Make = func(ctx context.Context, w io.Writer) (bundle.Outcome, error) {
+		if text == nil {
+			o, err := again(ctx, w)
+			if isUnknownFlag(err) {
+				o, err = b.run(ctx, w, older...)
+			}
+			return o, err
+		}
+		_, err := w.Write(text)
+		return bundle.Outcome{Remark: "of the same moment as " + asJSON.Name}, err
+	}
+	return asJSON, asText
+}
+
+// isUnknownFlag reports whether a command does not have a flag.
+func isUnknownFlag(err error) bool { return err != nil && strings.Contains(err.Error(), "not defined") }
+
+// manyGoroutines is how many goroutines a program has if the runtime's goroutine profile and
+// trace are a burden for its users. With 100,000, the profile makes requests wait for 20 to
+// 40 ms, and a trace, which begins with the state of each goroutine, for 10 to 25 ms.
+const manyGoroutines = 10_000
+
+// goroutineProfile returns the task to write the profile of all goroutines. If the runtime
+// would hold up the program for it, or cannot be asked, it is made of stacks.json.
+func (b *bundler) goroutineProfile() bundle.Task {
+	t := b.profile("goroutine")
 	run := t.Make
 	t.Make = func(ctx context.Context, w io.Writer) (bundle.Outcome, error) {
-		o, err := run(ctx, w)
-		if err != nil && strings.Contains(err.Error(), "not defined: -nogc") { // an earlier version
-			return b.run(ctx, w, words...)
+		if b.stacksJSON == nil || b.goroutines <= manyGoroutines && !b.outside {
+			return run(ctx, w)
 		}
-		return o, err
+		return bundle.Outcome{Remark: "made of " + stackprofile.Comment}, stackprofile.Write(w, b.stacksJSON)
 	}
 	return t
 }
@@ -185,6 +243,20 @@ func (b *bundler) cpu() bundle.Task {
 		})
 		o.Remark = remark
 		return o, err
+	}
+	return t
+}
+
+// trace returns the task to record a short trace. It is left out if it is not asked for and
+// would hold up the program.
+func (b *bundler) trace() bundle.Task {
+	t := b.recorded("trace", min(traceTime, b.time), "trace")
+	run := t.Make
+	t.Make = func(ctx context.Context, w io.Writer) (bundle.Outcome, error) {
+		if !b.bundleOptions.trace && b.goroutines > manyGoroutines {
+			return bundle.Outcome{}, fmt.Errorf("the trace of %d goroutines would hold up the program; oneshot bundle -trace records it", b.goroutines)
+		}
+		return run(ctx, w)
 	}
 	return t
 }

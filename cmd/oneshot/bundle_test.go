@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
 	"os"
 	"os/exec"
@@ -238,4 +239,54 @@ func TestProgressOfABundle(t *testing.T) {
 	require.Regexp(t, `\r\x1b\[Kbundle: \d+ of \d+: stacks\.txt\r\x1b\[K`, text)
 	require.Regexp(t, `\r\x1b\[Kbundle: \d+ of \d+: profiles/cpu\.pb\.gz: cpu profile: 1 of 1\.2 s\r\x1b\[K`, text)
 	require.Regexp(t, `\r\x1b\[Koneshot: not in it: [^\r\n]*\r\n$`, text, "one line, which is gone at the end")
+}
+
+// TestABundleOfManyGoroutines: the runtime's own profile and a trace would hold up the program.
+func TestABundleOfManyGoroutines(t *testing.T) {
+	t.Parallel()
+	pid := startProgram(t, "many")
+	for _, flags := range [][]string{nil, {"-trace"}} {
+		file := filepath.Join(t.TempDir(), "b.tar.gz")
+		out, errs, status := client(t, append(append([]string{os.Args[0], "bundle", "-for", "0.1s", "-o", file}, flags...), strconv.Itoa(pid))...)
+		require.Zero(t, status, "%s %s", out, errs)
+		b, err := bundle.Open(file)
+		require.NoError(t, err)
+		made := partOf(t, b, "profiles/goroutine.pb.gz")
+		require.Contains(t, made.Remark, "made of the groups of stacks.json")
+		require.Nil(t, made.Stopped)
+		data, err := b.Part("profiles/goroutine.pb.gz")
+		require.NoError(t, err)
+		p, err := profile.ParseData(data)
+		require.NoError(t, err)
+		largest := p.Sample[0]
+		require.EqualValues(t, manyGoroutines+1000, largest.Value[0])
+		require.Regexp(t, `\.offer$`, largest.Location[0].Line[0].Function.Name)
+		trace := partOf(t, b, "trace")
+		require.Equal(t, len(flags) > 0, trace.Present, "%+v", trace)
+		if !trace.Present {
+			require.Contains(t, trace.Error, "would hold up the program; oneshot bundle -trace records it")
+		}
+	}
+}
+
+// TestTextAndJSONAreOfOneReading: to read the goroutines is a burden for the program.
+func TestTextAndJSONAreOfOneReading(t *testing.T) {
+	t.Parallel()
+	pid, file := startProgram(t, "parkedinstalled"), filepath.Join(t.TempDir(), "b.tar.gz")
+	out, errs, status := client(t, os.Args[0], "bundle", "-for", "0.1s", "-o", file, strconv.Itoa(pid))
+	require.Zero(t, status, "%s %s", out, errs)
+	b, err := bundle.Open(file)
+	require.NoError(t, err)
+	for _, name := range []string{"screen", "stacks"} {
+		require.Equal(t, "of the same moment as "+name+".json", partOf(t, b, name+".txt").Remark)
+		text, err := b.Part(name + ".txt")
+		require.NoError(t, err)
+		require.Contains(t, string(text), "groups by identical stacks")
+		require.Equal(t, name == "screen", strings.Contains(string(text), "heap"), "the vital signs:\n%s", text)
+		object, err := b.Part(name + ".json")
+		require.NoError(t, err)
+		require.True(t, json.Valid(object))
+		require.True(t, bytes.HasSuffix(object, []byte("}\n")))
+	}
+	require.Empty(t, partOf(t, b, "profiles/goroutine.pb.gz").Remark, "the runtime's own")
 }

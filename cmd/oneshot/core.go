@@ -64,7 +64,7 @@ func runCore(args []string, stdout, stderr io.Writer) error {
 	}
 	defer opened.Close()
 	out := display.NewScreen(stdout)
-	if c.command == "" && !c.JSON {
+	if c.command == "" && c.Show == command.AsText {
 		opened.identity(out)
 	}
 	for _, remark := range opened.Remarks {

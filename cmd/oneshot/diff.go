@@ -94,8 +94,12 @@ func runDiff(args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	form := command.AsText
+	if f.json {
+		form = command.AsJSON
+	}
 	screen := display.NewScreen(stdout)
-	return errors.Join(command.Show(context.Background(), screen, result, f.json), screen.Flush())
+	return errors.Join(command.Show(context.Background(), screen, result, form), screen.Flush())
 }
 
 // compareDumps compares the dumps. Running processes are looked at once more, since what

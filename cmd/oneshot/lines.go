@@ -21,8 +21,8 @@ const linesHelp = "\n\t-json   prints one JSON object with the lines of the text
 // -json it prints an object with the lines.
 func asLines(name string, run func(args []string, stdout, stderr io.Writer) error) func([]string, io.Writer, io.Writer) error {
 	return func(args []string, stdout, stderr io.Writer) error {
-		args, asJSON := command.CutJSON(args)
-		if !asJSON {
+		args, form := command.CutJSON(args)
+		if form == command.AsText {
 			return run(args, stdout, stderr)
 		}
 		var text bytes.Buffer

@@ -119,7 +119,7 @@ func runSession(args []string, stdin, stdout, stderr *os.File) error {
 
 // orScreen returns the words of a command. -json alone stands for the first screen.
 func orScreen(words []string) []string {
-	if rest, asJSON := command.CutJSON(words); asJSON && len(rest) == 0 {
+	if rest, form := command.CutJSON(words); form != command.AsText && len(rest) == 0 {
 		return append([]string{"screen"}, words...)
 	}
 	return words

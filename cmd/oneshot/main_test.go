@@ -131,6 +131,11 @@ func runProgram(name string) {
 		for range 40 {
 			go func() { offer(make(chan int)) }()
 		}
+	case "many": // has a manhole, and more goroutines than the runtime is asked about
+		mustInstall(oneshot.Options{OneshotOn: syscall.SIGUSR2})
+		for range manyGoroutines + 1000 {
+			go func() { offer(make(chan int)) }()
+		}
 	case "holds": // has a manhole, and descriptors of every kind beside it
 		mustInstall(oneshot.Options{OneshotOn: syscall.SIGUSR2, SocketPath: path})
 		holdDescriptors(filepath.Dir(path))

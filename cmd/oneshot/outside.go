@@ -154,7 +154,7 @@ func (o *outsider) run(words []string, flush func() error) error {
 	case "build":
 		return o.build(words[1:])
 	case "stacks", "goroutine":
-		if c.JSON && name == "stacks" && !c.Diff && c.File == "" { // which has the vital signs too
+		if c.Show != command.AsText && name == "stacks" && !c.Diff && c.File == "" { // which has the vital signs too
 			return o.firstScreen(flush, c)
 		}
 		r, err := o.read()

@@ -103,7 +103,7 @@ func (o *outsider) firstScreen(flush func() error, c readCommand) error {
 		return err
 	}
 	text := o.stdout
-	if c.JSON {
+	if c.Show != command.AsText {
 		text = io.Discard
 	}
 	if err := o.identity(text, info, flush); err != nil {
@@ -164,7 +164,7 @@ func (o *outsider) identity(w io.Writer, info *debug.BuildInfo, flush func() err
 
 // build writes how the program was built.
 func (o *outsider) build(args []string) error {
-	args, asJSON := command.CutJSON(args)
+	args, form := command.CutJSON(args)
 	if len(args) > 0 {
 		return usageError{"build takes no arguments"}
 	}
@@ -172,7 +172,7 @@ func (o *outsider) build(args []string) error {
 	if err != nil {
 		return err
 	}
-	return command.Show(context.Background(), o.stdout, command.BuildOf(info), asJSON)
+	return command.Show(context.Background(), o.stdout, command.BuildOf(info), form)
 }
 
 // buildInfo reads the build information of the file that the process runs, even if

@@ -33,7 +33,7 @@ type readCommand struct {
 
 // answer writes the answer of the command.
 func (c *readCommand) answer(w io.Writer, a command.Answer) error {
-	return command.Show(context.Background(), w, a, c.JSON)
+	return command.Show(context.Background(), w, a, c.Show)
 }
 
 // parseRead parses the command behind the core or the process. name is for errors.
@@ -44,14 +44,14 @@ func parseRead(name string, words []string) (c readCommand, err error) {
 	c.command = words[0]
 	switch c.command {
 	case "screen":
-		if words, c.JSON = command.CutJSON(words); len(words) > 1 {
+		if words, c.Show = command.CutJSON(words); len(words) > 1 {
 			err = fmt.Errorf("screen takes no %.40q", words[1])
 		}
 		c.command = ""
 	case "stacks":
 		c.Stacks, err = command.ParseStacks(words[1:])
 	case "goroutine":
-		c.goroutine, c.JSON, err = command.ParseGoroutine(words[1:])
+		c.goroutine, c.Show, err = command.ParseGoroutine(words[1:])
 	default:
 		err = fmt.Errorf("%.40q cannot be used for a program that is read from its memory; use screen, stacks or goroutine", c.command)
 	}

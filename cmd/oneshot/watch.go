@@ -40,7 +40,7 @@ and needs less than half a percent of a CPU.
 	-do COMMAND      a command for the process, as in oneshot PID COMMAND. Its output
 	                 goes to the file. Give -do again for more. Default: stacks -n 0.
 	                 bundle writes an archive with everything; it takes the flags
-	                 -for, -values and -leaks (oneshot help bundle)
+	                 -for, -values, -leaks and -trace (oneshot help bundle)
 	-dir DIR         where the files are written; default: the current directory. Their
 	                 names have the program, the pid, the time and the command, and
 	                 their mode is 0600

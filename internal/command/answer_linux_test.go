@@ -104,8 +104,12 @@ func TestTheJSONHasWhatTheTextHas(t *testing.T) {
 			a.Text(text)
 			require.NoError(t, text.Err)
 			var object bytes.Buffer
-			require.NoError(t, Show(t.Context(), &object, a, true))
+			require.NoError(t, Show(t.Context(), &object, a, AsJSON))
 			requireAllOf(t, fmt.Sprint(cmd.Name, args), s.out.String(), object.Bytes())
+			var both bytes.Buffer
+			require.NoError(t, Show(t.Context(), &both, a, AsBoth))
+			require.True(t, strings.HasPrefix(both.String(), object.String()), cmd.Name)
+			require.True(t, strings.HasSuffix(s.out.String(), both.String()[object.Len():]), cmd.Name)
 		}
 	}
 }
@@ -224,12 +228,13 @@ func TestWhatIsAFileHasNoJSON(t *testing.T) {
 func TestJSONIsAFlag(t *testing.T) {
 	for _, test := range []struct {
 		args, rest string
-		is         bool
+		form       Form
 	}{
-		{"", "", false}, {"-json", "", true}, {"--json a", "a", true}, {"a -json b", "a b", true}, {"-- -json", "-- -json", false}, {"-json -- -json", "-- -json", true},
+		{"", "", AsText}, {"-json", "", AsJSON}, {"--json a", "a", AsJSON}, {"a -json b", "a b", AsJSON}, {"-- -json", "-- -json", AsText}, {"-json -- -json", "-- -json", AsJSON},
+		{"a -json=text", "a", AsBoth}, {"--json=text -json", "", AsBoth}, {"json", "json", AsText}, {"-json=yes", "-json=yes", AsText},
 	} {
-		rest, is := CutJSON(strings.Fields(test.args))
-		require.Equal(t, test.is, is, test.args)
+		rest, form := CutJSON(strings.Fields(test.args))
+		require.Equal(t, test.form, form, test.args)
 		require.Equal(t, test.rest, strings.Join(rest, " "), test.args)
 	}
 }
@@ -269,7 +274,7 @@ func TestTheExamplesOfTheJSONPage(t *testing.T) {
 		require.NoError(t, strict.Decode(fresh.Interface()), name)
 		// The real answer has no field that is always there, and is missing here.
 		var shown, object bytes.Buffer
-		require.NoError(t, Show(t.Context(), &object, a, true))
+		require.NoError(t, Show(t.Context(), &object, a, AsJSON))
 		require.NoError(t, document.Write(t.Context(), &shown, fresh.Interface()))
 		require.JSONEq(t, string(example[1]), shown.String(), "%s: each field that is always there is in the example", name)
 		var real, documented map[string]any

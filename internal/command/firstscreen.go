@@ -31,7 +31,7 @@ func showScreen(ctx context.Context, s Session, opened vitals.Usage, f stacksFla
 	if err != nil {
 		return err
 	}
-	return Show(ctx, s, a, false)
+	return Show(ctx, s, a, AsText)
 }
 
 // findScreen writes the vital signs, since the rest may have to wait for the program, and

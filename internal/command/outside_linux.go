@@ -21,29 +21,29 @@ type Stacks struct {
 	dump.Options
 	Diff bool
 	File string // of -o; empty: none
-	JSON bool
+	Show Form
 }
 
 // ParseStacks parses the arguments of stacks for a program that is read from outside.
 func ParseStacks(args []string) (Stacks, error) {
-	args, asJSON := CutJSON(args)
+	args, form := CutJSON(args)
 	f, err := parseStacks(args)
 	switch {
 	case err != nil:
 	case f.asPprof:
 		err = errors.New("stacks: only the program can write a profile; stacks -go has every stack")
-	case asJSON:
+	case form != AsText:
 		err = f.checkJSON()
 	}
-	return Stacks{f.Options, f.diff, f.file, asJSON}, err
+	return Stacks{f.Options, f.diff, f.file, form}, err
 }
 
 // ParseGoroutine parses the arguments of goroutine.
-func ParseGoroutine(args []string) (id uint64, asJSON bool, err error) {
-	args, asJSON = CutJSON(args)
+func ParseGoroutine(args []string) (id uint64, form Form, err error) {
+	args, form = CutJSON(args)
 	var force bool // nothing is stopped, so there is nothing to force
 	id, err = parseGoroutine(args, &force)
-	return id, asJSON, err
+	return id, form, err
 }
 
 // ToFile writes a new file with mode 0600, as the flag -o of the commands does, and

@@ -146,7 +146,7 @@ func sleep(ctx context.Context, s Session, what string, d time.Duration, early <
 }
 
 func runProfile(ctx context.Context, s Session, args []string) error {
-	args, asJSON := CutJSON(args)
+	args, form := CutJSON(args)
 	var r recording
 	rest, err := parseFlags("profile", args, r.options(maxProfileTime)...)
 	switch {
@@ -157,8 +157,8 @@ func runProfile(ctx context.Context, s Session, args []string) error {
 	case len(rest) == 0 && (r.file != "" || r.time != 0):
 		return errors.New("profile: give the name of a profile; profile without arguments lists them")
 	case len(rest) == 0:
-		return Show(ctx, s, listProfiles(), asJSON)
-	case asJSON:
+		return Show(ctx, s, listProfiles(), form)
+	case form != AsText:
 		return noJSON("profile", "a profile is a file for go tool pprof; profile -json lists the profiles")
 	}
 	r.name = rest[0]

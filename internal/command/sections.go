@@ -25,7 +25,7 @@ var sectionCommands = []*Command{
 }
 
 func runSections(ctx context.Context, s Session, args []string) error {
-	rest, asJSON := CutJSON(args)
+	rest, form := CutJSON(args)
 	if len(rest) == 0 {
 		return answers(findSections)(ctx, s, args)
 	}
@@ -35,7 +35,7 @@ func runSections(ctx context.Context, s Session, args []string) error {
 		return fmt.Errorf("sections: one section at a time, not %q", plaintext.Clip(strings.Join(rest, " "), 80))
 	case write == nil:
 		return fmt.Errorf("sections: no section %q; sections lists them", plaintext.Clip(rest[0], 40))
-	case asJSON:
+	case form != AsText:
 		return noJSON("sections", "the program itself writes a section")
 	}
 	return values.Contain(write(ctx, s))

@@ -106,21 +106,21 @@ func (f *stacksFlags) check(rest []string) error {
 }
 
 func runStacks(ctx context.Context, s Session, args []string) error {
-	args, asJSON := CutJSON(args)
+	args, form := CutJSON(args)
 	f, err := parseStacks(args)
 	switch {
 	case err != nil:
 		return err
-	case !asJSON:
-		return showStacks(ctx, s, s, f, false)
+	case form == AsText:
+		return showStacks(ctx, s, f)
 	}
 	if err := f.checkJSON(); err != nil {
 		return err
 	}
 	if f.file != "" {
-		return toFile(s, f.file, func(w io.Writer) error { return showStacks(ctx, muted{s}, w, f, true) })
+		return toFile(s, f.file, func(w io.Writer) error { return documentStacks(ctx, s, w, f, form) })
 	}
-	return showStacks(ctx, muted{s}, s, f, true)
+	return documentStacks(ctx, s, s, f, form)
 }
 
 // checkJSON returns an error if the flags ask for an answer that has no JSON form.
@@ -131,29 +131,34 @@ func (f *stacksFlags) checkJSON() error {
 	return nil
 }
 
-// showStacks runs the command stacks in the session s, and writes the answer to w.
-func showStacks(ctx context.Context, s Session, w io.Writer, f stacksFlags, asJSON bool) error {
+// showStacks runs the command stacks, and writes the answer as text.
+func showStacks(ctx context.Context, s Session, f stacksFlags) error {
 	d := newDump(ctx, s, f, vitals.Read())
-	if f.file != "" && !asJSON {
+	switch {
+	case f.file != "":
 		return toFile(s, f.file, d.Write)
+	case d.Form != dump.Groups:
+		return d.Write(s)
 	}
-	if d.Form != dump.Groups {
-		return d.Write(w)
-	}
-	if !asJSON {
-		a, err := findStacks(ctx, s, f, d.Before)
-		if err != nil {
-			return err
-		}
-		return Show(ctx, w, a, false)
-	}
-	now, descriptors := readVitals(ctx, d.Before)
 	a, err := findStacks(ctx, s, f, d.Before)
 	if err != nil {
 		return err
 	}
-	a.Vitals = vitalsOf(d.Before, now, descriptors)
-	return Show(ctx, w, a, true)
+	return Show(ctx, s, a, AsText)
+}
+
+// documentStacks runs the command stacks in the session s, and writes the answer to w as an
+// object, which has the vital signs too.
+func documentStacks(ctx context.Context, s Session, w io.Writer, f stacksFlags, form Form) error {
+	before := vitals.Read()
+	now, descriptors := readVitals(ctx, before)
+	text := &held{Session: s}
+	a, err := findStacks(ctx, text, f, before)
+	if err != nil {
+		return err
+	}
+	a.Vitals = vitalsOf(before, now, descriptors)
+	return text.show(ctx, w, a, form)
 }
 
 func newDump(ctx context.Context, s Session, f stacksFlags, before vitals.Sample) *dump.Dump {

@@ -39,8 +39,8 @@ func (f *traceFlags) options() []option {
 }
 
 func runTrace(ctx context.Context, s Session, args []string) error {
-	args, asJSON := CutJSON(args)
-	if asJSON {
+	args, form := CutJSON(args)
+	if form != AsText {
 		return noJSON("trace", "a trace is a file for go tool trace")
 	}
 	var r traceFlags

@@ -80,8 +80,8 @@ func writeLocal(w io.Writer, l *document.Local) {
 }
 
 func runPrint(ctx context.Context, s Session, args []string) error {
-	args, asJSON := CutJSON(args)
-	if !asJSON {
+	args, form := CutJSON(args)
+	if form == AsText {
 		return printLocal(s, s.Locals(), args)
 	}
 	var text strings.Builder // its length is bounded
