@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -62,6 +64,15 @@ func TestAProgramThatMayDoMoreThanItsUser(t *testing.T) {
 			require.Equal(t, "oneshot: refused: only root may enter this process: "+test.reason+"; connect as root\n<nil>", out)
 			c.logs(t, "only root may enter, since the process may do more than its user", "client refused", test.reason)
 			require.Contains(t, nc(t, 0, c.path, "exit\n"), ">>> ")
+
+			// The client does not try again, since each refusal is logged.
+			refusals := func() int { return strings.Count(c.stderr.String(), "client refused") }
+			before := refusals()
+			out, errs, status := oneshotAs(t, as(alice), "-2", strconv.Itoa(c.Process.Pid))
+			require.Equal(t, 1, status, out)
+			require.Contains(t, errs, "oneshot: refused: only root may enter this process: "+test.reason+"; connect as root\n")
+			eventually(t, func() bool { return refusals() > before }, "it is not logged: %s", c.stderr)
+			require.Equal(t, before+1, refusals(), c.stderr)
 		})
 	}
 }

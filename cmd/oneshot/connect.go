@@ -36,6 +36,12 @@ var errTooLate = errors.New("another client was faster")
 // the client's own socket begins.
 type form string
 
+// refusedError is the error of a client that the manhole has refused, which is logged there.
+// Another attempt would end in the same way.
+type refusedError struct{ error }
+
+func (e refusedError) Unwrap() error { return e.error }
+
 // noFrames is the form of a session, as with nc.
 const noFrames form = ""
 
@@ -106,6 +112,9 @@ func (c *connector) try() (conn *net.UnixConn, retry bool, err error) {
 		conn, again, failed := c.tryPath(path)
 		if failed == nil {
 			return conn, false, nil
+		}
+		if errors.As(failed, new(refusedError)) {
+			return nil, false, failed
 		}
 		if err == nil || !again { // "no such file" says less than any other error
 			err = failed
@@ -191,7 +200,7 @@ func checkWelcome(conn *net.UnixConn, path string, framed bool, deadline time.Ti
 	case strings.HasPrefix(line, protocol.TooLate):
 		return errTooLate
 	case strings.HasPrefix(line, protocol.Refused):
-		return errors.New(strings.TrimPrefix(line, "oneshot: "))
+		return refusedError{errors.New(strings.TrimPrefix(line, "oneshot: "))}
 	}
 	return nil
 }

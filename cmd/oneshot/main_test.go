@@ -21,6 +21,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/gomanhole/oneshot"
 	"github.com/gomanhole/oneshot/cmd/oneshot/internal/clienttest"
@@ -123,6 +124,10 @@ func runProgram(name string) {
 	case "liar": // shows a notice with a path that it may not use
 		notice.Post(notice.Notice{Oneshot: "SIGUSR2", Path: path})
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGUSR2)
+	case "undumpable": // has no manhole, and its user may not read it
+		if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+			panic(err)
+		}
 	case "plain": // has no manhole
 	case "parkedinstalled": // has a manhole, and goroutines that wait
 		mustInstall(oneshot.Options{OneshotOn: syscall.SIGUSR2, Commands: commands})

@@ -71,11 +71,12 @@ func TestRightsThatAreMissing(t *testing.T) {
 		return append(append([]string{"setpriv", "--reuid", uid, "--regid", uid, "--clear-groups"}, options...), "--", binary)
 	}
 	const alice, bob = "12345", "12346"
-	start := func(argv ...string) string {
+	startAs := func(program string, argv ...string) string {
 		cmd := exec.Command(argv[0], argv[1:]...)
-		cmd.Env = append(os.Environ(), programEnv+"=plain")
+		cmd.Env = append(os.Environ(), programEnv+"="+program)
 		return strconv.Itoa(clienttest.StartReady(t, cmd)) // setpriv executes the program in place
 	}
+	start := func(argv ...string) string { return startAs("plain", argv...) }
 	ofAlice, ofRoot := start(as(alice)...), start(binary)
 	capable := binaryForEveryUser(t)
 	if out, err := testwait.Command(t, "setcap", "cap_net_bind_service+ep", capable).CombinedOutput(); err != nil {
@@ -86,6 +87,7 @@ func TestRightsThatAreMissing(t *testing.T) {
 	out, err := testwait.Command(t, "setcap", "cap_net_raw+ep", raw).CombinedOutput()
 	require.NoError(t, err, string(out))
 	rawOfAlice := start(append(as(alice)[:len(as(alice))-1], raw)...)
+	undumpableOfAlice := startAs("undumpable", as(alice)...)
 	unknown := func(pid string) string {
 		return "So it is not known which signal opens a manhole of process " + pid + " (oneshot), and none was sent"
 	}
@@ -103,6 +105,8 @@ func TestRightsThatAreMissing(t *testing.T) {
 			"it may do more than oneshot: it has CAP_NET_BIND_SERVICE. " + unknown(capableOfAlice) + "; if the program uses the usual one, type: oneshot -2 " + capableOfAlice},
 		{"file capabilities with which only root may enter", rawOfAlice, as(alice), "it may do more than oneshot: it has CAP_NET_RAW; run oneshot as root: sudo oneshot " + rawOfAlice,
 			"it may do more than oneshot: it has CAP_NET_RAW. " + unknown(rawOfAlice) + "; type: sudo oneshot " + rawOfAlice},
+		{"its user may not trace it", undumpableOfAlice, as(alice), "it does not let its own user read it (its program file is set-user-ID, has capabilities or is not readable, or it has called prctl(PR_SET_DUMPABLE)); run oneshot as root: sudo oneshot " + undumpableOfAlice,
+			"it does not let its own user read it (its program file is set-user-ID, has capabilities or is not readable, or it has called prctl(PR_SET_DUMPABLE)). " + unknown(undumpableOfAlice) + "; type: sudo oneshot " + undumpableOfAlice},
 		{"root without the capability", ofAlice, as("0", noPtrace...), "it belongs to uid " + alice + ", and oneshot is root but has no CAP_SYS_PTRACE; add it. In Docker: --cap-add SYS_PTRACE",
 			"it belongs to uid " + alice + "; oneshot is root but has no CAP_SYS_PTRACE. " + unknown(ofAlice) + "; type: setpriv --reuid 12345 --regid 12345 --clear-groups oneshot " + ofAlice},
 		{"root without the capability, and root", ofRoot, as("0", noPtrace...), "it may do more than oneshot: it has CAP_SYS_PTRACE; oneshot is root but has no CAP_SYS_PTRACE; add it.",

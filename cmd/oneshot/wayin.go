@@ -44,7 +44,8 @@ func (a *access) wayIn(p *discovery.Process, sent bool) string {
 // (package access).
 func (a *access) moreThanUser() bool {
 	const harmless = 1 << unix.CAP_NET_BIND_SERVICE
-	return a.sameUsers && a.theirs&^harmless != 0
+	mayNotTrace := !a.dumpable && a.theirs == 0 // and not because of a harmless capability
+	return a.sameUsers && (a.theirs&^harmless != 0 || mayNotTrace)
 }
 
 // asRootOf returns the command with which root enters the manhole of a process as root of
