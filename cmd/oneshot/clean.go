@@ -77,6 +77,8 @@ func (c *cleaner) clean() error {
 	switch {
 	case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
 		return fmt.Errorf("clean: %s is not a directory (symbolic links are not followed)", c.dir)
+	case errors.Is(err, unix.ENOENT):
+		return fmt.Errorf("clean: %w; without a name, it cleans %s", &os.PathError{Op: "open", Path: c.dir, Err: err}, cleanDir)
 	case err != nil:
 		return fmt.Errorf("clean: %w", &os.PathError{Op: "open", Path: c.dir, Err: err})
 	}

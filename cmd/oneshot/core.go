@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
@@ -98,7 +99,9 @@ type openedCore struct {
 
 func openCore(file, executable string) (*openedCore, error) {
 	c, err := core.Open(file)
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("core: %w; give a core file, such as gcore or coredumpctl dump writes", err)
+	} else if err != nil {
 		return nil, err
 	}
 	o := &openedCore{Core: c}

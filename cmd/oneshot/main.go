@@ -52,10 +52,22 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 	case errors.As(err, &status):
 		exitStatus, err = status.status, status.err
 	}
-	if err != nil {
-		fmt.Fprintf(stderr, "oneshot: %s\n", display.EscapeLine(err.Error()))
+	for _, one := range split(err) {
+		fmt.Fprintf(stderr, "oneshot: %s\n", display.EscapeLine(one.Error()))
 	}
 	return exitStatus
+}
+
+// split returns the errors that errors.Join has joined, each of which gets a line.
+func split(err error) []error {
+	if err == nil {
+		return nil
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok || err.Error() != errors.Join(joined.Unwrap()...).Error() { // of fmt.Errorf with more than one %w
+		return []error{err}
+	}
+	return joined.Unwrap()
 }
 
 func dispatch(args []string, stdin, stdout, stderr *os.File) error {

@@ -3,6 +3,11 @@
 package main
 
 import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -36,4 +41,26 @@ func TestWordsInTheWrongOrder(t *testing.T) {
 		require.ErrorContains(t, err, test.says)
 		require.ErrorAs(t, err, new(usageError))
 	}
+}
+
+// TestMoreThanOneErrorIsMoreThanOneLine and each begins with the name of the client.
+func TestMoreThanOneErrorIsMoreThanOneLine(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	a, b := filepath.Join(dir, "a\nb"), filepath.Join(dir, "c")
+	for _, name := range []string{a, b} {
+		require.NoError(t, os.WriteFile(name, []byte("{}"), 0o600))
+	}
+	_, errs, status := client(t, os.Args[0], "diff", a, b)
+	require.Equal(t, statusFailed, status)
+	lines := strings.Split(strings.TrimSuffix(errs, "\n"), "\n")
+	require.Len(t, lines, 2, errs)
+	require.True(t, strings.HasPrefix(lines[0], "oneshot: diff: "+dir+`/a\nb: `), lines[0])
+	require.True(t, strings.HasPrefix(lines[1], "oneshot: diff: "+b+": "), lines[1])
+
+	require.Len(t, split(fmt.Errorf("%w and %w", io.EOF, io.EOF)), 1)
+	_, errs, _ = client(t, os.Args[0], "clean", filepath.Join(dir, "gone"))
+	require.Contains(t, errs, "clean: open "+dir+"/gone: no such file or directory; without a name, it cleans /tmp")
+	_, errs, _ = client(t, os.Args[0], "core", filepath.Join(dir, "gone"))
+	require.Contains(t, errs, "no such file or directory; give a core file")
 }

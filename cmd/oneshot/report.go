@@ -18,7 +18,9 @@ import (
 // bundle.
 func reportBundle(path, file string, stdout io.Writer) error {
 	b, err := bundle.Open(path)
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("report: %w; give a file that oneshot bundle has written, or a process", err)
+	} else if err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
 	if file == "" {

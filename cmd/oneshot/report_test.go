@@ -45,7 +45,7 @@ func TestReportOfABundle(t *testing.T) {
 		{"exists already", []string{"-o", page, file}},
 		{"exists already", []string{"-o", link, file}},
 		{"not a bundle", []string{"-o", filepath.Join(dir, "new"), page}},
-		{"no such file", []string{filepath.Join(dir, "missing")}},
+		{"no such file or directory; give a file that oneshot bundle has written, or a process", []string{filepath.Join(dir, "missing")}},
 		{"give one bundle", nil},
 		{"need a process, not a bundle", []string{"-for", "1s", file}},
 		{"need a process, not a bundle", []string{"-n", file}},
