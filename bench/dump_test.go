@@ -26,7 +26,7 @@ import (
 // of each.
 func BenchmarkDump(b *testing.B) {
 	var rows [][]string
-	for _, n := range []int{1_000, 10_000, 100_000, 1_000_000} {
+	for _, n := range []int{300, 1_000, 10_000, 100_000, 1_000_000} {
 		for _, way := range []string{"oneshot", "gops", "pprof-debug1", "pprof-debug2"} {
 			b.Run(fmt.Sprintf("%d/%s", n, way), func(b *testing.B) {
 				if free := availableMemory(b); n >= 1_000_000 && free < 6<<30 {
