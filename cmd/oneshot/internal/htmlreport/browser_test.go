@@ -151,7 +151,7 @@ func TestThePageInABrowser(t *testing.T) {
 	groups = append(groups, groupOf(7, evil, evil, "main.main"))
 	stacks := stacksOf(groups...)
 	stacks["findings"] = []object{{"title": evil, "lines": []string{strings.Repeat("x", 400)}}}
-	b := openTab(t, pageOf(t, bundleOf(t, parts{"stacks.json": stacks, "fds.txt": evil, "profiles/heap.pb.gz": profileNamed(t, "heap")})))
+	b := openTab(t, pageOf(t, bundleOf(t, parts{"stacks.json": stacks, "fds.json": fdsOf(9, object{"kind": evil, "state": evil, "target": strings.Repeat("x", 400), "detail": evil}), "profiles/heap.pb.gz": profileNamed(t, "heap")})))
 
 	require.Equal(t, "50", b.eval(`document.querySelectorAll("#list > li").length`))
 	for _, width := range []int{320, 390, 1280} {

@@ -17,6 +17,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/gomanhole/oneshot/cmd/oneshot/internal/bundle"
+	"github.com/gomanhole/oneshot/internal/document"
 )
 
 // MaxBytes is the size of the largest page.
@@ -24,19 +25,21 @@ const MaxBytes = 2_000_000
 
 // report is what the page shows.
 type report struct {
-	Title    string
-	Facts    []fact
-	Remarks  []string // what is missing, and why
-	Findings []finding
-	Searched bool // the rules were applied, so no finding means something
-	Vitals   []fact
-	Screen   string // the first screen, if there is nothing better
-	Groups   int    // the number of groups in Data
-	Flames   []flameHead
-	Texts    []text
-	Manifest *bundle.Manifest
-	Parts    []bundle.Part // of the manifest
-	Data     data          // for the script
+	Title           string
+	Facts           []fact
+	Remarks         []string // what is missing, and why
+	Findings        []finding
+	Searched        bool // the rules were applied, so no finding means something
+	Vitals          []fact
+	Screen          string // the first screen, if there is nothing better
+	Groups          int    // the number of groups in Data
+	Flames          []flameHead
+	Descriptors     *descriptors // nil: there is only DescriptorsText, or nothing
+	DescriptorsText *text
+	Texts           []text
+	Manifest        *bundle.Manifest
+	Parts           []bundle.Part // of the manifest
+	Data            data          // for the script
 }
 
 // fact is a name and a value.
@@ -61,10 +64,11 @@ type data struct {
 type limits struct {
 	groups int // bytes of the groups
 	nodes  int // of each flame graph
+	rows   int // of the descriptors
 	text   int // bytes of each text
 }
 
-var firstLimits = limits{groups: 800_000, nodes: 4000, text: 64 << 10}
+var firstLimits = limits{groups: 800_000, nodes: 4000, rows: 300, text: 64 << 10}
 
 // How many of each a page has.
 const (
@@ -89,7 +93,7 @@ func Write(w io.Writer, b *bundle.Bundle) error {
 			_, err := w.Write(out.Bytes())
 			return err
 		}
-		l.groups, l.nodes, l.text = l.groups/2, l.nodes/2, l.text/2
+		l.groups, l.nodes, l.rows, l.text = l.groups/2, l.nodes/2, l.rows/2, l.text/2
 	}
 	return errors.New("the report is too large: the bundle has too many parts")
 }
@@ -99,11 +103,12 @@ type source struct {
 	screen, stacks *stacksDocument // nil: there is none
 	groups         *stacksDocument // the best there is; nil: nothing
 	graphs         []graph
+	descriptors    *document.FDs // nil: there is none
 }
 
 func read(b *bundle.Bundle) (s source) {
 	s.screen, s.stacks = readStacks(b, "screen.json"), readStacks(b, "stacks.json")
-	s.groups, s.graphs = s.stacks, graphs(b, s.stacks)
+	s.groups, s.graphs, s.descriptors = s.stacks, graphs(b, s.stacks), readDescriptors(b)
 	if s.groups == nil || len(s.groups.Groups) == 0 {
 		s.groups = groupsOfProfile(b) // it has no states
 	}
@@ -140,6 +145,7 @@ func newReport(b *bundle.Bundle, s source, l limits) *report {
 		r.Screen = screenText(b, l.text)
 	}
 	r.addFlames(pool, s.graphs, l.nodes)
+	r.addDescriptors(b, s.descriptors, l)
 	r.addTexts(b, l.text)
 	if b.Manifest != nil {
 		r.Parts = b.Manifest.Parts[:min(len(b.Manifest.Parts), maxParts)]
@@ -202,14 +208,14 @@ func (r *report) identify(m *bundle.Manifest, s *stacksDocument) {
 
 // notShown are the parts that the page shows in another way, or that are no text.
 func notShown(name string) bool {
-	return name == bundle.ManifestName || strings.HasPrefix(name, "profiles/") || strings.HasPrefix(name, "trace") ||
+	return name == bundle.ManifestName || name == descriptorsText || strings.HasPrefix(name, "profiles/") || strings.HasPrefix(name, "trace") ||
 		strings.HasSuffix(name, ".json") || strings.HasSuffix(name, ".gz")
 }
 
 // addTexts adds the text parts, in the order of the bundle, but those that people want
 // first at the beginning.
 func (r *report) addTexts(b *bundle.Bundle, most int) {
-	first := []string{"fds.txt", "leaks.txt", "mem.txt", "threads.txt", "screen.txt"}
+	first := []string{"leaks.txt", "mem.txt", "threads.txt", "screen.txt"}
 	names := slices.DeleteFunc(b.Names(), notShown)
 	rank := func(name string) int {
 		if i := slices.Index(first, name); i >= 0 {

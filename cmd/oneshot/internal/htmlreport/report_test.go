@@ -143,6 +143,7 @@ func hostileBundle(t *testing.T, text func(where string) string) *bundle.Bundle 
 	stacks["groups"].([]object)[0]["created_by"] = object{"function": evil, "file": evil}
 	return bundleOf(t, parts{
 		"stacks.json": stacks, "screen.txt": evil, "fds.txt": evil, "sections/x": evil, "profiles/heap.pb.gz": evil,
+		"fds.json": object{"schema": "oneshot/fds", "open": 1, "kinds": object{evil: 1}, "fds": []object{{"kind": evil, "state": evil, "target": evil, "detail": evil, "signals": evil}}},
 		bundle.ManifestName: &bundle.Manifest{
 			Schema: bundle.Schema, Version: 1, Client: evil, Program: evil, Host: evil, End: evil,
 			Parts: []bundle.Part{{Name: evil, Command: evil, Error: evil, Remark: evil}},
@@ -192,6 +193,13 @@ func TestTheSizeIsBounded(t *testing.T) {
 		findings = append(findings, object{"title": long, "lines": []string{long, long, long}, "next": long})
 		manifest.Parts = append(manifest.Parts, bundle.Part{Name: long, Command: long, Error: long, Remark: long})
 	}
+	var fds []object
+	kinds := make(object)
+	for i := range 1000 {
+		kinds[fmt.Sprint(long, i)] = 1
+		fds = append(fds, object{"kind": long, "state": long, "target": long, "detail": long, "signals": long})
+	}
+	all["fds.json"] = object{"schema": "oneshot/fds", "kinds": kinds, "fds": fds}
 	stacks["findings"], stacks["notes"] = findings, slices.Repeat([]string{long}, 1000)
 	all[bundle.ManifestName] = manifest
 	page := pageOf(t, bundleOf(t, all))
@@ -251,6 +259,6 @@ func FuzzStacks(f *testing.F) {
 	data, _ := json.Marshal(stacksOf(groupOf(5, "select", "main.f")))
 	f.Add(string(data), "text")
 	f.Fuzz(func(t *testing.T, stacks, text string) {
-		pageOf(t, bundleOf(t, parts{"stacks.json": stacks, "fds.txt": text, "screen.txt": text}))
+		pageOf(t, bundleOf(t, parts{"stacks.json": stacks, "fds.txt": text, "fds.json": stacks, "screen.txt": text}))
 	})
 }
