@@ -68,7 +68,7 @@ function addOptions(select, counts, most) {
 }
 
 function showGroups() {
-  const list = byId("list"), more = byId("more"), step = 50;
+  const list = byId("list"), more = byId("more"), all = byId("all"), step = 50;
   const total = data.groups.reduce((n, g) => n + g.n, 0);
   const states = new Map(), packages = new Map();
   const known = data.groups.map(g => { // what the filters look at
@@ -81,6 +81,8 @@ function showGroups() {
   addOptions(byId("state"), states, 200);
   addOptions(byId("package"), packages, 500);
   let found = [], shown = 0;
+  let named = null; // the frames of the finding whose goroutines are wanted; null: of all
+  const at = (g, frames) => g.f.some(f => frames.has(f));
   const show = () => {
     const next = found.slice(shown, shown + step);
     list.append(...next.map(k => groupItem(k.g, total)));
@@ -92,6 +94,7 @@ function showGroups() {
   const filter = () => {
     const text = byId("search").value.trim().toLowerCase(), state = byId("state"), pkg = byId("package");
     found = known.filter(({ g, inside }) =>
+      (!named || at(g, named)) &&
       (state.selectedIndex === 0 || str(g.s) === state.value) &&
       (pkg.selectedIndex === 0 || inside.has(pkg.value)) &&
       (!text || [str(g.s), g.t || "", ...g.f.map(place), g.c >= 0 ? place(g.c) : ""].some(s => s.toLowerCase().includes(text))));
@@ -99,7 +102,9 @@ function showGroups() {
     shown = 0;
     show();
     const n = found.reduce((n, k) => n + k.g.n, 0);
-    byId("shown").textContent = n + " of " + total + " goroutines, in " + found.length + (found.length === 1 ? " group" : " groups");
+    byId("shown").textContent = n + " of " + total + " goroutines, in " + found.length + (found.length === 1 ? " group" : " groups") +
+      (named ? ", at the places of a finding" : "");
+    all.hidden = !named;
   };
   let timer;
   byId("search").addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(filter, 150); });
@@ -109,6 +114,27 @@ function showGroups() {
   more.addEventListener("click", () => {
     const first = show();
     if (first) first.querySelector("summary").focus(); // the keyboard goes on where the new ones begin
+  });
+  all.addEventListener("click", () => {
+    named = null;
+    filter();
+    byId("search").focus(); // the button is hidden now
+  });
+  document.querySelectorAll(".findings > li").forEach((item, i) => {
+    const frames = new Set(data.places[i]);
+    if (!data.groups.some(g => at(g, frames))) return;
+    const button = make("button", "to-groups", "Show these goroutines"), line = make("p");
+    button.type = "button";
+    button.setAttribute("aria-describedby", item.querySelector("h3").id);
+    button.addEventListener("click", () => {
+      named = frames;
+      byId("filter").reset();
+      filter();
+      byId("groups").scrollIntoView();
+      list.querySelector("summary").focus({ preventScroll: true });
+    });
+    line.append(button);
+    item.append(line);
   });
   filter();
 }

@@ -58,6 +58,7 @@ type data struct {
 	Frames  [][3]int    `json:"frames"`  // function, file, line
 	Groups  []groupData `json:"groups"`
 	Flames  []flame     `json:"flames"`
+	Places  [][]int     `json:"places"` // of each finding, the frames that it names
 }
 
 // limits bound what goes into a page. If the page is too large, they are halved.
@@ -127,9 +128,6 @@ func newReport(b *bundle.Bundle, s source, l limits) *report {
 	}
 	r.identify(b.Manifest, best)
 	if best != nil {
-		for _, f := range best.Findings[:min(len(best.Findings), maxFindings)] {
-			r.Findings = append(r.Findings, f.clean())
-		}
 		r.Searched = best.Searched
 		for _, note := range best.Notes[:min(len(best.Notes), maxRemarks)] {
 			r.Remarks = append(r.Remarks, plain(clip(note, maxString)))
@@ -137,6 +135,9 @@ func newReport(b *bundle.Bundle, s source, l limits) *report {
 	}
 	if s.groups != nil {
 		r.addGroups(pool, s.groups, l.groups)
+	}
+	if best != nil {
+		r.addFindings(pool, best.Findings)
 	}
 	if s.screen != nil && s.screen.Vitals != nil {
 		r.Vitals = s.screen.Vitals.facts()

@@ -137,7 +137,7 @@ func hostileBundle(t *testing.T, text func(where string) string) *bundle.Bundle 
 	evil := text("")
 	stacks := stacksOf(groupOf(5, evil, evil, evil))
 	stacks["process"] = object{"name": evil, "host": evil, "at": evil, "module": evil, "version": evil, "go": evil, "os": evil}
-	stacks["findings"] = []object{{"title": evil, "lines": []string{evil}, "next": evil}}
+	stacks["findings"] = []object{{"title": evil, "lines": []string{evil}, "places": []object{{"function": evil, "file": evil}}, "next": evil}}
 	stacks["notes"] = []string{evil}
 	stacks["groups"].([]object)[0]["labels"] = []object{{"labels": evil, "count": 1}}
 	stacks["groups"].([]object)[0]["created_by"] = object{"function": evil, "file": evil}
