@@ -68,7 +68,7 @@ function addOptions(select, counts, most) {
 }
 
 function showGroups() {
-  const list = byId("list"), more = byId("more"), all = byId("all"), step = 50;
+  const list = byId("list"), more = byId("more"), all = byId("all"), left = byId("left"), step = 50, mostOnPaper = 500;
   const total = data.groups.reduce((n, g) => n + g.n, 0);
   const states = new Map(), packages = new Map();
   const known = data.groups.map(g => { // what the filters look at
@@ -82,9 +82,10 @@ function showGroups() {
   addOptions(byId("package"), packages, 500);
   let found = [], shown = 0;
   let named = null; // the frames of the finding whose goroutines are wanted; null: of all
+  const count = known => known.reduce((n, k) => n + k.g.n, 0);
   const at = (g, frames) => g.f.some(f => frames.has(f));
-  const show = () => {
-    const next = found.slice(shown, shown + step);
+  const show = n => { // the next n groups
+    const next = found.slice(shown, shown + n);
     list.append(...next.map(k => groupItem(k.g, total)));
     const first = list.children[shown];
     shown += next.length;
@@ -100,9 +101,8 @@ function showGroups() {
       (!text || [str(g.s), g.t || "", ...g.f.map(place), g.c >= 0 ? place(g.c) : ""].some(s => s.toLowerCase().includes(text))));
     list.replaceChildren();
     shown = 0;
-    show();
-    const n = found.reduce((n, k) => n + k.g.n, 0);
-    byId("shown").textContent = n + " of " + total + " goroutines, in " + found.length + (found.length === 1 ? " group" : " groups") +
+    show(step);
+    byId("shown").textContent = count(found) + " of " + total + " goroutines, in " + found.length + (found.length === 1 ? " group" : " groups") +
       (named ? ", at the places of a finding" : "");
     all.hidden = !named;
   };
@@ -112,8 +112,22 @@ function showGroups() {
   byId("package").addEventListener("change", filter);
   byId("filter").addEventListener("submit", e => { e.preventDefault(); filter(); });
   more.addEventListener("click", () => {
-    const first = show();
+    const first = show(step);
     if (first) first.querySelector("summary").focus(); // the keyboard goes on where the new ones begin
+  });
+  let before = 0; // the groups that were shown before the page was printed
+  window.addEventListener("beforeprint", () => { // paper has no button to show more
+    before = shown;
+    show(Math.max(mostOnPaper - shown, 0));
+    const rest = found.slice(shown);
+    left.hidden = rest.length === 0;
+    left.textContent = "Groups that are not printed: " + rest.length + ", with " + count(rest) + " goroutines.";
+  });
+  window.addEventListener("afterprint", () => {
+    while (list.childElementCount > before) list.lastElementChild.remove();
+    shown = before;
+    more.hidden = shown >= found.length;
+    left.hidden = true;
   });
   all.addEventListener("click", () => {
     named = null;
