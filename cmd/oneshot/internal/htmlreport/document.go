@@ -125,7 +125,7 @@ func (v *vitalsDocument) facts() (all []fact) {
 		add("Collector", "%.1f%% of the CPU time", 100*v.CPU.GC)
 	}
 	if v.CPU.Latency > 0 {
-		add("Wait for a CPU", "%.3g ms (p99)", 1000*v.CPU.Latency)
+		add("Wait for a CPU", "%s (p99)", duration(v.CPU.Latency))
 	}
 	states := ""
 	for _, s := range []struct {

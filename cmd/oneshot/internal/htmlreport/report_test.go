@@ -90,7 +90,7 @@ func TestThePageHasWhatTheBundleHas(t *testing.T) {
 	page := pageOf(t, bundleOf(t, parts{
 		"stacks.json": stacks,
 		"screen.json": object{"schema": "oneshot/screen", "findings": stacks["findings"], "vitals": object{
-			"cpu": object{"busy": 1.5, "procs": 4}, "goroutines": object{"total": 93, "waiting": 93}, "threads": 9,
+			"cpu": object{"busy": 1.5, "procs": 4, "latency_p99_seconds": 6.4e-8}, "goroutines": object{"total": 93, "waiting": 93}, "threads": 9,
 			"memory": object{"heap_bytes": 3 << 20, "in_use_bytes": 5 << 20, "limit_bytes": 64 << 20}, "descriptors": object{"open": 10, "limit": 1024},
 		}},
 		"fds.txt": "10 of 1024: 4 file", "profiles/heap.pb.gz": profileNamed(t, "heap"), "profiles/cpu.pb.gz": "no profile",
@@ -101,7 +101,7 @@ func TestThePageHasWhatTheBundleHas(t *testing.T) {
 	}))
 	for _, text := range []string{ // (the page is too long for the message of require.Contains)
 		"<title>server, pid 7 on web1</title>", "90 goroutines wait in chan send", "at main.send  f.go:1", "<code>stacks -diff</code>",
-		"1.50 of 4", "93: 93 waiting", "5 MiB of 64 MiB", "10 of 1024: 4 file", "fds -n 0", "250ms", "left out: interrupted",
+		"1.50 of 4", "64ns (p99)", "93: 93 waiting", "5 MiB of 64 MiB", "10 of 1024: 4 file", "fds -n 0", "250ms", "left out: interrupted",
 		"The collection ended early: interrupted.", "cpu: it cannot be shown",
 	} {
 		require.True(t, strings.Contains(page, text), text)
