@@ -34,9 +34,10 @@ be the same, not a new one with its pid:
 
 Of several processes, it shows which one is the odd one out: the one with goroutines at
 a place, a finding or a vital sign that none of the others has. It needs at least three
-to say that; of two, it says which has more of what. If only chance makes them differ,
-it says so. Running processes are looked at twice, 2 seconds apart, and only what is
-there both times counts:
+to say that; of two, it says which has more of what. Of five or more, a few may have the
+same fault, and all of these are named: two, or of many a quarter. If only chance makes
+them differ, it says so. Running processes are looked at twice, 2 seconds apart, and only
+what is there both times counts:
 
 	oneshot diff $(pgrep -x server)
 	oneshot diff ssh:web1:4321 ssh:web2:977 ssh:web3:1201

@@ -81,7 +81,7 @@ var defaultConnect = connectFlags{seconds: defaultTimeout.Seconds()}
 // bundle have more for tools than for a page.
 func (f *reportFlags) ofProcess(pid string, stdout, stderr io.Writer) error {
 	parts := bundleOptions{time: f.time, without: func(part string) bool {
-		return slices.Contains([]string{"trace", "trace-last", "leaks.txt", "metrics.json", "metrics-later.json", "threads.json", "fds.json"}, part) ||
+		return slices.Contains([]string{"trace", "trace-last", "leaks.txt", "metrics.json", "metrics-later.json", "threads.json", "fds.txt"}, part) ||
 			f.time == 0 && (part == "profiles/cpu.pb.gz" || part == "metrics-later.txt" || strings.HasSuffix(part, "-delta.pb.gz"))
 	}}
 	b, err := openBundler(&f.connectFlags, parts, pid, stderr)

@@ -66,5 +66,6 @@ func TestReportOfAProcess(t *testing.T) {
 		require.NoError(t, err)
 		require.Contains(t, string(text), "<title>oneshot.test, pid "+pid+" on ")
 		require.Contains(t, string(text), "oneshot.offer")
+		require.Contains(t, string(text), "Table of the descriptors")
 	}
 }

@@ -4,7 +4,6 @@
 package compare
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -43,6 +42,15 @@ type place struct {
 	name   string   // FUNCTION  FILE:LINE
 	counts []int    // by dump
 	states []string // the most frequent one in each dump
+}
+
+// text describes the goroutines of the dump i at the place.
+func (p *place) text(i int) string {
+	text := fmt.Sprintf("%d at %s", p.counts[i], p.name)
+	if p.states[i] != "" {
+		text += ", " + p.states[i]
+	}
+	return text
 }
 
 // places returns the places of all dumps. A place is the frame of a group that says most,
@@ -150,27 +158,6 @@ func Measure(before, after *Dump) {
 	}
 }
 
-// excess returns by how much the value of the dump i is above those of all others, or
-// below them, in units of what may be chance. It is the chance that grows with the values
-// of the others and with their differences. 1 and more is no chance.
-func excess(values []float64, i int, chance func(most float64) float64) (above, below float64) {
-	others := slices.Delete(slices.Clone(values), i, i+1)
-	least, most := slices.Min(others), slices.Max(others)
-	unit := chance(most) + most - least
-	return (values[i] - most) / unit, (least - values[i]) / unit
-}
-
 // chanceOfCount is how much the number of goroutines at a place may differ by chance: they
 // come and go under load.
 func chanceOfCount(most float64) float64 { return 4 + 3*math.Sqrt(most) }
-
-// rangeText returns the least and the largest value of the dumps other than i.
-func rangeText(values []float64, i int, text func(float64) string) string {
-	others := slices.Delete(slices.Clone(values), i, i+1)
-	least, most := text(slices.Min(others)), text(slices.Max(others))
-	who := "the others"
-	if len(others) == 1 {
-		who = "the other"
-	}
-	return who + " " + cmp.Or(map[bool]string{true: most}[least == most], least+" to "+most)
-}

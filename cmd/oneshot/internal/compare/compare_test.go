@@ -40,20 +40,32 @@ func underLoad(n int) (all []Dump) {
 }
 
 func TestEqualReplicas(t *testing.T) {
-	for range 200 {
-		require.Empty(t, FindOdd(underLoad(8)).Odd)
+	for n := 8; n <= 24; n++ {
+		for range 200 {
+			require.Empty(t, FindOdd(underLoad(n)).Odd)
+		}
+	}
+	for range 1000 { // five are the fewest of which two can be odd
+		for _, odd := range FindOdd(underLoad(5)).Odd {
+			for _, d := range odd.Differences {
+				require.Empty(t, d.With, d.Text)
+			}
+		}
 	}
 }
 
+// faults are what a replica can have.
+var faults = map[string]func(d *Dump){
+	"one place has more": func(d *Dump) { d.Groups = append(d.Groups, replica("", map[string]int{"main.b": 60}).Groups...) },
+	"one place has none": func(d *Dump) { d.Groups = replica("", map[string]int{"main.a": 30}).Groups },
+	"memory":             func(d *Dump) { d.Vitals.Memory.Heap = 300 << 20 },
+	"CPU":                func(d *Dump) { d.Vitals.CPU.Busy = 4 },
+	"descriptors":        func(d *Dump) { d.Vitals.Descriptors = &document.Descriptors{Open: 400} },
+	"a finding":          func(d *Dump) { d.Findings = []document.Finding{{Rule: "locks", Title: "they queue"}} },
+}
+
 func TestTheOddReplicaIsFirst(t *testing.T) {
-	for name, fault := range map[string]func(d *Dump){
-		"one place has more": func(d *Dump) { d.Groups = append(d.Groups, replica("", map[string]int{"main.b": 60}).Groups...) },
-		"one place has none": func(d *Dump) { d.Groups = replica("", map[string]int{"main.a": 30}).Groups },
-		"memory":             func(d *Dump) { d.Vitals.Memory.Heap = 300 << 20 },
-		"CPU":                func(d *Dump) { d.Vitals.CPU.Busy = 4 },
-		"descriptors":        func(d *Dump) { d.Vitals.Descriptors = &document.Descriptors{Open: 400} },
-		"a finding":          func(d *Dump) { d.Findings = []document.Finding{{Rule: "locks", Title: "they queue"}} },
-	} {
+	for name, fault := range faults {
 		for range 20 {
 			all := underLoad(8)
 			odd := rand.IntN(len(all))

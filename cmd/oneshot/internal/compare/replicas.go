@@ -8,11 +8,13 @@ import (
 	"github.com/gomanhole/oneshot/internal/document"
 )
 
-// Difference is a respect in which a dump differs from all others.
+// Difference is a respect in which a dump differs from all others, or with a few of them
+// from most others.
 type Difference struct {
-	Kind  string  `json:"kind"`  // finding, goroutines, or the name of a vital sign
-	Text  string  `json:"text"`  // for people
-	Score float64 `json:"score"` // in units of what may be chance
+	Kind  string   `json:"kind"`           // finding, goroutines, or the name of a vital sign
+	Text  string   `json:"text"`           // for people
+	Score float64  `json:"score"`          // in units of what may be chance
+	With  []string `json:"with,omitempty"` // the other dumps that differ in the same way
 	id    string
 }
 
@@ -36,19 +38,21 @@ type Replicas struct {
 const (
 	// most is the largest part of a score that one difference can be.
 	most = 10
-	// findingScore is the score of a finding that only one dump has. The rules of the
+	// findingScore is the score of a finding that most dumps do not have. The rules of the
 	// findings have made sure already that it is not chance.
 	findingScore = 5
 )
 
-// FindOdd finds the dumps that differ from all others. Of two dumps, it says which one has
-// more.
+// FindOdd finds the dumps that differ from all others. Of five dumps and more, a few may
+// have the same fault: each of them then differs from most others. Of two dumps, it says
+// which one has more.
 func FindOdd(dumps []Dump) *Replicas {
 	r := &Replicas{Head: document.Of("diff"), Mode: "replicas", SameBuild: SameBuild(dumps), Odd: []Odd{}}
+	all := differences(dumps, r.SameBuild)
 	for i, d := range dumps {
 		r.Dumps = append(r.Dumps, d.Name)
-		if odd := (Odd{Name: d.Name, Process: d.Process, Differences: differences(dumps, i, r.SameBuild)}); len(odd.Differences) > 0 {
-			r.Odd = append(r.Odd, odd)
+		if len(all[i]) > 0 {
+			r.Odd = append(r.Odd, Odd{Name: d.Name, Process: d.Process, Differences: all[i]})
 		}
 	}
 	r.rank()
@@ -80,55 +84,70 @@ func (r *Replicas) Confirm(later *Replicas) {
 	for i := range r.Odd {
 		odd := &r.Odd[i]
 		odd.Differences = slices.DeleteFunc(odd.Differences, func(d Difference) bool { return !seen[odd.Name+"\n"+d.id] })
+		for k := range odd.Differences {
+			d := &odd.Differences[k]
+			d.With = slices.DeleteFunc(d.With, func(name string) bool { return !seen[name+"\n"+d.id] })
+		}
 	}
 	r.Odd = slices.DeleteFunc(r.Odd, func(o Odd) bool { return len(o.Differences) == 0 })
 	r.rank()
 }
 
-// differences returns the respects in which the dump i differs from all others.
-func differences(dumps []Dump, i int, sameBuild bool) (all []Difference) {
-	for _, f := range dumps[i].Findings {
-		id := findingID(f, sameBuild)
-		if !slices.ContainsFunc(dumps, func(d Dump) bool {
-			return d.Name != dumps[i].Name && slices.ContainsFunc(d.Findings, func(other document.Finding) bool { return findingID(other, sameBuild) == id })
-		}) {
-			all = append(all, Difference{"finding", "only here: " + f.Title, findingScore, id})
+// differences returns for each dump the respects in which it differs from most others.
+func differences(dumps []Dump, sameBuild bool) [][]Difference {
+	all := make([][]Difference, len(dumps))
+	for i, d := range dumps {
+		for _, f := range d.Findings {
+			id, prefix := findingID(f, sameBuild), "only here: "
+			with := havingFinding(dumps, i, id, sameBuild)
+			if len(with) >= minority(len(dumps)) {
+				continue
+			}
+			if len(with) > 0 {
+				prefix = "not in most others: "
+			}
+			all[i] = append(all[i], Difference{"finding", prefix + f.Title, findingScore, with, id})
 		}
 	}
-	two := len(dumps) == 2
+	add := func(kind, name string, values []float64, text func(i int) string, valueText func(float64) string, chance func(most float64) float64) {
+		for i, s := range standings(values, chance) {
+			if s.score == 0 || !s.above && len(dumps) == 2 {
+				continue
+			}
+			d := Difference{Kind: kind, Text: text(i) + "; " + rangeText(s.others, valueText), Score: s.score, id: name + " below"}
+			if s.above {
+				d.id = name + " above"
+			}
+			for _, k := range s.with {
+				d.With = append(d.With, dumps[k].Name)
+			}
+			all[i] = append(all[i], d)
+		}
+	}
 	for _, p := range places(dumps, sameBuild) {
 		counts := make([]float64, len(dumps))
 		for k, n := range p.counts {
 			counts[k] = float64(n)
 		}
-		above, below := excess(counts, i, chanceOfCount)
-		text := fmt.Sprintf("%d at %s", p.counts[i], p.name)
-		if p.states[i] != "" {
-			text += ", " + p.states[i]
-		}
-		text += "; " + rangeText(counts, i, countText)
-		switch {
-		case above >= 1:
-			all = append(all, Difference{"goroutines", text, above, p.name + " above"})
-		case below >= 1 && !two:
-			all = append(all, Difference{"goroutines", text, below, p.name + " below"})
-		}
+		add("goroutines", p.name, counts, p.text, countText, chanceOfCount)
 	}
 	for _, s := range signs {
-		values, ok := s.values(dumps)
-		if !ok {
-			continue
-		}
-		above, below := excess(values, i, func(most float64) float64 { return s.floorOf(dumps) + most/4 })
-		text := fmt.Sprintf("%s %s; %s", s.name, s.text(values[i]), rangeText(values, i, s.text))
-		switch {
-		case above >= 1:
-			all = append(all, Difference{s.name, text, above, s.name + " above"})
-		case below >= 1 && !two:
-			all = append(all, Difference{s.name, text, below, s.name + " below"})
+		if values, ok := s.values(dumps); ok {
+			add(s.name, s.name, values, func(i int) string { return s.name + " " + s.text(values[i]) }, s.text,
+				func(most float64) float64 { return s.floorOf(dumps) + most/4 })
 		}
 	}
 	return all
+}
+
+// havingFinding returns the names of the dumps other than i that have a finding.
+func havingFinding(dumps []Dump, i int, id string, sameBuild bool) (names []string) {
+	for k, d := range dumps {
+		if k != i && slices.ContainsFunc(d.Findings, func(f document.Finding) bool { return findingID(f, sameBuild) == id }) {
+			names = append(names, d.Name)
+		}
+	}
+	return names
 }
 
 // findingID returns what is the same in the findings of all processes about one thing.

@@ -2,6 +2,7 @@ package compare
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,14 +23,24 @@ func (r *Replicas) Text(t *dump.Writer) {
 		t.Printf("\nNothing stands out: they differ by no more than chance.\n")
 		return
 	}
-	for i, odd := range r.Odd {
+	few, rest := r.first()
+	if len(few) > 1 {
+		names := few[0].Name
+		for _, odd := range few[1:] {
+			names += ", " + odd.Name
+		}
+		t.Printf("\n%d of %d differ from the others: %s\n", len(few), len(r.Dumps), names)
+	}
+	for i, odd := range slices.Concat(few, rest) {
 		switch {
 		case len(r.Dumps) == 2:
 			t.Printf("\n%s (%s) has more of this:\n", odd.Name, processText(odd))
-		case i == 0:
+		case i >= len(few):
+			t.Printf("\nless different: %s (%s):\n", odd.Name, processText(odd))
+		case len(few) == 1:
 			t.Printf("\nThe odd one out is %s (%s):\n", odd.Name, processText(odd))
 		default:
-			t.Printf("\nless different: %s (%s):\n", odd.Name, processText(odd))
+			t.Printf("\n%s (%s):\n", odd.Name, processText(odd))
 		}
 		for _, d := range odd.Differences[:min(len(odd.Differences), maxLines)] {
 			t.Printf("  %s\n", d.Text)
@@ -38,6 +49,24 @@ func (r *Replicas) Text(t *dump.Writer) {
 			t.Printf("  and %s: -json has all\n", plaintext.Plural(more, "more difference"))
 		}
 	}
+}
+
+// first returns the dump that differs most, with those that share a difference with it, and
+// the rest.
+func (r *Replicas) first() (few, rest []Odd) {
+	for i, odd := range r.Odd {
+		if i == 0 || odd.shares(r.Odd[0]) || r.Odd[0].shares(odd) {
+			few = append(few, odd)
+		} else {
+			rest = append(rest, odd)
+		}
+	}
+	return few, rest
+}
+
+// shares reports whether one of the differences is also one of the other dump.
+func (o Odd) shares(other Odd) bool {
+	return slices.ContainsFunc(o.Differences, func(d Difference) bool { return slices.Contains(d.With, other.Name) })
 }
 
 func processText(o Odd) string {

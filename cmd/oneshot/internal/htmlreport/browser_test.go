@@ -151,7 +151,7 @@ func TestThePageInABrowser(t *testing.T) {
 	groups = append(groups, groupOf(7, evil, evil, "main.main"))
 	stacks := stacksOf(groups...)
 	stacks["findings"] = []object{{"title": evil, "lines": []string{strings.Repeat("x", 400)}}}
-	b := openTab(t, pageOf(t, bundleOf(t, parts{"stacks.json": stacks, "fds.txt": evil, "profiles/heap.pb.gz": profileNamed(t, "heap")})))
+	b := openTab(t, pageOf(t, bundleOf(t, parts{"stacks.json": stacks, "fds.json": fdsOf(9, object{"kind": evil, "state": evil, "target": strings.Repeat("x", 400), "detail": evil}), "profiles/heap.pb.gz": profileNamed(t, "heap")})))
 
 	require.Equal(t, "50", b.eval(`document.querySelectorAll("#list > li").length`))
 	for _, width := range []int{320, 390, 1280} {
@@ -193,7 +193,6 @@ func TestThePageInABrowser(t *testing.T) {
 	b.press("Enter", "\r")
 	b.until(`document.querySelectorAll("details[data-flame='1'] .flame button").length > 1`)
 
-	require.Equal(t, "2", b.eval(`(window.dispatchEvent(new Event("beforeprint")), document.querySelectorAll(".flame").length)`), "all graphs are on paper")
 	require.NotEqual(t, "evil", b.eval("document.title"))
 	require.Equal(t, "0", b.eval(`document.querySelectorAll("img").length`))
 	// The policy forbids what the page does not do anyway.

@@ -38,32 +38,6 @@ type processDocument struct {
 	Arch     string  `json:"arch"`
 }
 
-// finding is one thing that stands out.
-type finding struct {
-	Title string   `json:"title"`
-	Lines []string `json:"lines"`
-	Next  string   `json:"next"`
-}
-
-// Bounds of the findings and the remarks. A program has at most a few of them.
-const (
-	maxFindings = 30
-	maxLines    = 20  // of a finding
-	maxLine     = 300 // bytes
-	maxRemarks  = 20
-)
-
-// clean returns the finding for the page.
-func (f finding) clean() finding {
-	f.Title, f.Next = plain(clip(f.Title, maxLine)), plain(clip(f.Next, maxLine))
-	lines := f.Lines[:min(len(f.Lines), maxLines)]
-	f.Lines = nil
-	for _, line := range lines {
-		f.Lines = append(f.Lines, plain(clip(line, maxLine)))
-	}
-	return f
-}
-
 type frameDocument struct {
 	Function string `json:"function"`
 	File     string `json:"file"`
@@ -151,7 +125,7 @@ func (v *vitalsDocument) facts() (all []fact) {
 		add("Collector", "%.1f%% of the CPU time", 100*v.CPU.GC)
 	}
 	if v.CPU.Latency > 0 {
-		add("Wait for a CPU", "%.3g ms (p99)", 1000*v.CPU.Latency)
+		add("Wait for a CPU", "%s (p99)", duration(v.CPU.Latency))
 	}
 	states := ""
 	for _, s := range []struct {

@@ -44,12 +44,15 @@ type pool struct {
 }
 
 func newPool(d *data) *pool {
-	d.Strings, d.Frames, d.Groups, d.Flames = []string{}, [][3]int{}, []groupData{}, []flame{}
+	d.Strings, d.Frames, d.Groups, d.Flames, d.Places = []string{}, [][3]int{}, []groupData{}, []flame{}, [][]int{}
 	return &pool{data: d, strings: make(map[string]int), frames: make(map[[3]int]int)}
 }
 
+// pooled returns the form of a string in the pool.
+func pooled(s string) string { return plain(clip(s, maxString)) }
+
 func (p *pool) string(s string) int {
-	s = plain(clip(s, maxString))
+	s = pooled(s)
 	i, ok := p.strings[s]
 	if !ok {
 		i = len(p.data.Strings)
@@ -70,6 +73,14 @@ func (p *pool) frame(f frameDocument) int {
 		p.bytes += 20
 	}
 	return i
+}
+
+// lookUp returns a frame that is in the pool already.
+func (p *pool) lookUp(f frameDocument) (frame int, ok bool) {
+	function, ok1 := p.strings[pooled(f.Function)]
+	file, ok2 := p.strings[pooled(f.File)]
+	frame, ok3 := p.frames[[3]int{function, file, f.Line}]
+	return frame, ok1 && ok2 && ok3
 }
 
 // addGroups adds the groups, the largest first, until they take most bytes.

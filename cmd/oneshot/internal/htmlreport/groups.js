@@ -68,7 +68,7 @@ function addOptions(select, counts, most) {
 }
 
 function showGroups() {
-  const list = byId("list"), more = byId("more"), step = 50;
+  const list = byId("list"), more = byId("more"), all = byId("all"), left = byId("left"), step = 50, mostOnPaper = 500;
   const total = data.groups.reduce((n, g) => n + g.n, 0);
   const states = new Map(), packages = new Map();
   const known = data.groups.map(g => { // what the filters look at
@@ -81,8 +81,11 @@ function showGroups() {
   addOptions(byId("state"), states, 200);
   addOptions(byId("package"), packages, 500);
   let found = [], shown = 0;
-  const show = () => {
-    const next = found.slice(shown, shown + step);
+  let named = null; // the frames of the finding whose goroutines are wanted; null: of all
+  const count = known => known.reduce((n, k) => n + k.g.n, 0);
+  const at = (g, frames) => g.f.some(f => frames.has(f));
+  const show = n => { // the next n groups
+    const next = found.slice(shown, shown + n);
     list.append(...next.map(k => groupItem(k.g, total)));
     const first = list.children[shown];
     shown += next.length;
@@ -92,14 +95,16 @@ function showGroups() {
   const filter = () => {
     const text = byId("search").value.trim().toLowerCase(), state = byId("state"), pkg = byId("package");
     found = known.filter(({ g, inside }) =>
+      (!named || at(g, named)) &&
       (state.selectedIndex === 0 || str(g.s) === state.value) &&
       (pkg.selectedIndex === 0 || inside.has(pkg.value)) &&
       (!text || [str(g.s), g.t || "", ...g.f.map(place), g.c >= 0 ? place(g.c) : ""].some(s => s.toLowerCase().includes(text))));
     list.replaceChildren();
     shown = 0;
-    show();
-    const n = found.reduce((n, k) => n + k.g.n, 0);
-    byId("shown").textContent = n + " of " + total + " goroutines, in " + found.length + (found.length === 1 ? " group" : " groups");
+    show(step);
+    byId("shown").textContent = count(found) + " of " + total + " goroutines, in " + found.length + (found.length === 1 ? " group" : " groups") +
+      (named ? ", at the places of a finding" : "");
+    all.hidden = !named;
   };
   let timer;
   byId("search").addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(filter, 150); });
@@ -107,8 +112,43 @@ function showGroups() {
   byId("package").addEventListener("change", filter);
   byId("filter").addEventListener("submit", e => { e.preventDefault(); filter(); });
   more.addEventListener("click", () => {
-    const first = show();
+    const first = show(step);
     if (first) first.querySelector("summary").focus(); // the keyboard goes on where the new ones begin
+  });
+  let before = 0; // the groups that were shown before the page was printed
+  window.addEventListener("beforeprint", () => { // paper has no button to show more
+    before = shown;
+    show(Math.max(mostOnPaper - shown, 0));
+    const rest = found.slice(shown);
+    left.hidden = rest.length === 0;
+    left.textContent = "Groups that are not printed: " + rest.length + ", with " + count(rest) + " goroutines.";
+  });
+  window.addEventListener("afterprint", () => {
+    while (list.childElementCount > before) list.lastElementChild.remove();
+    shown = before;
+    more.hidden = shown >= found.length;
+    left.hidden = true;
+  });
+  all.addEventListener("click", () => {
+    named = null;
+    filter();
+    byId("search").focus(); // the button is hidden now
+  });
+  document.querySelectorAll(".findings > li").forEach((item, i) => {
+    const frames = new Set(data.places[i]);
+    if (!data.groups.some(g => at(g, frames))) return;
+    const button = make("button", "to-groups", "Show these goroutines"), line = make("p");
+    button.type = "button";
+    button.setAttribute("aria-describedby", item.querySelector("h3").id);
+    button.addEventListener("click", () => {
+      named = frames;
+      byId("filter").reset();
+      filter();
+      byId("groups").scrollIntoView();
+      list.querySelector("summary").focus({ preventScroll: true });
+    });
+    line.append(button);
+    item.append(line);
   });
   filter();
 }

@@ -17,6 +17,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/gomanhole/oneshot/cmd/oneshot/internal/bundle"
+	"github.com/gomanhole/oneshot/internal/document"
 )
 
 // MaxBytes is the size of the largest page.
@@ -24,19 +25,21 @@ const MaxBytes = 2_000_000
 
 // report is what the page shows.
 type report struct {
-	Title    string
-	Facts    []fact
-	Remarks  []string // what is missing, and why
-	Findings []finding
-	Searched bool // the rules were applied, so no finding means something
-	Vitals   []fact
-	Screen   string // the first screen, if there is nothing better
-	Groups   int    // the number of groups in Data
-	Flames   []flameHead
-	Texts    []text
-	Manifest *bundle.Manifest
-	Parts    []bundle.Part // of the manifest
-	Data     data          // for the script
+	Title           string
+	Facts           []fact
+	Remarks         []string // what is missing, and why
+	Findings        []finding
+	Searched        bool // the rules were applied, so no finding means something
+	Vitals          []fact
+	Screen          string // the first screen, if there is nothing better
+	Groups          int    // the number of groups in Data
+	Flames          []flameHead
+	Descriptors     *descriptors // nil: there is only DescriptorsText, or nothing
+	DescriptorsText *text
+	Texts           []text
+	Manifest        *bundle.Manifest
+	Parts           []bundle.Part // of the manifest
+	Data            data          // for the script
 }
 
 // fact is a name and a value.
@@ -55,16 +58,18 @@ type data struct {
 	Frames  [][3]int    `json:"frames"`  // function, file, line
 	Groups  []groupData `json:"groups"`
 	Flames  []flame     `json:"flames"`
+	Places  [][]int     `json:"places"` // of each finding, the frames that it names
 }
 
 // limits bound what goes into a page. If the page is too large, they are halved.
 type limits struct {
 	groups int // bytes of the groups
 	nodes  int // of each flame graph
+	rows   int // of the descriptors
 	text   int // bytes of each text
 }
 
-var firstLimits = limits{groups: 800_000, nodes: 4000, text: 64 << 10}
+var firstLimits = limits{groups: 800_000, nodes: 4000, rows: 300, text: 64 << 10}
 
 // How many of each a page has.
 const (
@@ -89,7 +94,7 @@ func Write(w io.Writer, b *bundle.Bundle) error {
 			_, err := w.Write(out.Bytes())
 			return err
 		}
-		l.groups, l.nodes, l.text = l.groups/2, l.nodes/2, l.text/2
+		l.groups, l.nodes, l.rows, l.text = l.groups/2, l.nodes/2, l.rows/2, l.text/2
 	}
 	return errors.New("the report is too large: the bundle has too many parts")
 }
@@ -99,11 +104,12 @@ type source struct {
 	screen, stacks *stacksDocument // nil: there is none
 	groups         *stacksDocument // the best there is; nil: nothing
 	graphs         []graph
+	descriptors    *document.FDs // nil: there is none
 }
 
 func read(b *bundle.Bundle) (s source) {
 	s.screen, s.stacks = readStacks(b, "screen.json"), readStacks(b, "stacks.json")
-	s.groups, s.graphs = s.stacks, graphs(b, s.stacks)
+	s.groups, s.graphs, s.descriptors = s.stacks, graphs(b, s.stacks), readDescriptors(b)
 	if s.groups == nil || len(s.groups.Groups) == 0 {
 		s.groups = groupsOfProfile(b) // it has no states
 	}
@@ -122,9 +128,6 @@ func newReport(b *bundle.Bundle, s source, l limits) *report {
 	}
 	r.identify(b.Manifest, best)
 	if best != nil {
-		for _, f := range best.Findings[:min(len(best.Findings), maxFindings)] {
-			r.Findings = append(r.Findings, f.clean())
-		}
 		r.Searched = best.Searched
 		for _, note := range best.Notes[:min(len(best.Notes), maxRemarks)] {
 			r.Remarks = append(r.Remarks, plain(clip(note, maxString)))
@@ -133,6 +136,9 @@ func newReport(b *bundle.Bundle, s source, l limits) *report {
 	if s.groups != nil {
 		r.addGroups(pool, s.groups, l.groups)
 	}
+	if best != nil {
+		r.addFindings(pool, best.Findings)
+	}
 	if s.screen != nil && s.screen.Vitals != nil {
 		r.Vitals = s.screen.Vitals.facts()
 	}
@@ -140,6 +146,7 @@ func newReport(b *bundle.Bundle, s source, l limits) *report {
 		r.Screen = screenText(b, l.text)
 	}
 	r.addFlames(pool, s.graphs, l.nodes)
+	r.addDescriptors(b, s.descriptors, l)
 	r.addTexts(b, l.text)
 	if b.Manifest != nil {
 		r.Parts = b.Manifest.Parts[:min(len(b.Manifest.Parts), maxParts)]
@@ -202,14 +209,14 @@ func (r *report) identify(m *bundle.Manifest, s *stacksDocument) {
 
 // notShown are the parts that the page shows in another way, or that are no text.
 func notShown(name string) bool {
-	return name == bundle.ManifestName || strings.HasPrefix(name, "profiles/") || strings.HasPrefix(name, "trace") ||
+	return name == bundle.ManifestName || name == descriptorsText || strings.HasPrefix(name, "profiles/") || strings.HasPrefix(name, "trace") ||
 		strings.HasSuffix(name, ".json") || strings.HasSuffix(name, ".gz")
 }
 
 // addTexts adds the text parts, in the order of the bundle, but those that people want
 // first at the beginning.
 func (r *report) addTexts(b *bundle.Bundle, most int) {
-	first := []string{"fds.txt", "leaks.txt", "mem.txt", "threads.txt", "screen.txt"}
+	first := []string{"leaks.txt", "mem.txt", "threads.txt", "screen.txt"}
 	names := slices.DeleteFunc(b.Names(), notShown)
 	rank := func(name string) int {
 		if i := slices.Index(first, name); i >= 0 {

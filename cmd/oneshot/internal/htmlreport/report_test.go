@@ -90,7 +90,7 @@ func TestThePageHasWhatTheBundleHas(t *testing.T) {
 	page := pageOf(t, bundleOf(t, parts{
 		"stacks.json": stacks,
 		"screen.json": object{"schema": "oneshot/screen", "findings": stacks["findings"], "vitals": object{
-			"cpu": object{"busy": 1.5, "procs": 4}, "goroutines": object{"total": 93, "waiting": 93}, "threads": 9,
+			"cpu": object{"busy": 1.5, "procs": 4, "latency_p99_seconds": 6.4e-8}, "goroutines": object{"total": 93, "waiting": 93}, "threads": 9,
 			"memory": object{"heap_bytes": 3 << 20, "in_use_bytes": 5 << 20, "limit_bytes": 64 << 20}, "descriptors": object{"open": 10, "limit": 1024},
 		}},
 		"fds.txt": "10 of 1024: 4 file", "profiles/heap.pb.gz": profileNamed(t, "heap"), "profiles/cpu.pb.gz": "no profile",
@@ -101,7 +101,7 @@ func TestThePageHasWhatTheBundleHas(t *testing.T) {
 	}))
 	for _, text := range []string{ // (the page is too long for the message of require.Contains)
 		"<title>server, pid 7 on web1</title>", "90 goroutines wait in chan send", "at main.send  f.go:1", "<code>stacks -diff</code>",
-		"1.50 of 4", "93: 93 waiting", "5 MiB of 64 MiB", "10 of 1024: 4 file", "fds -n 0", "250ms", "left out: interrupted",
+		"1.50 of 4", "64ns (p99)", "93: 93 waiting", "5 MiB of 64 MiB", "10 of 1024: 4 file", "fds -n 0", "250ms", "left out: interrupted",
 		"The collection ended early: interrupted.", "cpu: it cannot be shown",
 	} {
 		require.True(t, strings.Contains(page, text), text)
@@ -137,12 +137,13 @@ func hostileBundle(t *testing.T, text func(where string) string) *bundle.Bundle 
 	evil := text("")
 	stacks := stacksOf(groupOf(5, evil, evil, evil))
 	stacks["process"] = object{"name": evil, "host": evil, "at": evil, "module": evil, "version": evil, "go": evil, "os": evil}
-	stacks["findings"] = []object{{"title": evil, "lines": []string{evil}, "next": evil}}
+	stacks["findings"] = []object{{"title": evil, "lines": []string{evil}, "places": []object{{"function": evil, "file": evil}}, "next": evil}}
 	stacks["notes"] = []string{evil}
 	stacks["groups"].([]object)[0]["labels"] = []object{{"labels": evil, "count": 1}}
 	stacks["groups"].([]object)[0]["created_by"] = object{"function": evil, "file": evil}
 	return bundleOf(t, parts{
 		"stacks.json": stacks, "screen.txt": evil, "fds.txt": evil, "sections/x": evil, "profiles/heap.pb.gz": evil,
+		"fds.json": object{"schema": "oneshot/fds", "open": 1, "kinds": object{evil: 1}, "fds": []object{{"kind": evil, "state": evil, "target": evil, "detail": evil, "signals": evil}}},
 		bundle.ManifestName: &bundle.Manifest{
 			Schema: bundle.Schema, Version: 1, Client: evil, Program: evil, Host: evil, End: evil,
 			Parts: []bundle.Part{{Name: evil, Command: evil, Error: evil, Remark: evil}},
@@ -192,6 +193,13 @@ func TestTheSizeIsBounded(t *testing.T) {
 		findings = append(findings, object{"title": long, "lines": []string{long, long, long}, "next": long})
 		manifest.Parts = append(manifest.Parts, bundle.Part{Name: long, Command: long, Error: long, Remark: long})
 	}
+	var fds []object
+	kinds := make(object)
+	for i := range 1000 {
+		kinds[fmt.Sprint(long, i)] = 1
+		fds = append(fds, object{"kind": long, "state": long, "target": long, "detail": long, "signals": long})
+	}
+	all["fds.json"] = object{"schema": "oneshot/fds", "kinds": kinds, "fds": fds}
 	stacks["findings"], stacks["notes"] = findings, slices.Repeat([]string{long}, 1000)
 	all[bundle.ManifestName] = manifest
 	page := pageOf(t, bundleOf(t, all))
@@ -251,6 +259,6 @@ func FuzzStacks(f *testing.F) {
 	data, _ := json.Marshal(stacksOf(groupOf(5, "select", "main.f")))
 	f.Add(string(data), "text")
 	f.Fuzz(func(t *testing.T, stacks, text string) {
-		pageOf(t, bundleOf(t, parts{"stacks.json": stacks, "fds.txt": text, "screen.txt": text}))
+		pageOf(t, bundleOf(t, parts{"stacks.json": stacks, "fds.txt": text, "fds.json": stacks, "screen.txt": text}))
 	})
 }
