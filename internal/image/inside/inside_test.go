@@ -39,7 +39,7 @@ func TestTheMemoryIsAsTheRuntimeSays(t *testing.T) {
 func TestAWrongPlaceIsNoticed(t *testing.T) {
 	for _, field := range []string{
 		"G.StackLo", "G.StackHi", "G.SchedSP", "G.SchedPC", "G.AtomicStatus", "G.GoID", "G.WaitReason", "G.ParentGoID", "G.GoPC",
-		"G.StartPC", "G.Labels", "Func.PCSP", "Func.Flag", "ModuleData.PCTab", "ModuleData.BSS",
+		"G.StartPC", "G.Labels", "Func.PCSP", "Func.Flag", "Func.NPCData", "Func.NFuncData", "Func.Size", "ModuleData.PCTab", "ModuleData.BSS", "ModuleData.GoFunc",
 	} {
 		for _, by := range []int64{-8, 8} {
 			t.Run(fmt.Sprintf("%s%+d", field, by), func(t *testing.T) {
