@@ -104,6 +104,16 @@ var onStacks = map[string]func(c chan int, v any){
 	"in a method that reflect calls": func(c chan int, v any) {
 		reflect.ValueOf(owner{v}).MethodByName("Wait").Call([]reflect.Value{reflect.ValueOf(c)})
 	},
+	"in a method value that reflect makes": func(c chan int, v any) {
+		reflect.ValueOf(owner{v}).MethodByName("Wait").Interface().(func(chan int))(c)
+	},
+	"while its goroutine ends": func(c chan int, v any) { defer use(v); defer idle(c); runtime.Goexit() },
+	"in a call that is deferred in some cases": func(c chan int, v any) {
+		if v != nil {
+			defer use(v)
+		}
+		idle(c)
+	},
 	"in a function that reflect makes": func(c chan int, v any) { made(v)(c, v) },
 	"in a loop over a function": func(c chan int, v any) {
 		for x := range values(v) {
