@@ -160,3 +160,16 @@ func TestManySites(t *testing.T) {
 		require.Equal(t, lookUp(l, pc), *s.at(pc))
 	}
 }
+
+// TestNeighboursAreSpread: tables of pages and of places in the code have many neighbours. If
+// these shared their entries, a search would take several times as long.
+func TestNeighboursAreSpread(t *testing.T) {
+	const n, room = 1000, 4096
+	for _, step := range []uintptr{1, 16, 32, 4096} {
+		used := make(map[int]bool)
+		for i := range uintptr(n) {
+			used[spread(0x1c9a00000+i*step)%room] = true
+		}
+		require.Greater(t, len(used), n/2, "numbers that differ by %d", step)
+	}
+}
