@@ -248,10 +248,8 @@ func (s *sample) compareSlots(p *pass) (steady bool, err error) {
 		return false, nil
 	}
 	found := false
-	known := p.eachSlot(uintptr(r.word(l.G.SchedPC)), stack, func(words []uint64, mask uint64) {
-		for i, w := range words {
-			found = found || mask>>i&1 != 0 && w == uint64(uintptr(unsafe.Pointer(s.later)))
-		}
+	known := p.eachSlot(uintptr(r.word(l.G.SchedPC)), stack, func(word uint64) {
+		found = found || uintptr(word) == uintptr(unsafe.Pointer(s.later))
 	})
 	if !known || !found {
 		return true, errSlots

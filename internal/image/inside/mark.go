@@ -161,7 +161,8 @@ func (s *search) goroutine(g uintptr) (ok bool) {
 			}
 			s.markQueues(uintptr(r.word(l.G.Waiting)))
 			pc, frames := s.outside(uintptr(r.word(l.G.SchedPC)), s.stack[:n])
-			s.eachSlot(pc, frames, s.markSome)
+			s.count(len(frames))
+			s.eachSlot(pc, frames, s.mark)
 			return true
 		}
 	}

@@ -20,31 +20,15 @@ const (
 	mapBits      = 8 // the place of the bits in runtime.stackmap
 	objectRecord = 16
 	maxSlots     = 1 << 16 // words of a frame
-	maxTablesOf  = 100     // a function
+	maxTablesOf  = 100     // one function
 )
 
 // slots are the words of a frame that count.
 type slots struct {
-	size    int  // of the frame in words, up to the return address on amd64
-	known   bool // otherwise any word may count
-	top     bool // there are no further frames
-	locals  bits // end before the saved frame pointer
-	args    bits // begin behind the return address
-	objects []stackObject
-}
-
-// bits has a bit for each of n words.
-type bits struct {
-	n    int
-	mask []uint64
-}
-
-// stackObject is a variable that other words may point to. All of its words count, since
-// nothing looks for what points to it.
-type stackObject struct {
-	inArgs bool
-	at     int // words from the end of the locals, or from the beginning of the arguments
-	n      int
+	size  int   // of the frame in words, up to the return address on amd64
+	known bool  // otherwise any word may count
+	top   bool  // there are no further frames
+	words []int // their places, from the beginning of the frame
 }
 
 // slotsAt returns the slots of a function during a call that returns to pc.
@@ -69,38 +53,50 @@ func (p *pass) readSlots(pc uintptr) *slots {
 	if !ok {
 		return r
 	}
-	if r.locals, ok = stackMap(f.data(l, dataLocals), index); !ok || r.locals.n >= max(r.size, 1) {
+	locals, n, ok := stackMap(f.data(l, dataLocals), index)
+	if !ok || n >= max(r.size, 1) {
 		return r
 	}
-	if r.args, ok = stackMap(f.data(l, dataArgs), index); !ok {
+	args, _, ok := stackMap(f.data(l, dataArgs), index)
+	if !ok {
 		return r
 	}
-	r.objects, r.known = stackObjects(f.data(l, dataObjects))
+	end, begin := r.size-1, r.size+1 // the saved frame pointer and the return address are between them
+	for _, at := range locals {
+		r.words = append(r.words, end-n+at)
+	}
+	for _, at := range args {
+		r.words = append(r.words, begin+at)
+	}
+	objects, ok := stackObjects(f.data(l, dataObjects), end, begin)
+	r.words, r.known = append(r.words, objects...), ok
 	return r
 }
 
-// stackMap reads an element of a runtime.stackmap.
-func stackMap(at uintptr, index int32) (b bits, ok bool) {
+// stackMap reads an element of a runtime.stackmap, which is about n words. It returns which
+// of them count.
+func stackMap(at uintptr, index int32) (words []int, n int, ok bool) {
 	if at == 0 {
-		return b, false
+		return nil, 0, false
 	}
 	head := load(at)
 	count, n := int32(head), int(int32(head>>32))
 	if index < 0 || index >= count || n < 0 || n > maxSlots {
-		return b, false
+		return nil, 0, false
 	}
-	b = bits{n, make([]uint64, (n+63)/64)}
 	first := at + mapBits + uintptr(index)*uintptr((n+7)/8)
 	for i := range n {
 		if uint8(load(first+uintptr(i/8)))>>(i%8)&1 != 0 {
-			b.mask[i/64] |= 1 << (i % 64)
+			words = append(words, i)
 		}
 	}
-	return b, true
+	return words, n, true
 }
 
-// stackObjects reads a list of runtime.stackObjectRecord. There need not be one.
-func stackObjects(at uintptr) (all []stackObject, ok bool) {
+// stackObjects reads a list of runtime.stackObjectRecord: the variables that other words may
+// point to. There need not be one. All words of such a variable count, since nothing looks
+// for what points to it. Locals are before end, and arguments from begin on.
+func stackObjects(at uintptr, end, begin int) (words []int, ok bool) {
 	if at == 0 {
 		return nil, true
 	}
@@ -110,13 +106,22 @@ func stackObjects(at uintptr) (all []stackObject, ok bool) {
 	}
 	for i := range n {
 		record := load(at + 8 + i*objectRecord)
-		offset, size := int32(record), int32(record>>32)
-		if size < 0 || offset%8 != 0 {
+		offset, size := int(int32(record)), int(int32(record>>32))
+		if size < 0 || size > 8*maxSlots || offset%8 != 0 {
 			return nil, false
 		}
-		all = append(all, stackObject{inArgs: offset >= 0, at: int(offset / 8), n: int(size+7) / 8})
+		first := end + offset/8
+		if offset >= 0 {
+			first = begin + offset/8
+		}
+		if first < 0 {
+			continue // it is not there yet
+		}
+		for k := range (size + 7) / 8 {
+			words = append(words, first+k)
+		}
 	}
-	return all, true
+	return words, true
 }
 
 // table returns the offset of a table of numbers of a function, or 0 (pcdatastart in
@@ -142,32 +147,25 @@ func (f function) data(l *layout.Layout, n uint8) uintptr {
 	return moduleWord(f.module, l.ModuleData.GoFunc) + uintptr(offset)
 }
 
-// eachSlot calls visit with the words of a stack, in blocks. The mask says which of them
-// count. The stack begins with the frame to which a call returns at pc. eachSlot returns
-// false if it does not know all frames. Then all words of these and of what follows count.
-func (p *pass) eachSlot(pc uintptr, stack []uint64, visit func(words []uint64, mask uint64)) bool {
+// eachSlot calls visit with the words of a stack that count. The stack begins with the frame
+// to which a call returns at pc. eachSlot returns false if it does not know all frames. Then
+// all words from there on count.
+func (p *pass) eachSlot(pc uintptr, stack []uint64, visit func(word uint64)) bool {
 	for range maxFrames {
 		f := p.slotsAt(pc)
 		if f.top {
 			return true
 		}
-		locals, args := f.size-1, f.size+1 // the saved frame pointer and the return address are between them
-		if !f.known || args >= len(stack) {
+		if !f.known || f.size+1 >= len(stack) {
 			break
 		}
-		f.locals.each(stack, locals-f.locals.n, visit)
-		f.args.each(stack, args, visit)
-		for _, o := range f.objects {
-			at := locals + o.at
-			if o.inArgs {
-				at = args + o.at
-			}
-			if at >= 0 { // otherwise it is not there yet
-				eachWord(stack[min(at, len(stack)):min(at+o.n, len(stack))], visit)
+		for _, at := range f.words {
+			if at < len(stack) {
+				visit(stack[at])
 			}
 		}
 		if runtime.GOARCH != "arm64" {
-			pc, stack = uintptr(stack[f.size]), stack[args:]
+			pc, stack = uintptr(stack[f.size]), stack[f.size+1:]
 			continue
 		}
 		if f.size == 0 { // only a function that calls none has no frame
@@ -175,23 +173,8 @@ func (p *pass) eachSlot(pc uintptr, stack []uint64, visit func(words []uint64, m
 		}
 		pc, stack = uintptr(stack[0]), stack[f.size:]
 	}
-	eachWord(stack, visit)
+	for _, word := range stack {
+		visit(word)
+	}
 	return false
-}
-
-// each calls visit with the words from at on for which there is a bit.
-func (b bits) each(stack []uint64, at int, visit func(words []uint64, mask uint64)) {
-	for i, mask := range b.mask {
-		from := min(at+block*i, len(stack))
-		visit(stack[from:min(from+block, at+b.n, len(stack))], mask)
-	}
-}
-
-// eachWord calls visit with all words.
-func eachWord(words []uint64, visit func(words []uint64, mask uint64)) {
-	for len(words) > 0 {
-		n := min(block, len(words))
-		visit(words[:n], 1<<block-1)
-		words = words[n:]
-	}
 }
