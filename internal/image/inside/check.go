@@ -115,6 +115,12 @@ func check(l *layout.Layout) (allgs uintptr, err error) {
 			if err := s.compare(); err != nil {
 				return 0, err
 			}
+			switch steady, err := s.compareSlots(p); {
+			case !steady:
+				continue // its stack has just been moved
+			case err != nil:
+				return 0, err
+			}
 			return allgs, s.compareMemory(l)
 		}
 	}
@@ -142,6 +148,7 @@ type sample struct {
 	g            uintptr // the address of its runtime.g
 	id, parent   uint64
 	stack        []uintptr // as runtime.Callers returns it
+	later        *[3]int   // what it uses after its wait
 	started, end chan struct{}
 	seen         *Goroutine
 }
@@ -162,8 +169,11 @@ func (s *sample) wait() {
 	setProfLabel(unsafe.Pointer(&labels))
 	s.g, s.id, s.stack = getg(), ownID(), make([]uintptr, 64)
 	s.stack = s.stack[:runtime.Callers(1, s.stack)]
+	later := new([3]int)
+	s.later = later
 	close(s.started)
 	<-s.end
+	runtime.KeepAlive(later)
 }
 
 // Find, Create and Add are those of Groups.
@@ -218,3 +228,33 @@ func (s *sample) compareMemory(l *layout.Layout) (err error) {
 }
 
 var errLabels = errors.New("the labels of a goroutine were not found")
+
+// compareSlots returns an error if the slots on the stack do not have what the goroutine
+// uses later. It returns false if the goroutine moves.
+func (s *sample) compareSlots(p *pass) (steady bool, err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if isFault(recover()) {
+			steady, err = true, errSlots
+		}
+	}()
+	r, l := p.newReading().record, p.layout
+	copyWords(&r[0], s.g, len(r))
+	sp := uintptr(r.word(l.G.SchedSP))
+	stack := make([]uint64, (uintptr(r.word(l.G.StackHi))-sp)/8)
+	copyWords(&stack[0], sp, len(stack))
+	copyWords(&p.after[0], s.g, len(p.after))
+	if !p.same(r, p.after) {
+		return false, nil
+	}
+	found := false
+	known := p.eachSlot(uintptr(r.word(l.G.SchedPC)), stack, func(word uint64) {
+		found = found || uintptr(word) == uintptr(unsafe.Pointer(s.later))
+	})
+	if !known || !found {
+		return true, errSlots
+	}
+	return true, nil
+}
+
+var errSlots = errors.New("what a goroutine uses later was not found on its stack")

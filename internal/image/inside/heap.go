@@ -236,7 +236,7 @@ func (h *heap) find(number uintptr) int32 {
 	}
 }
 
-func (h *heap) hash(number uintptr) int { return int(uint64(number) * fnvPrime >> 20 & (1<<40 - 1)) }
+func (h *heap) hash(number uintptr) int { return spread(number) }
 
 func (h *heap) add(number uintptr) int32 {
 	found := h.read(number)

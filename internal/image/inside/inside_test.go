@@ -39,7 +39,7 @@ func TestTheMemoryIsAsTheRuntimeSays(t *testing.T) {
 func TestAWrongPlaceIsNoticed(t *testing.T) {
 	for _, field := range []string{
 		"G.StackLo", "G.StackHi", "G.SchedSP", "G.SchedPC", "G.AtomicStatus", "G.GoID", "G.WaitReason", "G.ParentGoID", "G.GoPC",
-		"G.StartPC", "G.Labels", "Func.PCSP", "Func.Flag", "ModuleData.PCTab", "ModuleData.BSS",
+		"G.StartPC", "G.Labels", "Func.PCSP", "Func.Flag", "Func.NPCData", "Func.NFuncData", "Func.Size", "ModuleData.PCTab", "ModuleData.BSS", "ModuleData.GoFunc",
 	} {
 		for _, by := range []int64{-8, 8} {
 			t.Run(fmt.Sprintf("%s%+d", field, by), func(t *testing.T) {
@@ -158,5 +158,18 @@ func TestManySites(t *testing.T) {
 	}
 	for pc := entry; pc < entry+10_000; pc++ {
 		require.Equal(t, lookUp(l, pc), *s.at(pc))
+	}
+}
+
+// TestNeighboursAreSpread: tables of pages and of places in the code have many neighbours. If
+// these shared their entries, a search would take several times as long.
+func TestNeighboursAreSpread(t *testing.T) {
+	const n, room = 1000, 4096
+	for _, step := range []uintptr{1, 16, 32, 4096} {
+		used := make(map[int]bool)
+		for i := range uintptr(n) {
+			used[spread(0x1c9a00000+i*step)%room] = true
+		}
+		require.Greater(t, len(used), n/2, "numbers that differ by %d", step)
 	}
 }

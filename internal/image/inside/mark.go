@@ -137,10 +137,6 @@ func (s *search) goroutine(g uintptr) (ok bool) {
 		if sp < lo || sp > hi || lo == 0 {
 			continue
 		}
-		waits := s.waitsOutside(r)
-		if waits {
-			sp = s.outside(r, sp, hi)
-		}
 		n := int(hi-sp) / 8
 		if n > maxWords {
 			s.heap.late = true
@@ -158,11 +154,15 @@ func (s *search) goroutine(g uintptr) (ok bool) {
 		}
 		copyWords(&s.after[0], g, len(s.after))
 		if s.same(r, s.after) {
-			if waits {
-				s.markQueues(uintptr(r.word(l.G.Waiting)))
-			}
 			s.markAll(s.fields)
-			s.markAll(s.stack[:n])
+			if !s.waitsOutside(r) {
+				s.markAll(s.stack[:n])
+				return true
+			}
+			s.markQueues(uintptr(r.word(l.G.Waiting)))
+			pc, frames := s.outside(uintptr(r.word(l.G.SchedPC)), s.stack[:n])
+			s.count(len(frames))
+			s.eachSlot(pc, frames, s.mark)
 			return true
 		}
 	}

@@ -19,7 +19,8 @@ type pass struct {
 	self   uintptr // the runtime.g of the goroutine that reads
 	now    int64
 	sites  sites
-	starts map[uintptr]kind // of the functions that goroutines begin with
+	starts map[uintptr]kind   // of the functions that goroutines begin with
+	slots  map[uintptr]*slots // caches slotsAt
 	stops  stops
 	after  record    // what is read after a stack
 	second *reading  // of a new stack
@@ -36,7 +37,7 @@ type reading struct {
 }
 
 func newPass(l *layout.Layout) *pass {
-	p := &pass{layout: l, self: getg(), now: nanotime(), sites: newSites(l), starts: make(map[uintptr]kind)}
+	p := &pass{layout: l, self: getg(), now: nanotime(), sites: newSites(l), starts: make(map[uintptr]kind), slots: make(map[uintptr]*slots)}
 	p.after, p.second = p.newReading().record, p.newReading()
 	return p
 }

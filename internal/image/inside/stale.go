@@ -30,23 +30,23 @@ func (s *search) waitsOutside(r record) bool {
 	return outside
 }
 
-// outside returns where the first frame begins that is not of the runtime.
-func (s *search) outside(r record, sp, hi uintptr) uintptr {
+// outside returns the frames of a stack from the first one on that is not of the runtime,
+// and the program counter of that one.
+func (s *search) outside(pc uintptr, stack []uint64) (uintptr, []uint64) {
 	const most = 10
-	pc := uintptr(r.word(s.layout.G.SchedPC))
 	for range most {
 		here := s.sites.at(pc)
-		next := sp + uintptr(here.size)
-		if here.flags&(unknown|begin|top|last|injects) != 0 || here.flags&ofRuntime == 0 || here.size == 0 || next < sp || next > hi-8 {
+		size := int(here.size / 8)
+		if here.flags&(unknown|begin|top|last|injects) != 0 || here.flags&ofRuntime == 0 || size == 0 || size >= len(stack) {
 			break
 		}
 		if runtime.GOARCH == "arm64" { // the return address is at the end of the frame
-			pc, sp = load(sp), next
+			pc, stack = uintptr(stack[0]), stack[size:]
 		} else {
-			pc, sp = load(next), next+8
+			pc, stack = uintptr(stack[size]), stack[size+1:]
 		}
 	}
-	return sp
+	return pc, stack
 }
 
 // markQueues marks what a goroutine waits for: the pointer to it may be in frames that are

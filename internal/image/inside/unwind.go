@@ -123,7 +123,7 @@ func (s *sites) at(pc uintptr) *site {
 	}
 }
 
-func (s *sites) hash(pc uintptr) int { return int(uint64(pc) * fnvPrime >> 20 & (1<<40 - 1)) }
+func (s *sites) hash(pc uintptr) int { return spread(pc) }
 
 // maxSites bounds the table. A goroutine that moves may have anything on its stack.
 const maxSites = 1 << 20
@@ -231,3 +231,7 @@ func (f function) value(l *layout.Layout, table uint32, entry, pc uintptr) (int3
 		}
 	}
 }
+
+// spread returns a number that is also different in its lowest bits if two addresses are near
+// to each other (Fibonacci hashing).
+func spread(addr uintptr) int { return int(uint64(addr) * 0x9e3779b97f4a7c15 >> 32) }
