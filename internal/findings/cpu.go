@@ -30,7 +30,7 @@ func spinning(e *Evidence) []Finding {
 				plaintext.Plural(r.count, "goroutine"), are(r.count), busy, e.After.Procs, 100*user),
 			Lines:  []string{"at " + place(r.frames[0])},
 			Weight: weightSpinning + min(r.count, weightOfSpinners),
-			yields: r.yields,
+			chance: r.chance,
 		}
 		for _, caller := range r.frames[1:min(len(r.frames), 3)] {
 			f.Lines = append(f.Lines, "    called at "+place(caller))
@@ -44,7 +44,7 @@ func spinning(e *Evidence) []Finding {
 type running struct {
 	count  int
 	frames []stack.Frame // frames of the program's own code; the first is the innermost one that all looks have
-	yields bool          // one of the goroutines stops by itself; see onCPULater
+	chance bool          // one of the goroutines may be ready by chance; see onCPULater
 }
 
 func (e *Evidence) runningAtEveryLook() []running {
@@ -92,7 +92,7 @@ func (e *Evidence) runningAtEveryLook() []running {
 					continue
 				}
 				if later.ran {
-					all = join(all, running{1, frames[k:], later.yields})
+					all = join(all, running{1, frames[k:], later.chance})
 				} else {
 					starving[frames[k].Function]++
 				}
@@ -122,7 +122,7 @@ func join(all []running, r running) []running {
 	for i := range all {
 		if all[i].frames[0].Function == r.frames[0].Function {
 			all[i].count += r.count
-			all[i].yields = all[i].yields || r.yields
+			all[i].chance = all[i].chance || r.chance
 			return all
 		}
 	}

@@ -31,6 +31,7 @@ func readyAtEachLook(turns ...uint16) *Evidence {
 	const all = 150 * time.Millisecond
 	now := time.Now()
 	e.Before.Usage.At, e.After.Usage.At, e.After.Usage.User = now.Add(-all), now, all*9/10
+	e.After.Procs = 2
 	return e
 }
 
@@ -74,6 +75,7 @@ func TestLoopsThatWaitForACPU(t *testing.T) {
 	found := Find(e)
 	require.Len(t, found, 1)
 	require.Contains(t, found[0].Title, "3 goroutines are on CPU at every look")
+	require.True(t, e.TooEarly(found), "so many want a CPU that they may be ready by chance")
 }
 
 // TestALoopThatYields is found, unless so many want a CPU that all who yield are then

@@ -85,9 +85,9 @@ type Finding struct {
 	again bool // it counts only if there was another look
 	waits bool // it is about goroutines that wait
 	brief bool // the only evidence is that goroutines did not move between the looks
-	// yields is true if it is about goroutines that were ready to run at each look, and
-	// sometimes stop by themselves.
-	yields bool
+	// chance is true if it is about goroutines that may have been ready to run at each look
+	// by chance.
+	chance bool
 }
 
 // MaxFindings is the largest number of findings that Find returns.

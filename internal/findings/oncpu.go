@@ -20,7 +20,7 @@ func woken(g *stack.Group) bool {
 type laterOnCPU struct {
 	groups []*stack.Group // at each of the later looks
 	ran    bool           // it has run since the first look; otherwise nothing is known of it
-	yields bool           // it stops by itself: at a look, it had let others run or made a system call
+	chance bool           // it may have been ready by chance: it stops by itself at times, or others want its CPU
 }
 
 // onCPULater looks for a goroutine at the later looks. ok is false if it cannot have used
@@ -31,7 +31,7 @@ func (e *Evidence) onCPULater(m stack.Goroutine, crowded func() bool) (later lat
 	if !taken(m, crowded) {
 		return later, false
 	}
-	later.ran, later.yields = len(e.Looks) == 1, m.Stop() != layout.Preempted
+	later.ran, later.chance = len(e.Looks) == 1, m.Stop() != layout.Preempted
 	for _, look := range e.Looks[1:] {
 		at := slices.IndexFunc(look.Groups, func(g stack.Group) bool { return onCPU(&g) && !woken(&g) && g.Has(m.ID) })
 		if at < 0 {
@@ -41,10 +41,11 @@ func (e *Evidence) onCPULater(m stack.Goroutine, crowded func() bool) (later lat
 		if !taken(again, crowded) {
 			return later, false
 		}
-		later.yields = later.yields || again.Stop() != layout.Preempted
+		later.chance = later.chance || again.Stop() != layout.Preempted
 		later.ran = later.ran || m.Turns == 0 || again.Turns == 0 || m.Ran(again)
 		later.groups = append(later.groups, &look.Groups[at])
 	}
+	later.chance = later.chance || crowded()
 	return later, true
 }
 
