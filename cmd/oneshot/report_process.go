@@ -19,9 +19,9 @@ const reportHelp = `usage: oneshot report [-for TIME] [-o FILE.html] [flags] BUN
 
 Makes one HTML page of a bundle (oneshot help bundle) or of a process, and prints its
 name. The page shows what stands out, the vital signs, all groups of goroutines with a
-search and filters, flame graphs of the goroutines and of each profile, the descriptors
-and other texts, and what each part has cost the program. Open it in any browser, send
-it, or print it.
+search and filters, flame graphs of the goroutines and of each profile, the descriptors,
+other texts, and what each part has cost the program. Open it in any browser, send it,
+or print it. On paper are up to 500 groups.
 
 	oneshot report oneshot-server-web1-4321-20260102T150405Z.tar.gz
 	oneshot-server-web1-4321-20260102T150405Z.html

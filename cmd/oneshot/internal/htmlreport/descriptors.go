@@ -29,8 +29,9 @@ type descriptor struct {
 	Kind, State, Target, Detail string
 }
 
-// Bounds of the table. The number of rows is in limits.
+// Bounds of the table.
 const (
+	maxRows  = 300
 	maxKinds = 30
 	maxWord  = 40  // bytes of a kind or state
 	maxCell  = 250 // bytes of a target or detail
@@ -50,12 +51,12 @@ func readDescriptors(b *bundle.Bundle) *document.FDs {
 	return &fds
 }
 
-// addDescriptors adds the table with at most so many rows. If the bundle has no table, it
-// adds the text, with at most so many bytes.
-func (r *report) addDescriptors(b *bundle.Bundle, fds *document.FDs, l limits) {
+// addDescriptors adds the table, or the text if the bundle has no table, with at most so many
+// bytes.
+func (r *report) addDescriptors(b *bundle.Bundle, fds *document.FDs, most int) {
 	if fds == nil {
 		if data, err := b.Part(descriptorsText); err == nil && len(data) > 0 {
-			t := cut(descriptorsText, data, l.text)
+			t := cut(descriptorsText, data, most)
 			r.DescriptorsText = &t
 		}
 		return
@@ -70,8 +71,12 @@ func (r *report) addDescriptors(b *bundle.Bundle, fds *document.FDs, l limits) {
 	for _, kind := range kinds[:min(len(kinds), maxKinds)] {
 		d.Kinds = append(d.Kinds, fact{plain(clip(kind, maxWord)), fmt.Sprint(fds.Kinds[kind])})
 	}
-	for i := range fds.Rows[:min(len(fds.Rows), l.rows)] {
-		d.Rows = append(d.Rows, row(&fds.Rows[i]))
+	for i := range fds.Rows[:min(len(fds.Rows), maxRows)] {
+		row := row(&fds.Rows[i])
+		if most -= len(row.Kind) + len(row.State) + len(row.Target) + len(row.Detail); most < 0 {
+			break
+		}
+		d.Rows = append(d.Rows, row)
 	}
 	d.Left = max(fds.Open, len(fds.Rows)) - len(d.Rows)
 	r.Descriptors = d

@@ -255,6 +255,9 @@ func (f *forest) functions(s *profile.Sample) (functions []int) {
 			if line.Function != nil {
 				name = line.Function.Name
 			}
+			if name == "" { // the runtime fills the stacks of threadcreate up with those
+				continue
+			}
 			if functions = append(functions, f.name(name)); len(functions) == maxDepth {
 				return functions
 			}

@@ -65,11 +65,10 @@ type data struct {
 type limits struct {
 	groups int // bytes of the groups
 	nodes  int // of each flame graph
-	rows   int // of the descriptors
-	text   int // bytes of each text
+	text   int // bytes of each text, and of the table of descriptors
 }
 
-var firstLimits = limits{groups: 800_000, nodes: 4000, rows: 300, text: 64 << 10}
+var firstLimits = limits{groups: 800_000, nodes: 4000, text: 64 << 10}
 
 // How many of each a page has.
 const (
@@ -94,7 +93,7 @@ func Write(w io.Writer, b *bundle.Bundle) error {
 			_, err := w.Write(out.Bytes())
 			return err
 		}
-		l.groups, l.nodes, l.rows, l.text = l.groups/2, l.nodes/2, l.rows/2, l.text/2
+		l.groups, l.nodes, l.text = l.groups/2, l.nodes/2, l.text/2
 	}
 	return errors.New("the report is too large: the bundle has too many parts")
 }
@@ -146,7 +145,7 @@ func newReport(b *bundle.Bundle, s source, l limits) *report {
 		r.Screen = screenText(b, l.text)
 	}
 	r.addFlames(pool, s.graphs, l.nodes)
-	r.addDescriptors(b, s.descriptors, l)
+	r.addDescriptors(b, s.descriptors, l.text)
 	r.addTexts(b, l.text)
 	if b.Manifest != nil {
 		r.Parts = b.Manifest.Parts[:min(len(b.Manifest.Parts), maxParts)]

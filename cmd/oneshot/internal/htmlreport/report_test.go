@@ -15,6 +15,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/google/pprof/profile"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gomanhole/oneshot/cmd/oneshot/internal/bundle"
@@ -253,6 +254,16 @@ func TestAPrunedTreeIsATree(t *testing.T) {
 	deep := newForest(1)
 	deep.add([]int64{1}, make([]int, 10*maxDepth))
 	require.Len(t, deep.nodes, maxDepth+1)
+}
+
+// The runtime fills the stacks of the profile threadcreate up with frames that have no name.
+func TestFramesWithoutANameAreLeftOut(t *testing.T) {
+	frame := func(name string) *profile.Location {
+		return &profile.Location{Line: []profile.Line{{Function: &profile.Function{Name: name}}}}
+	}
+	f := newForest(1)
+	functions := f.functions(&profile.Sample{Location: []*profile.Location{frame("main.f"), frame("main.main"), frame(""), frame("")}})
+	require.Equal(t, []int{f.name("main.main"), f.name("main.f")}, functions)
 }
 
 func FuzzStacks(f *testing.F) {
