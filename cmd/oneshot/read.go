@@ -79,9 +79,10 @@ type liveEvidence struct {
 
 // The times between two looks.
 const (
-	lookAgain = 60 * time.Millisecond // for the findings
-	maxLater  = 3                     // looks more, where the first ones are no evidence (findings.Evidence.TooEarly)
-	diffTime  = time.Second           // for stacks -diff
+	lookAgain = 60 * time.Millisecond  // for the findings
+	maxLater  = 3                      // looks more, where the first ones are no evidence (findings.Evidence.TooEarly)
+	lookLater = 300 * time.Millisecond // between those
+	diffTime  = time.Second            // for stacks -diff
 )
 
 // run writes what the command asks for to w, and remarks to notes.
@@ -210,6 +211,7 @@ func (r *reading) findings(first *stack.Snapshot) ([]findings.Finding, error) {
 		e.After = r.live.vitals()
 	}
 	e.Looks, e.Code = []*stack.Snapshot{first}, dump.Code(r.program.Build)
+	pause := lookAgain
 	for later := 0; ; {
 		e.Final, e.Deadline = len(e.Looks) == looks, time.Now().Add(findingsTime)
 		found := findings.Find(e)
@@ -217,7 +219,7 @@ func (r *reading) findings(first *stack.Snapshot) ([]findings.Finding, error) {
 			found = append(found, dump.CutShort)
 		}
 		if e.Final && later < maxLater && looks > 1 && e.TooEarly(found) {
-			looks, later, e.Final = looks+1, later+1, false
+			looks, later, pause, e.Final = looks+1, later+1, lookLater, false
 		}
 		if len(found) == 0 || e.Final {
 			return found, nil
@@ -225,7 +227,7 @@ func (r *reading) findings(first *stack.Snapshot) ([]findings.Finding, error) {
 		if e.Cut() { // what was found so far are suspicions; one other look must do
 			looks = len(e.Looks) + 1
 		}
-		time.Sleep(lookAgain)
+		time.Sleep(pause)
 		next, err := r.look()
 		if err != nil {
 			return nil, err

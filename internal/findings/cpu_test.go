@@ -125,3 +125,19 @@ func TestAWokenGoroutineIsKnownByItsStack(t *testing.T) {
 		require.Len(t, Find(e), n, function)
 	}
 }
+
+// TestAQueueWhereManyWantACPU: whoever holds the lock may only have had no CPU, so more looks
+// are needed before it is named.
+func TestAQueueWhereManyWantACPU(t *testing.T) {
+	for ready, early := range map[int]bool{2: false, 3: true} {
+		e := readyAtEachLook(0, 0, 0)
+		for i := range e.Looks {
+			e.Looks[i] = listing(append(many(ready, 60, "runnable", fmt.Sprint("main.work", i)),
+				many(9, 20, "sync.Mutex.Lock", "sync.(*Mutex).lockSlow", "sync.(*Mutex).Lock", "main.store")...)...)
+		}
+		found := Find(e)
+		require.Len(t, found, 1)
+		require.Contains(t, found[0].Title, "9 goroutines queue for locks")
+		require.Equal(t, early, e.TooEarly(found), "%d are ready", ready)
+	}
+}
