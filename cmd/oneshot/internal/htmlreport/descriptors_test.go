@@ -32,7 +32,7 @@ func TestDescriptorsAreATable(t *testing.T) {
 }
 
 func TestTheTableOfDescriptorsIsBounded(t *testing.T) {
-	for target, want := range map[string]int{"10.0.0.1:80": maxRows, strings.Repeat("x", 5000): firstLimits.text / (maxCell + len("...tcp"))} {
+	for target, want := range map[string]int{"10.0.0.1:80": maxRows, strings.Repeat("x", 5000): firstLimits.text / 2 / (maxCell + len("...tcp"))} {
 		var rows []object
 		for i := range 5000 {
 			rows = append(rows, object{"fd": i, "kind": "tcp", "target": target})

@@ -65,7 +65,7 @@ type data struct {
 type limits struct {
 	groups int // bytes of the groups
 	nodes  int // of each flame graph
-	text   int // bytes of each text, and of the table of descriptors
+	text   int // bytes of each text; the descriptors have half of it
 }
 
 var firstLimits = limits{groups: 800_000, nodes: 4000, text: 64 << 10}
@@ -145,7 +145,7 @@ func newReport(b *bundle.Bundle, s source, l limits) *report {
 		r.Screen = screenText(b, l.text)
 	}
 	r.addFlames(pool, s.graphs, l.nodes)
-	r.addDescriptors(b, s.descriptors, l.text)
+	r.addDescriptors(b, s.descriptors, l.text/2)
 	r.addTexts(b, l.text)
 	if b.Manifest != nil {
 		r.Parts = b.Manifest.Parts[:min(len(b.Manifest.Parts), maxParts)]
