@@ -262,3 +262,25 @@ func TestUninstallWaitsForRefusedClients(t *testing.T) {
 		require.Contains(t, c.rest(), "uninstalled")
 	}
 }
+
+// TestASignalThatComesLateToTheStandIn: the runtime sends a signal to the program's loop
+// first, and its window may be over when the stand-in gets the same signal.
+func TestASignalThatComesLateToTheStandIn(t *testing.T) {
+	m := install(t, Options{OneshotOn: syscall.SIGUSR2, NoReceiver: true})
+	for range 2 { // before the stand-in, and beside it
+		require.True(t, m.Handle(syscall.SIGUSR2))
+		connect(t, m.Path()).leave()
+		m.signals <- syscall.SIGUSR2
+		require.False(t, m.Handle(syscall.SIGTERM)) // the stand-in begins
+		testwait.Eventually(t, func() bool { return len(m.signals) == 0 }, "the signal is received")
+		require.Never(t, func() bool {
+			_, err := os.Lstat(m.Path())
+			return err == nil
+		}, 50*time.Millisecond, time.Millisecond, "a second window")
+	}
+
+	m.signals <- syscall.SIGUSR2 // another signal, which the loop does not get
+	connect(t, m.Path()).leave()
+	require.True(t, m.Handle(syscall.SIGUSR2), "it gets it now")
+	require.NoFileExists(t, m.Path())
+}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/gomanhole/oneshot/internal/ours"
 	"github.com/gomanhole/oneshot/internal/trigger"
@@ -26,7 +27,9 @@ func (m *Manhole) receive(over <-chan struct{}) {
 	for {
 		select {
 		case sig := <-m.signals:
-			m.took(sig)
+			if !m.took(sig) {
+				continue
+			}
 			if w, mine, err := m.activate(); err == nil && mine {
 				w.startNextReceiver = func() {
 					m.startReceiver(over)
@@ -36,11 +39,13 @@ func (m *Manhole) receive(over <-chan struct{}) {
 				return
 			}
 		case sig := <-m.activates:
-			m.took(sig)
-			_ = m.Activate() // the only error is ErrNotInstalled
+			if m.took(sig) {
+				_ = m.Activate() // the only error is ErrNotInstalled
+			}
 		case sig := <-m.report.Signals:
-			m.took(sig)
-			m.report.Received()
+			if m.took(sig) {
+				m.report.Received()
+			}
 		case <-m.triggered():
 			m.trigger.DrainBeside()
 		case <-m.announced:
@@ -62,7 +67,19 @@ type standIn struct {
 	waits int               // calls of Wait that have not returned
 	over  chan struct{}     // closed to end the receiver; nil: there is none
 	taken map[os.Signal]int // signals that it has received, and that Handle has not got yet
+
+	handled map[os.Signal]twin // signals that Handle has got, and that have not come here yet
 }
+
+// twin is a signal that Handle has got before it was in the queue for Wait.
+type twin struct {
+	at    time.Time
+	queue <-chan os.Signal
+}
+
+// twinTime is how much later than the program's loop the stand-in may receive a signal. The
+// runtime sends it to both at once, but the thread that does so may have no CPU in between.
+const twinTime = time.Second
 
 // stopWaiting starts the stand-in, if the program does not wait for the manhole's signals.
 // waits is the number of calls of Wait that have returned.
@@ -73,6 +90,13 @@ func (m *Manhole) stopWaiting(waits int) {
 	s.waits -= waits
 	if !m.opts.NoReceiver || m.uninstalled || s.waits > 0 || s.over != nil || len(m.Signals()) == 0 {
 		return
+	}
+	for sig, h := range s.handled {
+		select {
+		case <-h.queue: // it came a moment later
+			delete(s.handled, sig)
+		default:
+		}
 	}
 	s.over, s.taken = make(chan struct{}), make(map[os.Signal]int)
 	m.startReceiver(s.over)
@@ -91,24 +115,45 @@ func (m *Manhole) startWaiting() {
 }
 
 // took notes that the stand-in has received a signal. The program's own loop, which may
-// still run, gets the same signal.
-func (m *Manhole) took(sig os.Signal) {
+// still run, gets the same signal. took returns false if it has got it already.
+func (m *Manhole) took(sig os.Signal) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.standIn.taken != nil {
-		m.standIn.taken[sig]++
+	s := &m.standIn
+	if h, ok := s.handled[sig]; ok {
+		delete(s.handled, sig)
+		if time.Since(h.at) < twinTime {
+			return false
+		}
 	}
+	if s.taken != nil {
+		s.taken[sig]++
+	}
+	return true
 }
 
-// wasTaken reports whether the stand-in has received this signal already.
-func (m *Manhole) wasTaken(sig os.Signal) bool {
+// wasTaken reports whether the stand-in has received this signal already. If not, it takes
+// the signal out of the queue for Wait and the stand-in, or notes that it may still come
+// there. queue may be nil.
+func (m *Manhole) wasTaken(sig os.Signal, queue <-chan os.Signal) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.standIn.taken[sig] == 0 {
-		return false
+	s := &m.standIn
+	if s.taken[sig] > 0 {
+		s.taken[sig]--
+		return true
 	}
-	m.standIn.taken[sig]--
-	return true
+	select {
+	case <-queue:
+	default:
+		if queue != nil && m.opts.NoReceiver {
+			if s.handled == nil {
+				s.handled = make(map[os.Signal]twin)
+			}
+			s.handled[sig] = twin{time.Now(), queue}
+		}
+	}
+	return false
 }
 
 // Signals returns the signals of the manhole. A program with NoReceiver and its own
@@ -204,7 +249,7 @@ func (m *Manhole) Handle(sig os.Signal) bool {
 		return false
 	}
 	if sig == trigger.Signal && (m.trigger != nil || m.announces()) {
-		mine := m.heedAnnounced(false) || m.wasTaken(trigger.Signal)
+		mine := m.heedAnnounced(false) || m.wasTaken(trigger.Signal, nil)
 		return m.trigger != nil && m.trigger.Drain() || mine
 	}
 	if !m.isManholeSignal(sig) {
@@ -217,27 +262,22 @@ func (m *Manhole) Handle(sig os.Signal) bool {
 		}
 		return false
 	}
-	if m.wasTaken(sig) {
-		return true
+	report, activate := sig == m.opts.ReportOn && m.reportsAlone(), sig == m.opts.ActivateOn
+	queue := m.signals
+	switch {
+	case report:
+		queue = m.report.Signals
+	case activate:
+		queue = m.activates
 	}
-	if sig == m.opts.ReportOn && m.reportsAlone() {
-		select {
-		case <-m.report.Signals: // the same signal was queued for Wait too; drop it
-		default:
-		}
+	switch {
+	case m.wasTaken(sig, queue):
+		return true
+	case report:
 		m.report.Request()
 		return true
-	}
-	if sig == m.opts.ActivateOn {
-		select {
-		case <-m.activates: // the same signal was queued for Wait too; drop it
-		default:
-		}
+	case activate:
 		return m.Activate() == nil
-	}
-	select {
-	case <-m.signals: // the same signal was queued for Wait too; drop it
-	default:
 	}
 	_, _, err := m.open()
 	return err == nil
