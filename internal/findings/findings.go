@@ -86,7 +86,7 @@ type Finding struct {
 	waits bool // it is about goroutines that wait
 	brief bool // the only evidence is that goroutines did not move between the looks
 	// chance is true if it is about goroutines that may have been ready to run at each look
-	// by chance.
+	// by chance, or that may have waited for others which had no CPU.
 	chance bool
 }
 

@@ -213,7 +213,7 @@ func (e *Evidence) lockQueue(q *queue) Finding {
 	f := Finding{
 		Title:  fmt.Sprintf("%s for a lock in %s%s", waitText(q.count), q.name, e.still(q.waiters...)),
 		Weight: weightLockQueue + min(q.count, weightOfCount),
-		brief:  !slices.ContainsFunc(q.waiters, e.waitedForMinutes),
+		chance: e.crowded() && !slices.ContainsFunc(q.waiters, e.waitedForMinutes), // the holder may only need a CPU
 	}
 	f.Lines = append(f.Lines, e.sites(q.waiters, 2)...)
 	h := q.holder
@@ -276,7 +276,7 @@ func (e *Evidence) deadlock(queues []*queue) Finding {
 	f := Finding{
 		Title:  fmt.Sprintf("possible deadlock: %s for locks that no other goroutine seems to hold%s", waitText(n), e.still(groups...)),
 		Weight: weightDeadlock,
-		brief:  !slices.ContainsFunc(groups, e.waitedForMinutes),
+		chance: e.crowded() && !slices.ContainsFunc(groups, e.waitedForMinutes),
 	}
 	// A few goroutines cause a deadlock, and many others queue behind them. So show the
 	// smallest groups first.
