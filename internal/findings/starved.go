@@ -40,13 +40,12 @@ func (e *Evidence) starved() bool {
 // crowded is how long goroutines wait for a CPU if others compete for it.
 const crowded = 5 * time.Millisecond
 
-// TooEarly reports whether a finding needs more looks, because it only says that goroutines
-// did not move between the looks, in a time in which others had to wait for a CPU,
-// or that it may be so by chance where many want a CPU. One that lets others
-// run before it waits, as a writer that collects more to write, is ready at three looks now
-// and then: the server of etcd under load at one of 70, on a busy machine. And where many want
-// a CPU, the one that has it works until it is taken from it, and is ready then: a reader of
-// pebble on one CPU at one of 150.
+// TooEarly reports whether a finding needs more looks: it only says that goroutines did not
+// move between the looks, in a time in which others had to wait for a CPU, or it may be so by
+// chance, where many want a CPU. One that lets others run before it waits, as a writer that
+// collects more to write, is ready at three looks now and then: the server of etcd under load
+// at one of 70, on a busy machine. And where many want a CPU, the one that has it works until
+// it is taken from it, and is ready then: a reader of pebble on one CPU at one of 150.
 func (e *Evidence) TooEarly(found []Finding) bool {
 	if slices.ContainsFunc(found, func(f Finding) bool { return f.chance }) {
 		return true
