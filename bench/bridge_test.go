@@ -267,7 +267,7 @@ const maxBridge = 1.2
 
 // BenchmarkBridge compares the latency of a heap profile:
 //
-//	go test -run '^$' -bench Bridge -benchtime 200x .
+//	go test -run '^$' -bench Bridge -benchtime 1000x .
 func BenchmarkBridge(b *testing.B) {
 	direct, bridged := startBridge(b)
 	var theirs, ours []time.Duration
