@@ -167,17 +167,13 @@ func (b *bundler) both(name string, words ...string) (asJSON, asText bundle.Task
 	run := asJSON.Make
 	asJSON.Make = func(ctx context.Context, w io.Writer) (bundle.Outcome, error) {
 		answer := new(bytes.Buffer)
-		o, err := run(ctx, answer)
+		o, err := run(ctx, &limited{w: answer, left: bundle.MaxPart})
 		object := answer.Bytes()
 		if err == nil && !b.outside {
-			objects := json.NewDecoder(answer)
-			if err = objects.Decode(new(json.RawMessage)); err == nil {
-				n := objects.InputOffset() + int64(len("\n"))
-				object, text = object[:n], object[n:]
-			}
+			object, text, err = splitAnswer(object)
 		} else if isUnknownFlag(err) {
 			answer.Reset()
-			o, err = b.run(ctx, answer, append(older, "-json")...)
+			o, err = b.run(ctx, &limited{w: answer, left: bundle.MaxPart}, append(older, "-json")...)
 			object = answer.Bytes()
 		}
 		if name == "stacks" && err == nil {
@@ -200,6 +196,16 @@ func (b *bundler) both(name string, words ...string) (asJSON, asText bundle.Task
 		return bundle.Outcome{Remark: "of the same moment as " + asJSON.Name}, err
 	}
 	return asJSON, asText
+}
+
+// splitAnswer splits the answer to -json=text, which a program can make as it likes.
+func splitAnswer(answer []byte) (object, text []byte, err error) {
+	objects := json.NewDecoder(bytes.NewReader(answer))
+	if err := objects.Decode(new(json.RawMessage)); err != nil {
+		return nil, nil, fmt.Errorf("the program has sent JSON that cannot be read: %w", err)
+	}
+	n := min(int(objects.InputOffset())+len("\n"), len(answer))
+	return answer[:n], answer[n:], nil
 }
 
 // isUnknownFlag reports whether a command does not have a flag.

@@ -290,3 +290,20 @@ func TestTextAndJSONAreOfOneReading(t *testing.T) {
 	}
 	require.Empty(t, partOf(t, b, "profiles/goroutine.pb.gz").Remark, "the runtime's own")
 }
+
+func TestTheAnswerOfBothForms(t *testing.T) {
+	t.Parallel()
+	for answer, parts := range map[string][2]string{
+		"{\n\"a\":1\n}\ntext {\n": {"{\n\"a\":1\n}\n", "text {\n"},
+		"{}\n":                    {"{}\n", ""},
+		"{}":                      {"{}", ""},
+	} {
+		object, text, err := splitAnswer([]byte(answer))
+		require.NoError(t, err)
+		require.Equal(t, parts, [2]string{string(object), string(text)})
+	}
+	for _, answer := range []string{"", "text", "{"} {
+		_, _, err := splitAnswer([]byte(answer))
+		require.ErrorContains(t, err, "the program has sent JSON that cannot be read", answer)
+	}
+}
