@@ -242,7 +242,7 @@ func TestCommandsOfTheProgram(t *testing.T) {
 	require.Contains(t, text, "42")
 	status, _, _ := s.do(t, "GET", "block")
 	require.Equal(t, 405, status)
-	require.Contains(t, log.String(), `line="print answer"`)
+	testwait.Eventually(t, func() bool { return strings.Contains(log.String(), `line="print answer"`) }, "the command is not logged")
 	require.NoError(t, m.Uninstall())
 	status, text, _ = serve(t, Options{Manhole: m}).do(t, "GET", "print answer")
 	require.Equal(t, 403, status, text)
