@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,14 +17,11 @@ import (
 	"github.com/gomanhole/oneshot/internal/clientio"
 	"github.com/gomanhole/oneshot/internal/command"
 	"github.com/gomanhole/oneshot/internal/ours"
-	"github.com/gomanhole/oneshot/internal/stderrpipe"
-
-	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/protocol"
-	"github.com/gomanhole/oneshot/internal/shellwords"
 	"github.com/gomanhole/oneshot/internal/sigset"
 	"github.com/gomanhole/oneshot/internal/sigthread"
 	"github.com/gomanhole/oneshot/internal/stack"
+	"github.com/gomanhole/oneshot/internal/stderrpipe"
 	"github.com/gomanhole/oneshot/internal/threadroom"
 	"github.com/gomanhole/oneshot/internal/unixsock"
 	"github.com/gomanhole/oneshot/internal/values"
@@ -243,37 +239,6 @@ func (s *Session) nextLine() (string, error) {
 	return l.Text, nil
 }
 
-// Run runs a line as the console does and returns the error of the command. For the
-// command exit the error is io.EOF (errors.Is). A blank line does nothing.
-func (s *Session) Run(line string) error {
-	name := shellwords.First(line)
-	if name == "" {
-		return nil
-	}
-	defer s.setRunning(s.setRunning(plaintext.Line(line)))
-	cmd, args, err := s.parse(line)
-	if err != nil {
-		return err
-	}
-	return s.do(cmd, args)
-}
-
-// parse returns the command of a line that is not blank, and its arguments.
-func (s *Session) parse(line string) (*Command, []string, error) {
-	name := shellwords.First(line)
-	if cmd := lookup(s.host.commands, name); cmd != nil {
-		words, err := shellwords.Split(line)
-		if err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", name, err)
-		}
-		return cmd, words[1:], nil
-	}
-	if other := fallback(s.host.commands); other != nil {
-		return other, []string{line}, nil
-	}
-	return nil, nil, errNoCommand{name}
-}
-
 // run serves the client. When it returns, everything of the session has ended,
 // except a command that does not stop.
 func (s *Session) run() {
@@ -393,35 +358,3 @@ func (s *Session) serve() (err error) {
 		return s.giveTime(ended)
 	}
 }
-
-// note adds a command line to the history, and keeps it for logLine. What oneshot top sends
-// every second is there only once.
-func (c *core) note(text string) {
-	text = plaintext.Line(text)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if slices.Contains(protocol.Looks, text) && slices.Contains(c.history, text) {
-		return
-	}
-	c.unlogged = text
-	if len(c.history) == maxHistory {
-		c.history = c.history[1:]
-	}
-	c.history = append(c.history, plaintext.Clip(text, maxHistoryLine))
-}
-
-// logLine logs the last line, if it was not logged yet.
-func (c *core) logLine() {
-	c.mu.Lock()
-	defer c.mu.Unlock() // meanwhile the record is queued, so that no later one gets before it
-	if c.unlogged != "" {
-		c.host.log.Info("command", "line", plaintext.Clip(c.unlogged, 200), "client_pid", c.cred.PID, "client_uid", c.cred.UID)
-		c.unlogged = ""
-	}
-}
-
-// Limits of a session's history: the number of lines and the length of a line.
-const (
-	maxHistory     = 500
-	maxHistoryLine = 1 << 10
-)
