@@ -11,6 +11,7 @@ import (
 
 	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/socketpath"
+	"github.com/gomanhole/oneshot/internal/threadroom"
 	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
@@ -61,7 +62,10 @@ func (w *window) makeSocket() (ln *unixsock.Listener, err error) {
 	if unixsock.IsAbstract(path) { // there is no file to move or remove
 		tmp, path = "", ""
 	}
-	if err := w.guard.Arm(w.instance.proc.pid, path, tmp); err != nil {
+	if err = threadroom.CheckLimit(); err == nil {
+		err = w.guard.Arm(w.instance.proc.pid, path, tmp)
+	}
+	if err != nil {
 		return nil, err
 	}
 	err = os.ErrClosed // returned if a signal has already arrived

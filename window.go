@@ -202,12 +202,7 @@ func (w *window) awaitClient() {
 func (w *window) delay() bool {
 	if d := time.Until(w.instance.notBefore); d > 0 {
 		w.handOverReceiver()
-		t := time.NewTimer(d)
-		defer t.Stop()
-		select {
-		case <-t.C:
-		case <-w.over:
-		}
+		w.pause(d)
 	}
 	select {
 	case <-w.over:
@@ -339,6 +334,7 @@ func (w *window) checkDeadline() {
 	}
 }
 
+// pause waits for d, or until the window is shut.
 func (w *window) pause(d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -123,9 +123,10 @@ func (c *connector) adviceAfterSignal() string {
 	case !asksFor(n, c.sent):
 		return "its notice asks for " + cmp.Or(n.Oneshot, n.Activate, "no signal")
 	case n.ByProgram:
-		return "its log says why if it has received the signal; otherwise the program (Options.NoReceiver) has not called Wait, or Handle with the signal; -t waits longer"
+		return "its log says why if it has received the signal; otherwise the program (Options.NoReceiver) has not called Wait, or Handle with the signal; -t waits longer; " +
+			fmt.Sprintf("oneshot -outside %d reads it without its help", c.process.PID)
 	}
-	return "its log says why; -t waits longer"
+	return fmt.Sprintf("its log says why; -t waits longer; oneshot -outside %d reads it without its help", c.process.PID)
 }
 
 // explainRefusal adds to the refusal of a program what lets the client in, if that is

@@ -20,7 +20,7 @@ func init() {
 	conditions["maxthreads"] = func([]string) { // as many threads as it has set itself
 		install()
 		n, _ := runtime.ThreadCreateProfile(nil)
-		debug.SetMaxThreads(n + 1) // one for the window
+		debug.SetMaxThreads(n + 1)
 		ready()
 		select {}
 	}

@@ -28,17 +28,16 @@ const room = 4
 
 // Check returns an error if the process cannot create that many threads.
 //
-// The program may have set a limit itself (debug.SetMaxThreads). Besides, several
-// limits of the system may apply, and the process cannot know which. So Check
-// creates the threads. They wait until all of them exist, and end. They have every
-// signal blocked, and use no memory but the word that they wait for, not even a
-// stack.
+// Besides the program's own limit, which CheckLimit knows, several limits of the system
+// may apply, and the process cannot know which. So Check creates the threads. They wait
+// until all of them exist, and end. They have every signal blocked, and use no memory but
+// the word that they wait for, not even a stack.
 func Check() error {
+	if err := CheckLimit(); err != nil {
+		return err
+	}
 	lock.Lock()
 	defer lock.Unlock()
-	if n, limit := runtimeThreads(), maxThreads(); n+room > limit {
-		return fmt.Errorf("the program has %d of at most %d threads, and a Go program that wants more ends; raise debug.SetMaxThreads, and come again", n, limit)
-	}
 	tids, errno := letThrough()
 	awaitEnd(tids[:])
 	if !errors.Is(errno, syscall.EAGAIN) { // seccomp may forbid this way to create one
@@ -48,8 +47,23 @@ func Check() error {
 		"raise the limit of its user (prlimit --pid %d --nproc=N) or of its cgroup (pids.max), and try again", room, errno, os.Getpid())
 }
 
+// CheckLimit returns an error if the program has set a limit (debug.SetMaxThreads), and has
+// no room for that many threads. It takes microseconds, unlike Check. The goroutines of a
+// window need threads too, since the runtime starts one wherever a goroutine can run and a
+// P is free: with several CPUs, a window and a refused client were enough to end one program
+// of ten that was at its limit. So there is not even a window.
+func CheckLimit() error {
+	lock.Lock()
+	defer lock.Unlock()
+	if n, limit := runtimeThreads(), maxThreads(); n+room > limit {
+		return fmt.Errorf("the program has %d of at most %d threads, and a Go program that wants more ends; "+
+			"raise debug.SetMaxThreads, or read the program from outside (oneshot -outside %d)", n, limit, os.Getpid())
+	}
+	return nil
+}
+
 var (
-	lock sync.Mutex // held by Check
+	lock sync.Mutex // held by Check and CheckLimit
 
 	// gate is the word that the threads wait for. Each call of makeThreads adds 1, so
 	// that a thread that begins late does not wait.
