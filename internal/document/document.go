@@ -195,7 +195,7 @@ type Vitals struct {
 // CPU is the use of CPUs.
 type CPU struct {
 	Busy      float64 `json:"busy"`                    // CPUs, on average over Seconds
-	Procs     int     `json:"procs"`                   // GOMAXPROCS
+	Procs     int     `json:"procs"`                   // GOMAXPROCS; from outside, how many CPUs the process can use
 	Seconds   float64 `json:"seconds"`                 // over which it was measured
 	User      float64 `json:"user_share"`              // the part of the use outside the kernel
 	Total     float64 `json:"total_seconds,omitempty"` // CPU time since the process began

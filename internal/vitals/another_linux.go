@@ -2,6 +2,7 @@ package vitals
 
 import (
 	"fmt"
+	"math"
 	"math/bits"
 	"strconv"
 	"strings"
@@ -27,7 +28,7 @@ type Memory struct {
 }
 
 // Read takes a sample. It has the CPU time, the number of threads, and in Procs the
-// number of CPUs on which the process may run.
+// number of CPUs that the process can use; see cpus.
 func (a Another) Read() (Sample, Memory, error) {
 	status, err := procfs.ReadStatus(a.Process.Dir)
 	if err != nil {
@@ -37,7 +38,7 @@ func (a Another) Read() (Sample, Memory, error) {
 	if err != nil {
 		return Sample{}, Memory{}, err
 	}
-	s := Sample{At: usage.At, Usage: usage, Procs: countCPUs(status["Cpus_allowed"])}
+	s := Sample{At: usage.At, Usage: usage, Procs: a.cpus(status["Cpus_allowed"])}
 	s.Threads, _ = strconv.ParseUint(status["Threads"], 10, 64)
 	return s, Memory{kilobytes(status["VmRSS"]), kilobytes(status["VmHWM"]), kilobytes(status["VmSwap"])}, nil
 }
@@ -57,6 +58,31 @@ func (a Another) usage() (Usage, error) {
 		u.System = max(u.System, time.Duration(now.Nano())-u.User)
 	}
 	return u, nil
+}
+
+// cpus returns how many CPUs the process can use at once: those in the mask allowed, or
+// fewer if its environment has GOMAXPROCS or its control group has a limit. What the
+// program itself gave to runtime.GOMAXPROCS cannot be seen.
+func (a Another) cpus(allowed string) int {
+	entries, _, _ := a.Process.Environ() // none if we may not read it
+	return usable(countCPUs(allowed), entries, procfs.ReadCgroup(a.Process.Dir).CPUs)
+}
+
+// usable returns how many of n CPUs a process with this environment and this limit (0: none)
+// can use. A limit of 1.5 is 2, as for the runtime since Go 1.25.
+func usable(n int, environ []string, limit float64) int {
+	for _, entry := range environ {
+		if value, ok := strings.CutPrefix(entry, "GOMAXPROCS="); ok {
+			if most, err := strconv.Atoi(value); err == nil && most > 0 {
+				return min(n, most)
+			}
+			break // the runtime looks at the first one only
+		}
+	}
+	if limit > 0 {
+		n = int(math.Ceil(min(limit, float64(n))))
+	}
+	return n
 }
 
 // countCPUs counts the CPUs in a mask such as "ff,ffffffff".

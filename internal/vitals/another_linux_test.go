@@ -2,8 +2,10 @@ package vitals
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,7 +24,8 @@ func TestAnotherProcess(t *testing.T) {
 	own := ReadUsage()
 	s, memory, err := a.Read()
 	require.NoError(t, err)
-	require.Equal(t, runtime.NumCPU(), s.Procs)
+	require.LessOrEqual(t, s.Procs, runtime.NumCPU())
+	require.NotZero(t, s.Procs)
 	require.NotZero(t, s.Threads)
 	require.Greater(t, memory.Resident, uint64(1<<20))
 	require.GreaterOrEqual(t, memory.Peak, memory.Resident)
@@ -38,6 +41,41 @@ func TestAnotherProcess(t *testing.T) {
 	kinds, err := a.Kinds()
 	require.NoError(t, err)
 	require.NotEmpty(t, kinds)
+}
+
+// TestTheCPUsThatAProcessCanUse are fewer than those of the machine if somebody says so.
+func TestTheCPUsThatAProcessCanUse(t *testing.T) {
+	for _, row := range []struct {
+		environ string
+		limit   float64
+		want    int
+	}{
+		{"A=1", 0, 8},
+		{"A=1 GOMAXPROCS=3", 0, 3},
+		{"GOMAXPROCS=3 GOMAXPROCS=4", 0, 3},
+		{"GOMAXPROCS=64", 0, 8},
+		{"GOMAXPROCS=0", 0, 8},
+		{"GOMAXPROCS=x GOMAXPROCS=4", 0, 8},
+		{"XGOMAXPROCS=3", 0, 8},
+		{"", 1.5, 2},
+		{"", 0.1, 1},
+		{"", 64, 8},
+		{"", math.Inf(1), 8},
+		{"GOMAXPROCS=4", 2, 4}, // the runtime does not ask for the limit
+	} {
+		require.Equal(t, row.want, usable(8, strings.Fields(row.environ), row.limit), "%+v", row)
+	}
+
+	cmd := testwait.Command(t, "sleep", "1000")
+	cmd.Env = []string{"GOMAXPROCS=1"}
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	p, err := procfs.Another(cmd.Process.Pid)
+	require.NoError(t, err)
+	defer p.Close()
+	s, _, err := Another{cmd.Process.Pid, p}.Read()
+	require.NoError(t, err)
+	require.Equal(t, 1, s.Procs)
 }
 
 // TestUserTimeIsAtMostAll of the CPU time: of another process, it is known less exactly.

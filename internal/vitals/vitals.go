@@ -16,7 +16,7 @@ import (
 type Sample struct {
 	At    time.Time
 	Usage Usage
-	Procs int // GOMAXPROCS
+	Procs int // GOMAXPROCS; of another process, how many CPUs it can use
 
 	Goroutines, Running, Runnable, Waiting, InSyscall uint64
 	Created                                           uint64 // goroutines started since the process began
