@@ -205,18 +205,22 @@ func (o *Oracle) Subscribers(sig syscall.Signal) (answer Subscriber, swallowed b
 // not reliable, since the signal itself moves the thread: only "other" counts. Without
 // an earlier probe, the last known answer decides.
 //
-// On a busy machine the thread may not get a CPU in time, and a probe then says
-// "other" although there is nobody. If nobody was subscribed when we last asked, a few
-// such answers do not count: the signal would be lost.
+// A probe may be wrong: on a busy machine the thread may not get a CPU in time, and it says
+// "other" although there is nobody; or something else moves the thread, and it says "none".
+// So a few answers do not count against what we knew when we last asked: the signal would be
+// lost, or the program killed.
 func (o *Oracle) heard(sig syscall.Signal, before []Subscriber, meanwhile Subscriber) bool {
 	const few = 4
 	if o.unhandled.Has(sig) {
 		return len(before) >= few && countNone(before) == 0
 	}
+	if o.handled.Has(sig) {
+		return len(before) < few || countNone(before) < len(before)
+	}
 	if len(before) > 0 {
 		return 2*countNone(before) < len(before)
 	}
-	return meanwhile == Other || o.handled.Has(sig)
+	return meanwhile == Other
 }
 
 // countNone returns how many of the answers are None.

@@ -167,6 +167,34 @@ func TestSubscribeAsksUntilProbesAgree(t *testing.T) {
 	}
 }
 
+// TestAFewAnswersDoNotCount against what was known before the signal arrived.
+func TestAFewAnswersDoNotCount(t *testing.T) {
+	term := sigset.Of(syscall.SIGTERM)
+	for _, test := range []struct {
+		handled, unhandled sigset.Set
+		before             []Subscriber
+		meanwhile          Subscriber
+		want               bool
+	}{
+		{0, 0, nil, None, false},
+		{0, 0, nil, Other, true},
+		{0, 0, []Subscriber{None}, Other, false},
+		{0, 0, []Subscriber{Other}, None, true},
+		{term, 0, nil, None, true},
+		{term, 0, []Subscriber{None}, None, true}, // something else has moved the thread
+		{term, 0, []Subscriber{None, None, None}, None, true},
+		{term, 0, []Subscriber{None, None, None, None}, None, false}, // it has stopped long ago
+		{term, 0, []Subscriber{None, None, None, Other}, None, true},
+		{0, term, nil, Other, false},
+		{0, term, []Subscriber{Other}, Other, false}, // the thread had no CPU
+		{0, term, []Subscriber{Other, Other, Other, Other}, Other, true},
+		{0, term, []Subscriber{Other, Other, Other, None}, Other, false},
+	} {
+		o := &Oracle{handled: test.handled, unhandled: test.unhandled}
+		require.Equal(t, test.want, o.heard(syscall.SIGTERM, test.before, test.meanwhile), "%+v", test)
+	}
+}
+
 // TestSubscribe has programs whose signal does not arrive.
 func TestSubscribe(t *testing.T) {
 	o := New()
