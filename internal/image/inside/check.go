@@ -112,7 +112,7 @@ func check(l *layout.Layout) (allgs uintptr, err error) {
 		s.seen = nil
 		p.read([]uintptr{s.g}, s)
 		if s.seen != nil && StateText(s.seen.State) == "chan receive" {
-			if err := s.compare(); err != nil {
+			if err := errors.Join(s.compare(), s.compareFlags(l)); err != nil {
 				return 0, err
 			}
 			switch steady, err := s.compareSlots(p); {
@@ -198,6 +198,19 @@ func (s *sample) compare() error {
 		return errors.New("the stack of a goroutine was read as another one")
 	case runtime.FuncForPC(g.Creator).Name() != "github.com/gomanhole/oneshot/internal/ours.Go":
 		return fmt.Errorf("a goroutine that ours.Go started was read as started by %q", runtime.FuncForPC(g.Creator).Name())
+	}
+	return nil
+}
+
+// compareFlags returns an error if the flags of functions are looked for in the wrong place.
+// That place may by chance have the right bits for goexit, with which each stack begins. A
+// compiled function has no flags.
+func (s *sample) compareFlags(l *layout.Layout) error {
+	for i, pc := range s.stack {
+		flags := findfunc(pc).flags(l)
+		if last := i == len(s.stack)-1; last && flags&layout.FuncFlagTopFrame == 0 || !last && flags != 0 {
+			return fmt.Errorf("%s was read as a function with the flags %#x", runtime.FuncForPC(pc).Name(), flags)
+		}
 	}
 	return nil
 }

@@ -175,7 +175,7 @@ func lookUp(l *layout.Layout, pc uintptr) site {
 	case ids.SigPanic, ids.AsyncPreempt, ids.DebugCall:
 		s.flags |= injects
 	}
-	flag := *(*uint8)(unsafe.Add(f.fn, l.Func.Flag))
+	flag := f.flags(l)
 	size, ok := f.value(l, *(*uint32)(unsafe.Add(f.fn, l.Func.PCSP)), entry, pc)
 	switch {
 	case flag&layout.FuncFlagTopFrame != 0:
@@ -199,6 +199,8 @@ type function struct {
 func (f function) id(l *layout.Layout) layout.Offset {
 	return layout.Offset(*(*uint8)(unsafe.Add(f.fn, l.Func.FuncID)))
 }
+
+func (f function) flags(l *layout.Layout) uint8 { return *(*uint8)(unsafe.Add(f.fn, l.Func.Flag)) }
 
 // value returns the number that a table of the module gives for pc (pcvalue in
 // runtime/symtab.go).
