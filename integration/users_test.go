@@ -185,8 +185,13 @@ func TestAReadOnlyTmp(t *testing.T) {
 	c = start(t, exec.Command("unshare", "--mount", "sh", "-c", cover+"rw none /tmp && exec /mnt/server", server), "nc -U")
 	remount := func(how string) {
 		t.Helper()
-		out, err := testwait.Command(t, "nsenter", "--mount", "--target", fmt.Sprint(c.Process.Pid), "mount", "-o", "remount,"+how, "/tmp").CombinedOutput()
-		require.NoError(t, err, "%s", out)
+		var out []byte
+		eventually(t, func() (done bool) { // busy while the program closes the socket that it has removed
+			var err error
+			out, err = testwait.Command(t, "nsenter", "--mount", "--target", fmt.Sprint(c.Process.Pid), "mount", "-o", "remount,"+how, "/tmp").CombinedOutput()
+			return err == nil || !strings.Contains(string(out), "busy")
+		}, "/tmp stays busy: %s", c.stderr)
+		require.Empty(t, string(out))
 	}
 	c.path = fmt.Sprintf("/proc/%d/root%s", c.Process.Pid, c.path)
 	require.Contains(t, c.session(t, "exit\n"), ">>> ")
