@@ -69,6 +69,10 @@ func (c *child) inside(t *testing.T, script string) {
 	require.NoError(t, err, "%s", out)
 }
 
+// remountReadOnly tries for half a minute: the file system is busy until the program has
+// closed the socket that it has removed.
+const remountReadOnly = "i=0; until mount -o remount,ro $PWD; do i=$((i+1)); [ $i -lt 300 ] || exit 1; sleep 0.1; done"
+
 // TestUnusableFolders makes the folder of the socket unusable while the program runs. The
 // log must say so and what helps. When that is done, a window opens again.
 func TestUnusableFolders(t *testing.T) {
@@ -80,7 +84,7 @@ func TestUnusableFolders(t *testing.T) {
 	}{
 		{"removed", "", "rmdir $PWD", []string{"no such file or directory; create ", ", and try again"}, "mkdir $PWD"},
 		{"a file instead", "", "rmdir $PWD; touch $PWD", []string{"not a directory"}, "rm $PWD; mkdir $PWD"},
-		{"read-only", "mount -t tmpfs none $PWD", "mount -o remount,ro $PWD", []string{"read-only file system; make ", " writable, and try again"}, "mount -o remount,rw $PWD"},
+		{"read-only", "mount -t tmpfs none $PWD", remountReadOnly, []string{"read-only file system; make ", " writable, and try again"}, "mount -o remount,rw $PWD"},
 		{"no inodes", "mount -t tmpfs -o nr_inodes=10 none $PWD", "cd $PWD; i=0; while touch f$i; do i=$((i+1)); done; true",
 			[]string{"no space left on device; make room in ", "(df -i ", ", and try again"}, "rm $PWD/f*"},
 		{"no blocks", "mount -t tmpfs -o size=16k none $PWD", "dd if=/dev/zero of=$PWD/f bs=1k count=64; true", nil, "rm $PWD/f"},
