@@ -125,5 +125,5 @@ func writeBanner(s *Session) {
 	if up := s.host.uptime(); up > 0 {
 		fmt.Fprintf(s.out, "up %v; ", up.Round(time.Second))
 	}
-	fmt.Fprintf(s.out, "you are pid %d, uid %d; help lists the commands\n", s.cred.PID, s.cred.UID)
+	fmt.Fprintf(s.out, "you are %s, uid %d; help lists the commands\n", plaintext.Process(s.cred.PID), s.cred.UID)
 }

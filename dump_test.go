@@ -176,6 +176,7 @@ func TestStacksInTheFormsOfTheRuntime(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 0o600, info.Mode().Perm())
 	require.Contains(t, c.do("stacks -pprof -o "+file), "file already exists; -o needs the name of a file that does not exist yet")
+	require.Contains(t, c.do("stacks -o "+file+".d/x"), "no such file or directory; -o needs a folder that exists, as the program sees it: proc cwd shows")
 	after, err := os.Stat(file)
 	require.NoError(t, err)
 	require.Equal(t, info.ModTime(), after.ModTime(), "what is there is left alone")

@@ -44,7 +44,7 @@ var readmeCommands = []struct {
 	{line: "oneshot PID profile heap > heap.pb.gz"},
 	{line: "oneshot web PID heap", want: "http://", stays: true},
 	{line: "oneshot top PID", want: "main.quote", stays: true},
-	{line: "oneshot watch -when 'goroutines>300' -do stacks PID", want: "stacks", stays: true},
+	{line: "oneshot watch -when 'goroutines>300' -do stacks -times 1 PID", want: "stacks"},
 	{line: "oneshot bundle -for 5s -o before.tar.gz PID", want: "before.tar.gz"},
 	{line: "oneshot report before.tar.gz", want: "before.html"},
 	{line: "oneshot diff before.tar.gz PID", want: "main.quote"},

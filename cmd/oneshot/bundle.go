@@ -168,7 +168,9 @@ func (b *bundler) toFile(path string, stdout, stderr io.Writer) error {
 	m, err := b.write(ctx, file, name)
 	b.manhole.progress.Progress.Clear()
 	if err != nil {
-		file.Close()
+		if !file.Abandon() {
+			return fmt.Errorf("bundle: nothing was written: %w", err)
+		}
 		return fmt.Errorf("bundle: %s is not complete: %w", file.Name(), err)
 	}
 	if err := file.Finish(); err != nil {

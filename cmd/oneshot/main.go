@@ -151,11 +151,14 @@ func checkOrder(words []string) error {
 		return usageError{fmt.Sprintf("%s is a command for a process, which comes first: oneshot PID %s", words[0], commandLine(words))}
 	case len(words) > 1 && strings.HasPrefix(words[1], "-") && len(orScreen(words[1:])) == len(words)-1:
 		flags := commandLine(words[1:])
-		text := fmt.Sprintf("flags go before the process: oneshot %s %s", flags, words[0])
-		if words[1] == "-n" || !isConnectFlag(words[1]) {
-			text += fmt.Sprintf("; flags of a command go behind the command: oneshot %s stacks %s", words[0], flags)
+		var texts []string
+		if isConnectFlag(words[1]) {
+			texts = append(texts, fmt.Sprintf("flags go before the process: oneshot %s %s", flags, words[0]))
 		}
-		return usageError{text}
+		if words[1] == "-n" || len(texts) == 0 {
+			texts = append(texts, fmt.Sprintf("flags of a command go behind the command: oneshot %s stacks %s", words[0], flags))
+		}
+		return usageError{strings.Join(texts, "; ")}
 	}
 	return nil
 }

@@ -28,7 +28,8 @@ func TestWordsInTheWrongOrder(t *testing.T) {
 		{[]string{"profile", "heap"}, "oneshot PID profile heap"},
 		{[]string{"123", "-n"}, "flags go before the process: oneshot -n 123; flags of a command go behind the command: oneshot 123 stacks -n"},
 		{[]string{"123", "-t", "9"}, "flags go before the process: oneshot -t 9 123"},
-		{[]string{"123", "-full"}, "oneshot 123 stacks -full"},
+		{[]string{"123", "-full"}, "flags of a command go behind the command: oneshot 123 stacks -full"},
+		{[]string{"123", "-json", "-n", "3"}, "flags of a command go behind the command: oneshot 123 stacks -json -n 3"},
 		{[]string{"123", "stacks", "-n", "5"}, ""},
 		{[]string{"123"}, ""},
 		{[]string{"/tmp/stacks"}, ""},
@@ -39,6 +40,9 @@ func TestWordsInTheWrongOrder(t *testing.T) {
 			continue
 		}
 		require.ErrorContains(t, err, test.says)
+		if strings.HasPrefix(test.says, "flags of a command") {
+			require.Equal(t, test.says, err.Error())
+		}
 		require.ErrorAs(t, err, new(usageError))
 	}
 }

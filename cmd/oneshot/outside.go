@@ -181,7 +181,7 @@ func (o *outsider) needsHelp(name string) string {
 	if o.Notice != nil {
 		return fmt.Sprintf("%s needs the help of the program; without -outside, its manhole gives it", name)
 	}
-	return fmt.Sprintf("%s needs the help of the program, and process %d has no manhole; instead: %s", name, o.PID, instead[name])
+	return fmt.Sprintf("%s needs the help of the program, and process %d has no manhole; %s", name, o.PID, instead[name])
 }
 
 // builtin runs one of the commands that need only the files in /proc.

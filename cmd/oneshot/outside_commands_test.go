@@ -130,7 +130,7 @@ func TestEachCommandWorksFromOutsideOrSaysWhatToDo(t *testing.T) {
 		if instead[c.Name] != "" {
 			require.Equal(t, 2, status, c.Name)
 			require.Empty(t, out, c.Name)
-			require.Equal(t, "oneshot: "+c.Name+" needs the help of the program, and process "+pid+" has no manhole; instead: "+instead[c.Name]+"\n", errs)
+			require.Equal(t, "oneshot: "+c.Name+" needs the help of the program, and process "+pid+" has no manhole; "+instead[c.Name]+"\n", errs)
 			_, errs, status = client(t, os.Args[0], "-outside", pid, "help", c.Name)
 			require.Equal(t, 2, status, errs)
 			continue

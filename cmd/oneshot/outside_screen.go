@@ -158,7 +158,11 @@ func (o *outsider) identity(w io.Writer, info *debug.BuildInfo, flush func() err
 	if up := procfs.Uptime(o.Start); up > 0 {
 		fmt.Fprintf(w, "up %v; ", up.Round(time.Second))
 	}
-	fmt.Fprintf(w, "it is of uid %d; oneshot %d help lists the commands\n", o.EUID, o.PID)
+	flag := ""
+	if o.Notice != nil {
+		flag = "-outside " // otherwise its manhole answers
+	}
+	fmt.Fprintf(w, "it is of uid %d; oneshot %s%d help lists the commands\n", o.EUID, flag, o.PID)
 	return flush()
 }
 

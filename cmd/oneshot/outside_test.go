@@ -55,7 +55,7 @@ func TestAProgramWithoutAManholeIsReadFromOutside(t *testing.T) {
 	require.Contains(t, errs, "there is no goroutine 999999999\n")
 	_, errs, status = client(t, os.Args[0], pid, "gc")
 	require.Equal(t, 2, status)
-	require.Equal(t, "oneshot: gc needs the help of the program, and process "+pid+" has no manhole; instead: nothing outside can start a collection\n", errs)
+	require.Equal(t, "oneshot: gc needs the help of the program, and process "+pid+" has no manhole; nothing outside can start a collection\n", errs)
 }
 
 // outOf returns what a command prints for a process.
@@ -75,6 +75,9 @@ func TestOutsideDoesNotOpenTheManhole(t *testing.T) {
 	require.Contains(t, out, "goroutine 1\n")
 	require.NoFileExists(t, "/tmp/manhole-"+pid)
 	require.Contains(t, out, "oneshot/cmd/oneshot.runProgram  ")
+	out, _, status = client(t, os.Args[0], "-outside", pid)
+	require.Zero(t, status)
+	require.Contains(t, out, "; oneshot -outside "+pid+" help lists the commands\n")
 }
 
 // The program cannot run any Go code, so no signal and no traceback would help.

@@ -45,7 +45,7 @@ func profiledProgram(name string, c *connectFlags, rest []string, most int) (*pr
 	case err != nil:
 		return nil, err
 	case is:
-		return nil, fmt.Errorf("process %d (%s) has no manhole, so nobody can ask it for a profile; instead: %s", process.PID, process.Name, instead["profile"])
+		return nil, fmt.Errorf("process %d (%s) has no manhole, so nobody can ask it for a profile; %s", process.PID, process.Name, instead["profile"])
 	}
 	_, known, err := t.find(o) // wrong targets fail now, and not at the first request
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/gomanhole/oneshot/cmd/oneshot/internal/display"
 	"github.com/gomanhole/oneshot/cmd/oneshot/internal/watch"
 	"github.com/gomanhole/oneshot/internal/discovery"
+	"github.com/gomanhole/oneshot/internal/plaintext"
 	"github.com/gomanhole/oneshot/internal/shellwords"
 )
 
@@ -50,7 +51,8 @@ and needs less than half a percent of a CPU.
 The other flags are those of a session (oneshot help connect).
 
 If the manhole does not answer, or there is none, the command reads the process from
-outside, if it can. oneshot watch ends with status 1 when the process ends.
+outside, if it can. oneshot watch ends with status 1 when the process ends, or if a
+command has failed.
 `
 
 // watchFlags are the flags of watch.
@@ -123,6 +125,8 @@ type watcher struct {
 	actions   []action
 	dir       string
 	out, errs io.Writer
+
+	done, failed int // actions
 }
 
 // run watches until a signal or the end of the process, or until the condition has been
@@ -145,7 +149,7 @@ func (w *watcher) run(every time.Duration, times int) error {
 	for n := 0; ; {
 		select {
 		case <-signals:
-			return nil
+			return w.failures()
 		case <-timer.C:
 		}
 		values, err := g.read()
@@ -157,7 +161,7 @@ func (w *watcher) run(every time.Duration, times int) error {
 			n++
 			w.act()
 			if n == times {
-				return nil
+				return w.failures()
 			}
 		}
 		timer.Reset(g.pause())
@@ -189,13 +193,24 @@ func (w *watcher) act() {
 	fmt.Fprintf(w.out, "%s %s\n", clock(), w.condition.Describe())
 	for _, a := range w.actions {
 		file, err := a.do(w)
+		w.done++
 		if err != nil {
+			w.failed++
 			fmt.Fprintf(w.errs, "oneshot: %s: %s\n", display.EscapeLine(a.line), display.EscapeLine(err.Error()))
 		}
 		if file != "" {
 			fmt.Fprintf(w.out, "%s %s: %s\n", clock(), display.EscapeLine(a.line), display.EscapeLine(file))
 		}
 	}
+}
+
+// failures returns an error if an action has failed, so that a script does not take files
+// for granted that were not written.
+func (w *watcher) failures() error {
+	if w.failed == 0 {
+		return nil
+	}
+	return fmt.Errorf("watch: %d of %s failed", w.failed, plaintext.Plural(w.done, "command"))
 }
 
 // parseActions parses the values of -do.

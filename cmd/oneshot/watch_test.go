@@ -29,7 +29,8 @@ func TestWatchWritesFilesWhenItsConditionHolds(t *testing.T) {
 	pid, dir := startProgram(t, "parkedinstalled"), t.TempDir()
 	out, errs, status := client(t, os.Args[0], "watch", strconv.Itoa(pid), "-when", "goroutines>20 && rss>1MiB && threads>0", "-dir", dir,
 		"-do", "stacks", "-do", "profile heap", "-do", "say ../../x", "-do", "nosuch", "-times", "2", "-every", "1ms")
-	require.Zero(t, status, errs)
+	require.Equal(t, statusFailed, status, errs)
+	require.Contains(t, errs, "oneshot: watch: 2 of 8 commands failed\n")
 	require.Regexp(t, `(?m)^\S+ \S+ watching process `+strconv.Itoa(pid)+` \(oneshot.test\) for goroutines>20`, out)
 	require.Regexp(t, `(?m)^\S+ \S+ goroutines is \d\d, rss is [0-9.]+ .iB, threads is \d+$`, out)
 	require.Equal(t, 2, strings.Count(errs, `oneshot: nosuch: exit status 2`), errs)

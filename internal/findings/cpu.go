@@ -26,8 +26,8 @@ func spinning(e *Evidence) []Finding {
 	var found []Finding
 	for _, r := range e.runningAtEveryLook() {
 		f := Finding{
-			Title: fmt.Sprintf("%s %s on CPU at every look; the process uses %.1f of %d CPUs, %.0f%% of it outside the kernel",
-				plaintext.Plural(r.count, "goroutine"), are(r.count), busy, e.After.Procs, 100*user),
+			Title: fmt.Sprintf("%s %s on CPU at every look; the process uses %.1f of %s, %.0f%% of it outside the kernel",
+				plaintext.Plural(r.count, "goroutine"), are(r.count), busy, plaintext.Plural(e.After.Procs, "CPU"), 100*user),
 			Lines:  []string{"at " + place(r.frames[0])},
 			Weight: weightSpinning + min(r.count, weightOfSpinners),
 			chance: r.chance,

@@ -47,10 +47,8 @@ func held(e *Evidence) []Finding {
 			plaintext.Plural(n, "goroutine"), waitingFor(n)),
 		Lines:  leakLines(sites, "the command stacks"),
 		Weight: weightHeld + min(n, weightOfCount),
+		Next:   leaksNext(sites, n, one),
 		again:  true,
-	}
-	if n == 1 {
-		f.Next = fmt.Sprintf("goroutine %d", one)
 	}
 	return []Finding{f}
 }

@@ -104,6 +104,18 @@ func leakLines(sites []leakSite, command string) (lines []string) {
 	return lines
 }
 
+// leaksNext returns the command that shows the goroutines of a finding, n at these places;
+// one is one of them.
+func leaksNext(sites []leakSite, n int, one uint64) string {
+	switch {
+	case n == 1:
+		return fmt.Sprintf("goroutine %d", one)
+	case slices.ContainsFunc(sites, func(s leakSite) bool { return s.state != sites[0].state }):
+		return "stacks"
+	}
+	return "stacks -state " + oneWord(sites[0].state)
+}
+
 func waitingFor(n int) string {
 	if n == 1 {
 		return "it waits"

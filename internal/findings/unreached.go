@@ -35,10 +35,8 @@ func unreached(e *Evidence) []Finding {
 		Title:  fmt.Sprintf("suspected: %s can never continue, because nothing seems to reach what %s for", plaintext.Plural(n, "goroutine"), waitingFor(n)),
 		Lines:  leakLines(sites, "the command stacks"),
 		Weight: weightUnreached + min(n, weightOfCount),
+		Next:   leaksNext(sites, n, one),
 		again:  true,
-	}
-	if n == 1 {
-		f.Next = fmt.Sprintf("goroutine %d", one)
 	}
 	return []Finding{f}
 }

@@ -42,3 +42,11 @@ func TestASendToNoChannel(t *testing.T) {
 	require.Len(t, found, 1)
 	require.Equal(t, "goroutine 7", found[0].Next)
 }
+
+func TestTheCommandThatShowsLeaks(t *testing.T) {
+	sends := leakSite{waitSite: waitSite{state: "chan send"}}
+	selects := leakSite{waitSite: waitSite{state: "select"}}
+	require.Equal(t, "goroutine 9", leaksNext([]leakSite{sends}, 1, 9))
+	require.Equal(t, "stacks -state send", leaksNext([]leakSite{sends, sends}, 4, 9))
+	require.Equal(t, "stacks", leaksNext([]leakSite{sends, selects}, 4, 9))
+}

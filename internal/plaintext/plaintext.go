@@ -125,3 +125,12 @@ func IsSlip(a, b string) bool {
 	}
 	return len(a) <= 2 && len(b) <= 2
 }
+
+// Process names a process by its pid as the kernel reports it to this one. The pid is 0 for a
+// process in a pid namespace that cannot be seen from here.
+func Process(pid int) string {
+	if pid == 0 {
+		return "a process of another pid namespace"
+	}
+	return fmt.Sprintf("pid %d", pid)
+}

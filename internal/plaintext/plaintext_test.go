@@ -117,3 +117,8 @@ func FuzzEscape(f *testing.F) {
 		}
 	})
 }
+
+func TestProcess(t *testing.T) {
+	require.Equal(t, "pid 7", Process(7))
+	require.Equal(t, "a process of another pid namespace", Process(0))
+}

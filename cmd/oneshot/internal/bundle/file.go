@@ -51,6 +51,18 @@ func Create(path string) (*File, error) {
 	}
 }
 
+// Abandon closes a file that will not be complete, and removes it if nothing was written. It
+// returns whether the file is kept.
+func (f *File) Abandon() (kept bool) {
+	defer f.dir.Close()
+	info, err := f.Stat()
+	f.Close()
+	if err != nil || info.Size() > 0 {
+		return true
+	}
+	return unix.Unlinkat(int(f.dir.Fd()), f.temp, 0) != nil
+}
+
 // Finish closes the file and gives it its name. If another file has that name now, the file
 // keeps its own, which Name returns.
 func (f *File) Finish() error {

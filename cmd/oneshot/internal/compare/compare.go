@@ -105,7 +105,7 @@ func countText(v float64) string { return fmt.Sprintf("%.0f", v) }
 var signs = []sign{
 	{"goroutines", 20, func(v *document.Vitals) float64 { return float64(v.Goroutines.Total) }, countText},
 	{cpuSign, 0.7, func(v *document.Vitals) float64 { return v.CPU.Busy }, func(v float64) string { return fmt.Sprintf("%.1f", v) }},
-	{"heap", 16 << 20, func(v *document.Vitals) float64 { return float64(v.Memory.Heap) }, bytesText},
+	{heapSign, 16 << 20, func(v *document.Vitals) float64 { return float64(v.Memory.Heap) }, bytesText},
 	{"memory", 64 << 20, func(v *document.Vitals) float64 { return float64(max(v.Memory.InUse, v.Memory.Resident)) }, bytesText},
 	{"descriptors", 20, func(v *document.Vitals) float64 {
 		if v.Descriptors == nil {
@@ -123,7 +123,7 @@ var signs = []sign{
 // values returns a vital sign of each dump. ok is false if a dump does not have it.
 func (s sign) values(dumps []Dump) (all []float64, ok bool) {
 	for _, d := range dumps {
-		if d.Vitals == nil {
+		if d.Vitals == nil || s.name == heapSign && d.Vitals.Memory.Heap == 0 { // not known from outside
 			return nil, false
 		}
 		all = append(all, s.of(d.Vitals))
@@ -140,7 +140,10 @@ func (s sign) floorOf(dumps []Dump) float64 {
 	return 0.25
 }
 
-const cpuSign = "CPUs in use"
+const (
+	cpuSign  = "CPUs in use"
+	heapSign = "heap"
+)
 
 // Measure replaces the CPU use in two dumps of a process by that between them, if they
 // tell.

@@ -101,6 +101,18 @@ func TestAnotherLookMustConfirmIt(t *testing.T) {
 }
 
 // After an edit, the lines have moved, and the place is the same.
+// TestWhatIsNotKnownIsNotCompared has the dump of a process that was read from outside.
+func TestWhatIsNotKnownIsNotCompared(t *testing.T) {
+	inside, outside := replica("a", map[string]int{"main.a": 9}), replica("b", map[string]int{"main.a": 9})
+	inside.Vitals.Memory.Heap = 1 << 30
+	_, ok := signs[2].values([]Dump{inside, outside})
+	require.Equal(t, heapSign, signs[2].name)
+	require.False(t, ok)
+	outside.Vitals.Memory.Heap = 1
+	_, ok = signs[2].values([]Dump{inside, outside})
+	require.True(t, ok)
+}
+
 func TestDifferentBuilds(t *testing.T) {
 	a, b := replica("a", map[string]int{"main.work": 50}), replica("b", map[string]int{"main.work": 50})
 	b.Groups[0].Site.Line = 99
