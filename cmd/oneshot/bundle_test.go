@@ -4,8 +4,10 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,9 +24,11 @@ import (
 
 	"github.com/gomanhole/oneshot/cmd/oneshot/internal/bundle"
 	"github.com/gomanhole/oneshot/cmd/oneshot/internal/clienttest"
+	"github.com/gomanhole/oneshot/internal/clientio"
 	"github.com/gomanhole/oneshot/internal/discovery"
 	"github.com/gomanhole/oneshot/internal/protocol"
 	"github.com/gomanhole/oneshot/internal/testwait"
+	"github.com/gomanhole/oneshot/internal/unixsock"
 )
 
 // partOf returns what a manifest says of a part.
@@ -306,4 +310,42 @@ func TestTheAnswerOfBothForms(t *testing.T) {
 		_, _, err := splitAnswer([]byte(answer))
 		require.ErrorContains(t, err, "the program has sent JSON that cannot be read", answer)
 	}
+}
+
+// TestTheBeginningOfAnObjectIsNoPart: the client is interrupted in the middle of the answer.
+func TestTheBeginningOfAnObjectIsNoPart(t *testing.T) {
+	t.Parallel()
+	ends, err := unixsock.Pair()
+	require.NoError(t, err)
+	program, ours := os.NewFile(uintptr(ends[0]), "program"), os.NewFile(uintptr(ends[1]), "client")
+	defer program.Close()
+	defer ours.Close()
+	testwait.Deadline(t, program)
+	conn, err := net.FileConn(ours)
+	require.NoError(t, err)
+	b := newBundler(target{pid: os.Getpid()}, connectOptions{timeout: testwait.Patience}, &discovery.Process{PID: os.Getpid()}, bundleOptions{})
+	b.manhole.conn = conn.(*net.UnixConn)
+	defer b.manhole.drop()
+	ctx, interrupt := context.WithCancel(t.Context())
+	go func() {
+		out := clientio.NewOutput(testwait.Patience, func(error) {})
+		out.Connect(program, true)
+		line := make([]byte, 100)
+		_, _ = program.Read(line)
+		_, _ = out.WriteString("{\n\"groups\":[\n")
+		_ = out.Flush()
+		interrupt()
+		_, _ = program.Read(line) // the interrupt
+		out.Frame(protocol.Error, "interrupted\n")
+		out.Frame(protocol.End, strconv.Itoa(statusInterrupted))
+		_ = out.Flush()
+	}()
+	asJSON, _ := b.both("stacks", "stacks")
+	var archive bytes.Buffer
+	w, err := bundle.NewWriter(&archive, "b")
+	require.NoError(t, err)
+	m := new(bundle.Manifest)
+	require.NoError(t, bundle.Collect(ctx, w, m, []bundle.Task{asJSON}, func(int, bundle.Task) {}))
+	require.Equal(t, "interrupted: interrupted", m.Parts[0].Error)
+	require.False(t, m.Parts[0].Present)
 }
