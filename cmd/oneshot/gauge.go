@@ -116,7 +116,7 @@ func (g *gauge) readVitals() error {
 	if err != nil {
 		return err
 	}
-	g.values.Busy = v.Usage.User + v.Usage.System
+	g.values.Busy, g.values.BusyAt = v.Usage.User+v.Usage.System, v.Usage.At
 	g.values.Now[watch.RSS], g.values.Now[watch.Swap] = float64(memory.Resident), float64(memory.Swapped)
 	g.values.Now[watch.Threads] = float64(v.Threads)
 	return nil
