@@ -171,14 +171,14 @@ func (b *bundler) both(name string, words ...string) (asJSON, asText bundle.Task
 	asJSON = b.command(name+".json", longTime, append(slices.Clone(words), flag)...)
 	run := asJSON.Make
 	asJSON.Make = func(ctx context.Context, w io.Writer) (bundle.Outcome, error) {
-		answer := new(bytes.Buffer)
-		o, err := run(ctx, &limited{w: answer, left: bundle.MaxPart})
+		answer := &bounded{most: 2 * bundle.MaxPart} // both forms
+		o, err := run(ctx, answer)
 		object := answer.Bytes()
 		if err == nil && !b.outside {
 			object, text, err = splitAnswer(object)
 		} else if isUnknownFlag(err) {
 			answer.Reset()
-			o, err = b.command(asJSON.Name, longTime, append(older, "-json")...).Make(ctx, &limited{w: answer, left: bundle.MaxPart})
+			o, err = b.command(asJSON.Name, longTime, append(older, "-json")...).Make(ctx, answer)
 			object = answer.Bytes()
 		}
 		if name == "stacks" && err == nil {
