@@ -109,7 +109,7 @@ func ownCPU() time.Duration {
 }
 
 func (g *gauge) readVitals() error {
-	v, memory, err := g.vitals.Read()
+	v, memory, err := g.vitals.ReadOften()
 	if err == nil && processEnded(g.process.PID, g.process.Start) {
 		err = errHasEnded(g.process.PID)
 	}
