@@ -103,6 +103,7 @@ func (script) Serve(ctx context.Context, s *Session) error {
 		s.logLine() // of a line without a command
 		s.setRunning("")
 		if !answered {
+			s.lineEnded() // before the client can send an interrupt for its next line
 			s.finishAnswer(&stops, err)
 		}
 		if !ran.Load() || errors.Is(err, errExit) || !s.wishes.More {

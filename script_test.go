@@ -482,13 +482,13 @@ func TestAScriptMayAskForTheCost(t *testing.T) {
 }
 
 // TestAnInterruptRightBehindAnAnswer: the goroutine of the session may not have noticed yet
-// that the command before has ended.
+// that the command before has ended, or failed.
 func TestAnInterruptRightBehindAnAnswer(t *testing.T) {
 	h := hostFor(t, Options{})
-	for range 200 {
+	for i := range 400 {
 		_, conn := h.startAs(t, filepath.Join(testwait.TempDir(t), protocol.Wishes{More: true}.Prefix()+"1"))
 		frames := protocol.NewReader(conn)
-		for _, text := range []string{"gc\n", "profile cpu\n\x03"} {
+		for _, text := range []string{[]string{"gc\n", "nosuch\n"}[i%2], "profile cpu\n\x03"} {
 			_, err := io.WriteString(conn, text)
 			require.NoError(t, err)
 			for kind := byte(0); kind != protocol.End; {

@@ -119,9 +119,14 @@ func sectionParts(names []string) (parts []string) {
 
 // command returns the task to run a command.
 func (b *bundler) command(name string, limit time.Duration, words ...string) bundle.Task {
+	object := strings.HasSuffix(name, ".json")
 	return bundle.Task{
-		Name: name, Command: commandLine(words), Limit: limit, Whole: strings.HasSuffix(name, ".json"),
-		Make: func(ctx context.Context, w io.Writer) (bundle.Outcome, error) { return b.run(ctx, w, words...) },
+		Name: name, Command: commandLine(words), Limit: limit, Whole: object,
+		Make: func(ctx context.Context, w io.Writer) (bundle.Outcome, error) {
+			o, err := b.run(ctx, w, words...)
+			o.Complete = o.Complete && !(object && err != nil) // unlike a profile, it is not whole after an interrupt
+			return o, err
+		},
 	}
 }
 
@@ -166,14 +171,14 @@ func (b *bundler) both(name string, words ...string) (asJSON, asText bundle.Task
 	asJSON = b.command(name+".json", longTime, append(slices.Clone(words), flag)...)
 	run := asJSON.Make
 	asJSON.Make = func(ctx context.Context, w io.Writer) (bundle.Outcome, error) {
-		answer := new(bytes.Buffer)
-		o, err := run(ctx, &limited{w: answer, left: bundle.MaxPart})
+		answer := &bounded{most: 2 * bundle.MaxPart} // both forms
+		o, err := run(ctx, answer)
 		object := answer.Bytes()
 		if err == nil && !b.outside {
 			object, text, err = splitAnswer(object)
 		} else if isUnknownFlag(err) {
 			answer.Reset()
-			o, err = b.run(ctx, &limited{w: answer, left: bundle.MaxPart}, append(older, "-json")...)
+			o, err = b.command(asJSON.Name, longTime, append(older, "-json")...).Make(ctx, answer)
 			object = answer.Bytes()
 		}
 		if name == "stacks" && err == nil {

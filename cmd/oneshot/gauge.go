@@ -109,14 +109,14 @@ func ownCPU() time.Duration {
 }
 
 func (g *gauge) readVitals() error {
-	v, memory, err := g.vitals.Read()
+	v, memory, err := g.vitals.ReadOften()
 	if err == nil && processEnded(g.process.PID, g.process.Start) {
 		err = errHasEnded(g.process.PID)
 	}
 	if err != nil {
 		return err
 	}
-	g.values.Busy = v.Usage.User + v.Usage.System
+	g.values.Busy, g.values.BusyAt = v.Usage.User+v.Usage.System, v.Usage.At
 	g.values.Now[watch.RSS], g.values.Now[watch.Swap] = float64(memory.Resident), float64(memory.Swapped)
 	g.values.Now[watch.Threads] = float64(v.Threads)
 	return nil

@@ -49,6 +49,7 @@ const FlushTime = 100 * time.Millisecond
 type Guard struct {
 	Config
 	subscriptions []subscription
+	armed         bool // Arm has succeeded
 
 	closed chan struct{} // closed to end the goroutine that watches the subscriptions
 	wg     sync.WaitGroup
@@ -77,6 +78,7 @@ func (g *Guard) Arm(pid int, path, tmp string) error {
 	if g.Trap != nil && !g.Trap.Arm(pid, path, tmp) {
 		return errors.New("the handler of an earlier signal has not returned; the file system of the path hangs")
 	}
+	g.armed = true
 	return nil
 }
 
@@ -106,9 +108,9 @@ func (g *Guard) SetSocket(ln *unixsock.Listener) {
 func (g *Guard) Disarm() bool { return g.Trap == nil || g.Trap.Disarm() }
 
 // Fired returns the signal that triggered the trap and removed the socket, or 0 if
-// there was none.
+// there was none. Before Arm there is none: the trap still has that of an earlier window.
 func (g *Guard) Fired() syscall.Signal {
-	if g.Trap == nil {
+	if g.Trap == nil || !g.armed {
 		return 0
 	}
 	return g.Trap.Fired()

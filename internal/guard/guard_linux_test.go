@@ -12,6 +12,7 @@ import (
 	"github.com/gomanhole/oneshot/internal/sigset"
 	"github.com/gomanhole/oneshot/internal/sigthread"
 	"github.com/gomanhole/oneshot/internal/testwait"
+	"github.com/gomanhole/oneshot/internal/trap"
 )
 
 // silent is a log that nobody reads.
@@ -65,4 +66,24 @@ func TestAGuardThatIsNotNeeded(t *testing.T) {
 		sigset.Terminating[:], func(sig syscall.Signal) { t.Errorf("%v", sig) })
 	g.Leave()
 	New(Config{}, nil, nil).Leave()
+}
+
+// TestASignalOfAnEarlierWindow does not count for a window that could not be opened.
+func TestASignalOfAnEarlierWindow(t *testing.T) {
+	programs := make(chan os.Signal, 1)
+	signal.Notify(programs, syscall.SIGHUP)
+	defer signal.Stop(programs)
+	shared := trap.New(sigset.Terminating[:])
+	if shared == nil {
+		t.Skip("there is no trap on this processor")
+	}
+	defer shared.Release()
+	first := New(Config{Trap: shared}, sigset.Terminating[:], nil)
+	require.NoError(t, first.Arm(os.Getpid(), "/nowhere", ""))
+	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGHUP))
+	testwait.Receive(t, programs, "the program's signal")
+	require.True(t, first.Disarm())
+	require.Equal(t, syscall.SIGHUP, first.Fired())
+	first.Leave()
+	require.Zero(t, New(Config{Trap: shared}, sigset.Terminating[:], nil).Fired())
 }

@@ -30,17 +30,32 @@ type Memory struct {
 // Read takes a sample. It has the CPU time, the number of threads, and in Procs the
 // number of CPUs that the process can use; see cpus.
 func (a Another) Read() (Sample, Memory, error) {
+	s, memory, allowed, err := a.read()
+	if err == nil {
+		s.Procs = a.cpus(allowed)
+	}
+	return s, memory, err
+}
+
+// ReadOften is Read without Procs, which takes three quarters of its time.
+func (a Another) ReadOften() (Sample, Memory, error) {
+	s, memory, _, err := a.read()
+	return s, memory, err
+}
+
+// read also returns the mask of the CPUs that the process may use.
+func (a Another) read() (s Sample, m Memory, allowed string, err error) {
 	status, err := procfs.ReadStatus(a.Process.Dir)
 	if err != nil {
-		return Sample{}, Memory{}, err
+		return s, m, "", err
 	}
 	usage, err := a.usage()
 	if err != nil {
-		return Sample{}, Memory{}, err
+		return s, m, "", err
 	}
-	s := Sample{At: usage.At, Usage: usage, Procs: a.cpus(status["Cpus_allowed"])}
+	s = Sample{At: usage.At, Usage: usage}
 	s.Threads, _ = strconv.ParseUint(status["Threads"], 10, 64)
-	return s, Memory{kilobytes(status["VmRSS"]), kilobytes(status["VmHWM"]), kilobytes(status["VmSwap"])}, nil
+	return s, Memory{kilobytes(status["VmRSS"]), kilobytes(status["VmHWM"]), kilobytes(status["VmSwap"])}, status["Cpus_allowed"], nil
 }
 
 // usage reads the CPU time. The stat file rounds it to ticks of 10 ms, the clock of the

@@ -33,6 +33,12 @@ func TestAnotherProcess(t *testing.T) {
 	require.GreaterOrEqual(t, s.Usage.User+s.Usage.System, own.User+own.System-tick)
 	require.InDelta(t, float64(ReadUsage().User), float64(s.Usage.User), float64(3*tick))
 
+	often, _, err := a.ReadOften()
+	require.NoError(t, err)
+	require.Zero(t, often.Procs)
+	require.NotZero(t, often.Threads)
+	require.GreaterOrEqual(t, often.Usage.User, s.Usage.User)
+
 	d, err := a.Descriptors()
 	require.NoError(t, err)
 	mine, err := ReadDescriptors()

@@ -177,7 +177,7 @@ class FlameGraph {
       if (n.button) n.button.classList.toggle("hit", is);
       for (const c of n.children) todo.push([c, inside || is]);
     }
-    if (text) this.info.textContent = this.search.value + ": in " + (100 * sum / this.value(this.root)).toPrecision(3) + "% of " + this.flame.types[this.type];
+    if (text && this.value(this.root)) this.info.textContent = this.search.value + ": in " + (100 * sum / this.value(this.root)).toPrecision(3) + "% of " + this.flame.types[this.type];
   }
 }
 

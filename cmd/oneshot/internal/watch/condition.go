@@ -38,7 +38,8 @@ type Values struct {
 	At     time.Time
 	Now    map[Metric]float64
 	Limits map[Metric]float64 // what 100% is: of memory and fds
-	Busy   time.Duration      // the CPU time that the process has used so far
+	Busy   time.Duration      // the CPU time that the process had used at BusyAt
+	BusyAt time.Time          // may be before At
 }
 
 // Condition is a condition over metrics. It keeps what it needs of earlier values.
@@ -373,15 +374,18 @@ const maxReadings = 120
 
 // addCPU measures the CPU use over the duration of the comparison.
 func (c *comparison) addCPU(v Values) {
-	if n := len(c.readings); n == 0 || v.At.Sub(c.readings[n-1].at) >= c.duration/maxReadings {
-		c.readings = append(c.readings, reading{v.At, v.Busy})
+	if v.BusyAt.IsZero() { // it was never read
+		return
+	}
+	if n := len(c.readings); n == 0 || v.BusyAt.Sub(c.readings[n-1].at) >= max(c.duration/maxReadings, 1) {
+		c.readings = append(c.readings, reading{v.BusyAt, v.Busy})
 	}
 	// The last one that is at least so old as the duration is the beginning.
-	for len(c.readings) > 1 && v.At.Sub(c.readings[1].at) >= c.duration {
+	for len(c.readings) > 1 && v.BusyAt.Sub(c.readings[1].at) >= c.duration {
 		c.readings = c.readings[1:]
 	}
 	first := c.readings[0]
-	wall := v.At.Sub(first.at)
+	wall := v.BusyAt.Sub(first.at)
 	if wall < c.duration || wall <= 0 {
 		c.isLong = false
 		return

@@ -94,7 +94,8 @@ func TestTheCPUIsMeasuredOverTheDuration(t *testing.T) {
 		if second >= 10 && second < 60 && second != 30 { // one second of rest is not much of 30
 			busy += time.Second
 		}
-		if c.Holds(Values{At: began.Add(time.Duration(second) * time.Second), Busy: busy}) {
+		now := began.Add(time.Duration(second) * time.Second)
+		if c.Holds(Values{At: now, Busy: busy, BusyAt: now}) {
 			held = append(held, second)
 		}
 	}
@@ -104,12 +105,27 @@ func TestTheCPUIsMeasuredOverTheDuration(t *testing.T) {
 	require.Empty(t, c.Unknown())
 }
 
+// TestTheCPUIsReadMoreSeldomThanTheRest: it is one CPU all the time. It is read every 400 ms,
+// and something else every 100 ms.
+func TestTheCPUIsReadMoreSeldomThanTheRest(t *testing.T) {
+	c, err := Parse("cpu>101% || cpu<99%")
+	require.NoError(t, err)
+	for i := range 100 {
+		now, read := time.Duration(i)*100*time.Millisecond, time.Duration(i/4)*400*time.Millisecond
+		v := Values{At: began.Add(now), Busy: read, BusyAt: began.Add(read)}
+		require.False(t, c.Holds(v), "after %v: %s", now, c.Describe())
+	}
+	require.InDelta(t, 100, c.all[0].now, 1)
+}
+
 func TestDescribeSaysWhatWasSeen(t *testing.T) {
 	c, err := Parse("rss>1KiB || threads>100 || fds>80% || cpu>50%")
 	require.NoError(t, err)
 	v := values(0, map[Metric]float64{RSS: 2048, Threads: 7, FDs: 91})
+	v.BusyAt = v.At
 	require.True(t, c.Holds(v))
 	v.At, v.Busy = v.At.Add(2*time.Second), 2*time.Second
+	v.BusyAt = v.At
 	require.True(t, c.Holds(v))
 	require.Equal(t, "rss is 2.00 KiB, fds is 91% of its limit, cpu is 100% of a CPU over 2s", c.Describe())
 	require.Equal(t, "rss>1KiB || threads>100 || fds>80% || cpu>50%", c.String())
