@@ -52,7 +52,7 @@ func (s *Scanner) Next(last string) (name string, err error) {
 	case last == "" && comma || i == 0 && s.Rest[0] == ',':
 		return "", errors.New("nothing stands before a comma; write name=value, name=value")
 	case last != "" && !comma:
-		return "", fmt.Errorf("%.40q stands behind the value of %s; put a comma between two options, and quotes around the whole of a value", s.Rest, last)
+		return "", fmt.Errorf("%.40q stands behind the value of %.40q; put a comma between two options, and quotes around the whole of a value", s.Rest, last)
 	case i < 0 || s.Rest[i] == ',':
 		text := s.Rest
 		if i >= 0 {

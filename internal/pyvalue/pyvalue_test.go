@@ -216,7 +216,7 @@ func TestIsOneOf(t *testing.T) {
 // For every text, the scanner must end, must read at least one byte for each option, and
 // must return errors of one short line.
 func FuzzScanner(f *testing.F) {
-	for _, seed := range []string{"", "a=1", `a=r"\x",b='\x41'`, "a=[1,'2'],b=(3,)", "a=[", "=,", `a="`, "\xff=\n"} {
+	for _, seed := range []string{"", "a=1", `a=r"\x",b='\x41'`, "a=[1,'2'],b=(3,)", "a=[", "=,", `a="`, "\xff=\n", "\x1b=0)"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -10,9 +10,11 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"runtime/pprof"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/pprof/profile"
@@ -179,6 +181,8 @@ func TestAHalfAnswerBreaksTheConnection(t *testing.T) {
 	require.Error(t, err)
 }
 
+var garbage atomic.Value // so that the compiler does not leave it out
+
 // The text form of each kind of profile is one that pprof reads, with the same numbers.
 func TestTextIsReadBack(t *testing.T) {
 	stop := make(chan struct{})
@@ -186,6 +190,12 @@ func TestTextIsReadBack(t *testing.T) {
 	for range 7 {
 		go func() { <-stop }()
 	}
+	for range 64 { // the parser wants a heap profile in which not everything is in use
+		garbage.Store(make([]byte, 1<<20))
+	}
+	garbage.Store([]byte(nil))
+	runtime.GC()
+	runtime.GC()
 	for _, name := range []string{"heap", "allocs", "goroutine", "threadcreate", "mutex", "block"} {
 		var data, text bytes.Buffer
 		require.NoError(t, pprof.Lookup(name).WriteTo(&data, 0))
