@@ -74,7 +74,7 @@ func (f *newFile) Write(p []byte) (n int, err error) {
 		if f.File, err = os.OpenFile(f.name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
 			f.File = nil
 			if errors.Is(err, fs.ErrNotExist) {
-				return 0, fmt.Errorf("%w; -o needs a folder that exists, as the program sees it: proc cwd shows where it is", err)
+				return 0, fmt.Errorf("%w; -o needs a folder that exists, as the program sees it: proc cwd shows the program's folder", err)
 			}
 			return 0, fmt.Errorf("%w; -o needs the name of a file that does not exist yet", err)
 		}

@@ -47,11 +47,12 @@ func Check() error {
 		"raise the limit of its user (prlimit --pid %d --nproc=N) or of its cgroup (pids.max), and try again", room, errno, os.Getpid())
 }
 
-// CheckLimit returns an error if the program has set a limit (debug.SetMaxThreads), and has
-// no room for that many threads. It takes microseconds, unlike Check. The goroutines of a
-// window need threads too, since the runtime starts one wherever a goroutine can run and a
-// P is free: with several CPUs, a window and a refused client were enough to end one program
-// of ten that was at its limit. So there is not even a window.
+// CheckLimit returns an error if the limit that the program has set (debug.SetMaxThreads)
+// does not leave room for as many threads as Check wants. It takes microseconds, unlike
+// Check, so it is called before a window is opened. A window and a client that is refused
+// may need a thread too: where several CPUs are free, the runtime starts one for each
+// goroutine that becomes ready. With GOMAXPROCS=8 this ended one of ten programs at their
+// limit.
 func CheckLimit() error {
 	lock.Lock()
 	defer lock.Unlock()

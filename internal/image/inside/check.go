@@ -3,6 +3,7 @@
 package inside
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"runtime"
@@ -112,7 +113,7 @@ func check(l *layout.Layout) (allgs uintptr, err error) {
 		s.seen = nil
 		p.read([]uintptr{s.g}, s)
 		if s.seen != nil && StateText(s.seen.State) == "chan receive" {
-			if err := errors.Join(s.compare(), s.compareFlags(l)); err != nil {
+			if err := cmp.Or(s.compare(), s.compareFlags(l)); err != nil {
 				return 0, err
 			}
 			switch steady, err := s.compareSlots(p); {

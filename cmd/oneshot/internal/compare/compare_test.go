@@ -100,7 +100,6 @@ func TestAnotherLookMustConfirmIt(t *testing.T) {
 	require.Empty(t, found.Odd)
 }
 
-// After an edit, the lines have moved, and the place is the same.
 // TestWhatIsNotKnownIsNotCompared has the dump of a process that was read from outside.
 func TestWhatIsNotKnownIsNotCompared(t *testing.T) {
 	inside, outside := replica("a", map[string]int{"main.a": 9}), replica("b", map[string]int{"main.a": 9})
@@ -113,6 +112,7 @@ func TestWhatIsNotKnownIsNotCompared(t *testing.T) {
 	require.True(t, ok)
 }
 
+// After an edit, the lines have moved, and the place is the same.
 func TestDifferentBuilds(t *testing.T) {
 	a, b := replica("a", map[string]int{"main.work": 50}), replica("b", map[string]int{"main.work": 50})
 	b.Groups[0].Site.Line = 99
