@@ -55,7 +55,11 @@ func memOf(s vitals.Sample) document.Mem {
 
 // Text implements Answer.
 func (a *memAnswer) Text(t *dump.Writer) {
-	t.Printf("heap in use  %s; the last collection left %s\n", vitals.Bytes(a.Heap), vitals.Bytes(a.Live))
+	left := "no collection has ended yet"
+	if a.Live > 0 {
+		left = "the last collection left " + vitals.Bytes(a.Live)
+	}
+	t.Printf("heap in use  %s; %s\n", vitals.Bytes(a.Heap), left)
 	t.Printf("stacks       %s\n", vitals.Bytes(a.Stacks))
 	t.Printf("from system  %s, not counting %s given back\n", vitals.Bytes(a.InUse), vitals.Bytes(a.Released))
 	if a.Resident > 0 {

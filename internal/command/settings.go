@@ -156,13 +156,17 @@ func setLimit(value string) error {
 	return nil
 }
 
-func noteLimit() string {
-	m := vitals.Read()
+func noteLimit() string { return noteLimitOf(vitals.Read()) }
+
+func noteLimitOf(m vitals.Sample) string {
 	if m.Limit >= m.InUse() {
 		return ""
 	}
-	return fmt.Sprintf("the program has %s, of which %s is live: the collector may run all the time; memlimit off ends that",
-		vitals.Bytes(m.InUse()), vitals.Bytes(m.LiveHeap))
+	live := "" // before the first collection, it is not known how much is
+	if m.LiveHeap > 0 {
+		live = fmt.Sprintf(", of which %s is live", vitals.Bytes(m.LiveHeap))
+	}
+	return fmt.Sprintf("the program has %s%s: the collector may run all the time; memlimit off ends that", vitals.Bytes(m.InUse()), live)
 }
 
 var byteUnits = map[string]uint64{

@@ -90,9 +90,18 @@ func usualAnd(n int) int { return runtime.GOMAXPROCS(0) + n }
 
 func TestWarningOfALimitBelowTheUsage(t *testing.T) {
 	keepSettings(t)
+	runtime.GC() // otherwise nothing may be known to be live
 	c := newClient(t)
 	require.Regexp(t, `^memory limit was off, is 1\.00 MiB \(1048576B\)\nthe program has [\d.]+ MiB, of which [\d.]+ [MK]iB is live: `+
 		`the collector may run all the time; memlimit off ends that\n$`, c.do("memlimit 1MiB"))
+}
+
+// TestNothingIsSaidOfWhatIsLiveBeforeTheFirstCollection has a program that has just begun.
+func TestNothingIsSaidOfWhatIsLiveBeforeTheFirstCollection(t *testing.T) {
+	s := vitals.Sample{FromSystem: 2 << 20, Limit: 1 << 20}
+	require.Equal(t, "the program has 2.00 MiB: the collector may run all the time; memlimit off ends that", noteLimitOf(s))
+	s.LiveHeap = 1 << 10
+	require.Contains(t, noteLimitOf(s), "the program has 2.00 MiB, of which 1.00 KiB is live: ")
 }
 
 func TestSettingsRefuseWrongValues(t *testing.T) {
