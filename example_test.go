@@ -172,7 +172,7 @@ func ExampleManhole_Handle() {
 	}
 	defer m.Uninstall()
 
-	c := make(chan os.Signal, 1)
+	c := make(chan os.Signal, 8) // for several signals: one without room is dropped
 	signal.Notify(c, append(m.Signals(), syscall.SIGUSR1)...)
 	defer signal.Stop(c)
 	go func() {

@@ -157,8 +157,8 @@ func (m *Manhole) wasTaken(sig os.Signal, queue <-chan os.Signal) bool {
 }
 
 // Signals returns the signals of the manhole. A program with NoReceiver and its own
-// signal loop passes them to signal.Notify, and calls Handle with each signal that
-// arrives.
+// signal loop passes them to signal.Notify, with a channel that has room for several
+// (os/signal drops a signal without room), and calls Handle with each that arrives.
 func (m *Manhole) Signals() []os.Signal {
 	if m == nil {
 		return nil

@@ -89,6 +89,7 @@ func (p *program) end(t *testing.T) string {
 // visit opens a window with sig and goes through a session.
 func (p *program) visit(t *testing.T, sig syscall.Signal, path string) {
 	t.Helper()
+	testwait.RemoveDead(path)
 	require.NoError(t, p.Process.Signal(sig))
 	var conn net.Conn
 	testwait.Eventually(t, func() bool {

@@ -47,6 +47,7 @@ func TestTheTriggerFileOpensTheNamedWorker(t *testing.T) {
 	for len(pids) < workers && lines.Scan() {
 		if m := regexp.MustCompile(`echo (\d+) > `).FindStringSubmatch(lines.Text()); m != nil {
 			pids = append(pids, m[1])
+			testwait.RemoveDead("/tmp/manhole-" + m[1])
 		}
 	}
 	require.Len(t, pids, workers, "%v; %s", lines.Err(), &stderr)

@@ -260,6 +260,7 @@ func TestSignalsToTheProcessGroup(t *testing.T) {
 	p.reports(t, "child ", 2)
 	for _, m := range regexp.MustCompile(`child (\d+)\.`).FindAllStringSubmatch(p.stderr.String(), -1) {
 		pids = append(pids, m[1])
+		testwait.RemoveDead("/tmp/manhole-" + m[1])
 	}
 	require.Len(t, pids, 3)
 	group := func(sig syscall.Signal) {

@@ -106,11 +106,9 @@ func notAChild(t *testing.T, pid int) *child {
 	t.Helper()
 	p, err := os.FindProcess(pid)
 	require.NoError(t, err)
-	return &child{
-		Child:  &testwait.Child{Cmd: &exec.Cmd{Process: p}},
-		stderr: &testwait.Buffer{},
-		path:   fmt.Sprintf("/tmp/manhole-%d", pid),
-	}
+	path := fmt.Sprintf("/tmp/manhole-%d", pid)
+	testwait.RemoveDead(path)
+	return &child{Child: &testwait.Child{Cmd: &exec.Cmd{Process: p}}, stderr: &testwait.Buffer{}, path: path}
 }
 
 // hasEnded reports whether a process has ended. It may still be a zombie.

@@ -176,6 +176,7 @@ func TestAPlantedSocket(t *testing.T) {
 	victim.Env = append(os.Environ(), programEnv+"=installed")
 	clienttest.StartReady(t, victim)
 	path := fmt.Sprintf("/tmp/manhole-%d", victim.Process.Pid)
+	testwait.RemoveDead(path)
 
 	trap := as(mallory, binary)
 	trap.Env = append(os.Environ(), programEnv+"=trap", pathEnv+"="+path)

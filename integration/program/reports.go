@@ -38,7 +38,7 @@ func init() {
 				go func() { pile() }()
 			}
 			m := install(func(o *oneshot.Options) { o.ReportOn, o.ReportDir = syscall.SIGUSR1, os.Getenv("REPORT_DIR") }, set)
-			c := make(chan os.Signal, 1)
+			c := make(chan os.Signal, 16) // os/signal drops a signal for which there is no room
 			if name == "handle" {
 				signal.Notify(c, m.Signals()...)
 			}
