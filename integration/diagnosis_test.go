@@ -35,7 +35,7 @@ func TestFaultsAreFoundOnTheFirstScreen(t *testing.T) {
 			if why := stack.CannotRead(); name == "lostReply" && why != "" {
 				t.Skip("what leads to a wait is not searched: " + why)
 			}
-			requireFound(t, name)
+			requireFound(t, (*child).screenOfTheManhole, name)
 		})
 	}
 }
@@ -53,7 +53,7 @@ func TestFaultsAreFoundInALargeProgram(t *testing.T) {
 		}
 	}
 	for _, name := range names {
-		t.Run(name, func(t *testing.T) { requireFound(t, name, crowd) })
+		t.Run(name, func(t *testing.T) { requireFound(t, (*child).screenOfTheManhole, name, crowd) })
 	}
 }
 
@@ -63,9 +63,9 @@ func TestNothingStandsOutInHealthyPrograms(t *testing.T) {
 	withoutRace(t)
 	for _, name := range diagnosed(t, "healthy") {
 		t.Run(name, func(t *testing.T) {
-			requireNothingStandsOut(t, name)
+			requireNothingStandsOut(t, (*child).screenOfTheManhole, name)
 			if name != "keepalive" { // which is large already
-				requireNothingStandsOut(t, name, crowd)
+				requireNothingStandsOut(t, (*child).screenOfTheManhole, name, crowd)
 			}
 		})
 	}
@@ -102,9 +102,12 @@ func guiltyLines(t *testing.T, name string) (lines []string) {
 	return lines
 }
 
-// firstScreen starts a program of ./diagnosed and returns the first screen of its
-// manhole, and what testwait.CPUOf says of the program meanwhile.
-func firstScreen(t *testing.T, name string, flags ...string) (screen string, share float64) {
+// screenOf returns the first screen of a program.
+type screenOf func(*child, *testing.T) string
+
+// firstScreen starts a program of ./diagnosed and returns its first screen, from look, and
+// what testwait.CPUOf says of the program meanwhile.
+func firstScreen(t *testing.T, look screenOf, name string, flags ...string) (screen string, share float64) {
 	t.Helper()
 	cmd := exec.Command(plain(t, "./diagnosed"), append(flags, name)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -114,8 +117,14 @@ func firstScreen(t *testing.T, name string, flags ...string) (screen string, sha
 	defer c.end(t)
 	c.path = path
 	cpu := testwait.CPUOf(c.Process.Pid)
-	screen = conversation{c.visit(t), t}.until(">>> ")
+	screen = look(c, t)
 	return screen, cpu()
+}
+
+// screenOfTheManhole returns the first screen of a session.
+func (c *child) screenOfTheManhole(t *testing.T) string {
+	t.Helper()
+	return conversation{c.visit(t), t}.until(">>> ")
 }
 
 // end ends a program, so that it uses no CPU any more.
@@ -129,12 +138,12 @@ func (c *child) end(t *testing.T) {
 // tests keep the CPUs busy, a look may find a spinning goroutine off its CPU, where
 // it works for the garbage collector, or may see a program that spins get a tenth of
 // a CPU. So there are more tries, as for a person who looks again.
-func requireFound(t *testing.T, name string, flags ...string) {
+func requireFound(t *testing.T, look screenOf, name string, flags ...string) {
 	t.Helper()
 	guilty := guiltyLines(t, name)
 	var screen string
 	testwait.Looks(t, func() (found bool, share float64) {
-		screen, share = firstScreen(t, name, flags...)
+		screen, share = firstScreen(t, look, name, flags...)
 		if !strings.Contains(screen, "What stands out:") {
 			return false, share
 		}
@@ -150,12 +159,12 @@ func requireFound(t *testing.T, name string, flags ...string) {
 // requireNothingStandsOut requires a first screen without findings. While other
 // tests keep the CPUs busy, the program may make no progress between the looks, and
 // seem to be stuck. So there are three tries here too.
-func requireNothingStandsOut(t *testing.T, name string, flags ...string) {
+func requireNothingStandsOut(t *testing.T, look screenOf, name string, flags ...string) {
 	t.Helper()
 	var screen string
 	testwait.ThreeLooks(t, func() (bool, float64) {
 		var share float64
-		screen, share = firstScreen(t, name, flags...)
+		screen, share = firstScreen(t, look, name, flags...)
 		require.Contains(t, screen, "by identical stacks")
 		return strings.Contains(screen, "\nNothing stands out. That proves nothing: "), share
 	}, "something stands out: %.4000s", lazily(&screen))

@@ -163,7 +163,7 @@ func (o *openedCore) identity(w io.Writer) {
 		fmt.Fprintf(w, ", which had panicked because of %s", o.core.Panic)
 	}
 	fmt.Fprintln(w, ":")
-	_ = o.goroutine(w, readCommand{goroutine: o.core.Goroutine})
+	_ = o.goroutine(w, io.Discard, readCommand{goroutine: o.core.Goroutine})
 }
 
 // document returns what a JSON document says about the core.

@@ -88,7 +88,7 @@ const (
 // run writes what the command asks for to w, and remarks to notes.
 func (r *reading) run(w, notes io.Writer, c readCommand) error {
 	if c.command == "goroutine" {
-		return r.goroutine(w, c)
+		return r.goroutine(w, notes, c)
 	}
 	if c.File == "" {
 		return r.stacks(w, notes, c)
@@ -112,7 +112,7 @@ func (r *reading) setClock() {
 }
 
 // goroutine writes one goroutine as the runtime does.
-func (r *reading) goroutine(w io.Writer, c readCommand) error {
+func (r *reading) goroutine(w, notes io.Writer, c readCommand) error {
 	r.setClock()
 	var found []byte
 	err := r.program.Each(func(n uint64, text []byte) bool {
@@ -127,8 +127,18 @@ func (r *reading) goroutine(w io.Writer, c readCommand) error {
 	case found == nil:
 		return fmt.Errorf("there is no goroutine %d", c.goroutine)
 	}
+	r.tellWhatRuns(notes, found)
 	d := &dump.Dump{Ctx: context.Background(), Build: r.program.Build}
 	return c.answer(w, command.OneGoroutine(d, c.goroutine, string(found)))
+}
+
+// tellWhatRuns writes a remark about a goroutine that runs, whose text is given: the form
+// of the runtime has no place for it.
+func (r *reading) tellWhatRuns(notes io.Writer, text []byte) {
+	head, calls, _ := bytes.Cut(text, []byte("\n"))
+	if id, state, _ := bytes.Cut(head, []byte(" [")); r.live != nil && bytes.HasPrefix(state, []byte("running")) && len(calls) > 0 && !bytes.HasPrefix(calls, []byte("created by ")) {
+		fmt.Fprintf(notes, "oneshot: %s runs; these are its last calls, and it may have returned from the inner ones\n", id)
+	}
 }
 
 // stacks writes the findings and the groups, or all stacks as the runtime does.
@@ -137,6 +147,7 @@ func (r *reading) stacks(w, notes io.Writer, c readCommand) error {
 		r.setClock()
 		out := bufio.NewWriterSize(w, 64<<10)
 		err := r.program.Each(func(_ uint64, text []byte) bool {
+			r.tellWhatRuns(notes, text)
 			_, _ = out.Write(text)
 			return out.WriteByte('\n') == nil // also reports an earlier error
 		}, nil)

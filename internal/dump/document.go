@@ -75,7 +75,7 @@ func (v *view) document(g *stack.Group, total int, allIDs bool) document.Group {
 	}
 	d := document.Group{
 		Key: key(g.State, telling), Stack: key("", telling),
-		Count: g.Count, Percent: percent(g, total), State: g.State, Leaked: g.Leaked(), OtherLabels: g.OtherLabels, Deeper: g.Deeper,
+		Count: g.Count, Percent: percent(g, total), State: g.State, Leaked: g.Leaked(), OtherLabels: g.OtherLabels, Deeper: g.Deeper, LastCalls: g.LastCalls,
 	}
 	d.Least, d.Most = g.Waits()
 	for _, l := range g.Labels {

@@ -2,12 +2,23 @@ package findings
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/gomanhole/oneshot/internal/image/layout"
 	"github.com/gomanhole/oneshot/internal/stack"
 )
 
-func onCPU(g *stack.Group) bool { return g.State == "runnable" || g.State == "running" }
+// onCPU reports whether the goroutines have something to do. One that allocates a lot starts
+// collections, works for the collector, and is stopped by it for a moment.
+func onCPU(g *stack.Group) bool {
+	switch g.State {
+	case "runnable", "running", "preempted", "GC assist marking", "GC assist wait", "GC sweep wait", "GC mark termination", "stopping the world", "flushing proc caches":
+		return true
+	case "semacquire": // of package sync, or of the runtime, whose functions are not shown
+		return len(g.Frames) > 0 && !strings.HasPrefix(g.Frames[0].Function, "sync.")
+	}
+	return false
+}
 
 // woken reports whether the goroutines are ready because what they waited for is there: a
 // message from the network, or a wakeup by another goroutine. They are no loop. Of other

@@ -27,6 +27,7 @@ func TestGoroutinesOfAProgramForArm64(t *testing.T) {
 		t.Run(toolchain, func(t *testing.T) {
 			const n = 10_000
 			checkParked(t, startParked(t, toolchain, "arm64", []string{path, "-B", "0"}, "10000"), n)
+			checkSpinning(t, startParked(t, toolchain, "arm64", []string{path, "-B", "0"}, "10", "spinning"))
 		})
 	}
 }

@@ -97,6 +97,9 @@ func (p *Program) goroutineList(header []byte) ([]uint64, bool) {
 func (p *Program) stack(to []*site, g record) (sites []*site, complete bool) {
 	at, ok := p.parked(g)
 	if !ok {
+		if len(p.threads) == 0 {
+			return p.lastCalls(to, g), true
+		}
 		if at, ok = p.running(g); !ok {
 			return to, true
 		}
@@ -133,7 +136,7 @@ func (p *Program) running(g record) (place, bool) {
 		}
 	}
 	m, err := p.record(g.word(p.Layout.G.M), p.Layout.M.Size)
-	if err != nil || len(p.threads) == 0 {
+	if err != nil {
 		return place{}, false
 	}
 	l := p.Layout.G

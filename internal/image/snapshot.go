@@ -34,6 +34,10 @@ func (p *Program) Snapshot(exclude stack.Exclude) (*stack.Snapshot, error) {
 	}
 	s := c.Snapshot()
 	s.Cut = cut
+	for i := range s.Groups {
+		g := &s.Groups[i]
+		g.LastCalls = len(p.threads) == 0 && len(g.Frames) > 0 && g.State == "running"
+	}
 	return s, nil
 }
 
@@ -91,11 +95,7 @@ func (p *Program) member(g record, now int64) stack.Goroutine {
 	status := layout.Offset(g.half(l.AtomicStatus) &^ uint32(s.Scan))
 	m := stack.Goroutine{ID: g.word(l.GoID), Locked: g.word(l.LockedM) != 0, Leaked: s.Leaked.Known() && status == s.Leaked}
 	if l.TrackingSeq.Known() {
-		stop := layout.Preempted
-		if s := p.site(g.word(l.SchedPC), false); s != nil {
-			stop = layout.StopIn(s.calls[0].function)
-		}
-		m.Turns = stack.Turns(g.byte(l.TrackingSeq), stop)
+		m.Turns = stack.Turns(g.byte(l.TrackingSeq), p.stop(g, status))
 	}
 	if m.ID != 1 && p.creator(g.word(l.GoPC)).ok {
 		m.Parent = g.word(l.ParentGoID)
@@ -104,6 +104,23 @@ func (p *Program) member(g record, now int64) stack.Goroutine {
 		m.Minutes = int32((now - since) / 60e9)
 	}
 	return m
+}
+
+// stop returns how a goroutine has last stopped running, or layout.Preempted if that is not
+// known: a goroutine that runs and calls the runtime overwrites it.
+func (p *Program) stop(g record, status layout.Offset) layout.Stop {
+	s := p.site(g.word(p.Layout.G.SchedPC), false)
+	if s == nil || status == p.Layout.Status.Running && s.outermost() == "runtime.systemstack_switch" {
+		return layout.Preempted
+	}
+	stop := layout.StopIn(s.calls[0].function)
+	if stop == layout.Waited {
+		switch reason, _ := p.Layout.WaitReason(g.byte(p.Layout.G.WaitReason)); reason {
+		case "GC assist wait", "GC sweep wait", "semacquire": // perhaps it allocates, and the runtime has it wait for a collection
+			return layout.Called
+		}
+	}
+	return stop
 }
 
 // groupKey returns a number for what the goroutines of a group have in common.

@@ -107,33 +107,49 @@ func (p *Program) funcdata(f *function, n layout.Offset) (uint64, bool) {
 
 // value returns the number that a table gives for pc (pcvalue in runtime/symtab.go).
 func (p *Program) value(f *function, table uint32, pc uint64) (int32, bool) {
-	if table == 0 || uint64(table) >= uint64(len(p.symbols.numbers)) {
-		return -1, false
-	}
-	b := p.symbols.numbers[table:]
-	at, value := f.entry, int32(-1)
-	quantum := uint64(1)
-	if p.arch == "arm64" {
-		quantum = 4
-	}
-	for first := true; p.spend(1); first = false {
-		change, n := binary.Uvarint(b)
-		if n <= 0 || change == 0 && !first {
-			return -1, false
-		}
-		b = b[n:]
-		step, n := binary.Uvarint(b)
-		if n <= 0 {
-			return -1, false
-		}
-		b = b[n:]
-		value += int32(uint32(change)>>1) ^ -int32(change&1) // zigzag
-		at += step * quantum
-		if pc < at {
-			return value, true
+	v := p.values(f, table)
+	for p.spend(1) && v.next() {
+		if pc < v.end {
+			return v.value, true
 		}
 	}
 	return -1, false
+}
+
+// pcValues goes through a table of numbers of a function.
+type pcValues struct {
+	table   []byte
+	end     uint64 // up to where in the code the number is value
+	value   int32
+	quantum uint64
+	begun   bool
+}
+
+func (p *Program) values(f *function, table uint32) pcValues {
+	v := pcValues{end: f.entry, value: -1, quantum: 1}
+	if p.arch == "arm64" {
+		v.quantum = 4
+	}
+	if table > 0 && uint64(table) < uint64(len(p.symbols.numbers)) {
+		v.table = p.symbols.numbers[table:]
+	}
+	return v
+}
+
+// next goes to the next number. It returns false at the end.
+func (v *pcValues) next() bool {
+	change, n := binary.Uvarint(v.table)
+	if n <= 0 || change == 0 && v.begun {
+		return false
+	}
+	step, m := binary.Uvarint(v.table[n:])
+	if m <= 0 {
+		return false
+	}
+	v.table, v.begun = v.table[n+m:], true
+	v.value += int32(uint32(change)>>1) ^ -int32(change&1) // zigzag
+	v.end += step * v.quantum
+	return true
 }
 
 // position returns the file and line of pc.

@@ -1,10 +1,11 @@
 // Parked parks goroutines in every way, and writes what runtime.Stack says about them
 // into a file. It is built with each release of Go from 1.21 on.
 //
-//	parked FILE N [moving]
+//	parked FILE N [moving | spinning]
 //
 // N is how many goroutines it parks, about. With "moving", 8 goroutines run and about
-// 1,000 come and go each second while the others are parked.
+// 1,000 come and go each second while the others are parked. With "spinning", three run
+// and never stop by themselves.
 package main
 
 import (
@@ -137,7 +138,12 @@ func main() {
 		}
 	}
 	writeListing(os.Args[1], n)
-	if len(os.Args) > 3 {
+	switch {
+	case len(os.Args) > 3 && os.Args[3] == "spinning":
+		go tight()
+		go calls()
+		go recursion()
+	case len(os.Args) > 3:
 		go comeAndGo()
 		for range make([]int, 8) {
 			go run()

@@ -1,0 +1,40 @@
+package main
+
+// Goroutines that never stop by themselves. Each writes to a variable of its own.
+var spun [3]int
+
+func tight() {
+	for {
+		spun[0]++
+	}
+}
+
+func calls() {
+	for {
+		caller()
+	}
+}
+
+//go:noinline
+func caller() {
+	for i := 0; i < 1000; i++ {
+		callee(i)
+	}
+}
+
+//go:noinline
+func callee(i int) { spun[1] += i }
+
+func recursion() {
+	for {
+		spun[2] += recurse(20)
+	}
+}
+
+//go:noinline
+func recurse(n int) int {
+	if n == 0 {
+		return 1
+	}
+	return recurse(n-1) + recurse(n-1)
+}
