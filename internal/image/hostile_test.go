@@ -59,8 +59,9 @@ func (c *corrupted) Read(addr uint64, b []byte) error {
 	return nil
 }
 
-// opener opens a program with another memory or another file than its own.
-type opener func(image.Memory, io.ReaderAt) (*image.Program, error)
+// opener opens a program with another memory or another file than its own. If it is alive,
+// the registers of its threads are not known, as with a program that runs.
+type opener func(m image.Memory, file io.ReaderAt, alive bool) (*image.Program, error)
 
 // takeCore takes a core of the program of parked_test.go.
 func takeCore(t testing.TB) (c *core.Core, open opener) {
@@ -79,7 +80,7 @@ func takeCore(t testing.TB) (c *core.Core, open opener) {
 	t.Cleanup(func() { require.NoError(t, c.Close()) })
 	whole, err := c.Attach(self)
 	require.NoError(t, err)
-	return c, func(m image.Memory, file io.ReaderAt) (*image.Program, error) {
+	return c, func(m image.Memory, file io.ReaderAt, alive bool) (*image.Program, error) {
 		e := whole
 		if file != c.File() {
 			if e, err = elf.NewFile(file); err != nil {
@@ -91,6 +92,9 @@ func takeCore(t testing.TB) (c *core.Core, open opener) {
 			r := thread.Registers
 			threads = append(threads, image.Registers{TID: thread.TID, PC: r.PC, SP: r.SP, BP: r.BP, LR: r.LR})
 		}
+		if alive {
+			threads = nil
+		}
 		return image.Open(m, e, file, c.Bias(whole), threads)
 	}
 }
@@ -99,7 +103,7 @@ func takeCore(t testing.TB) (c *core.Core, open opener) {
 // a dump, soon and without much memory.
 func TestCorruptedMemories(t *testing.T) {
 	c, open := takeCore(t)
-	clean, err := open(c, c.File())
+	clean, err := open(c, c.File(), false)
 	require.NoError(t, err)
 	whole, err := clean.Snapshot(nothing)
 	require.NoError(t, err)
@@ -114,7 +118,7 @@ func TestCorruptedMemories(t *testing.T) {
 			m.one = 0
 		}
 		bounded(t, func() {
-			p, err := open(m, c.File())
+			p, err := open(m, c.File(), seed%2 == 1)
 			if err == nil {
 				m.one = []uint64{5, 50, 500, 5000}[seed%4]
 				s, snapshotErr := p.Snapshot(nothing)
@@ -166,7 +170,7 @@ func (b batched) ReadPieces(pieces []image.Piece) {
 // goroutines, the runtime's tables in the memory and in the file.
 func TestAHundredCorruptionsOfWhatIsRead(t *testing.T) {
 	c, open := takeCore(t)
-	clean, err := open(c, c.File())
+	clean, err := open(c, c.File(), false)
 	require.NoError(t, err)
 	places := clean.Places()
 	require.Greater(t, len(places), 100)
@@ -197,7 +201,7 @@ func TestAHundredCorruptionsOfWhatIsRead(t *testing.T) {
 			}
 		}
 		bounded(t, func() {
-			p, err := open(batched{m}, file)
+			p, err := open(batched{m}, file, seed%2 == 1)
 			if err != nil {
 				failed++
 				return
@@ -272,7 +276,7 @@ func patch(bytes map[uint64]byte, addr uint64, b []byte) {
 // there.
 func FuzzImage(f *testing.F) {
 	c, open := takeCore(f)
-	program, err := open(c, c.File())
+	program, err := open(c, c.File(), false)
 	require.NoError(f, err)
 	places := program.Places()
 	require.NotEmpty(f, places)
@@ -282,6 +286,7 @@ func FuzzImage(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 255, 255, 3, 0, 11, 255, 0, 3, 0, 88, 1, 1}) // the list of goroutines, the places of the tables
 	f.Add([]byte{0, 128, 0, 1, 0, 255, 255, 255, 255, 0})              // the file
 	f.Fuzz(func(t *testing.T, script []byte) {
+		alive := len(script)%2 == 1
 		m, file := &patched{c, map[uint64]byte{}}, &patchedFile{c.File(), map[uint64]byte{}}
 		for ; len(script) >= 5 && len(m.bytes)+len(file.bytes) < 1000; script = script[5:] {
 			n := int(binary.LittleEndian.Uint16(script))
@@ -296,7 +301,7 @@ func FuzzImage(f *testing.F) {
 				to[place+i] = script[3+i%2]
 			}
 		}
-		p, err := open(batched{m}, file)
+		p, err := open(batched{m}, file, alive)
 		if err != nil {
 			return
 		}

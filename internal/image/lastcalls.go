@@ -7,7 +7,7 @@ import (
 
 // Bounds for the last calls of a goroutine that runs.
 const (
-	lastStack = 64 << 10 // how much of the end of its stack is read at once
+	lastStack = 64 << 10 // how much of the end of its stack is searched
 	lastFrame = 16 << 10 // the size of a frame that is searched for
 	lastDepth = 1000     // calls
 )
@@ -25,17 +25,16 @@ func (p *Program) lastCalls(to []*site, g record) []*site {
 	if !ok || lo >= hi || hi-lo > maxStack || !p.spend(lastStack) {
 		return to
 	}
-	s := stackMemory{program: p, start: lo, end: hi, at: hi - min(hi-lo, lastStack)}
-	s.piece = make([]byte, hi-s.at)
-	if p.memory.Read(s.at, s.piece) != nil {
+	s := stackEnd{program: p, lo: lo, start: hi - min(hi-lo, lastStack)}
+	s.words = make([]byte, hi-s.start)
+	if p.memory.Read(s.start, s.words) != nil {
 		return to
 	}
 	first := len(to)
-	for c, ok := (lastCall{callee: began, at: p.outermostReturn(&s)}), true; len(to) < first+lastDepth && p.spend(frameWork); {
-		if c, ok = p.nextCall(&s, c); !ok {
-			break
+	for c, ok := s.outermost(began); ok && len(to) < first+lastDepth && p.spend(frameWork); {
+		if c, ok = s.next(c); ok {
+			to = append(to, p.site(c.pc, false))
 		}
-		to = append(to, p.site(c.pc, false))
 	}
 	if len(to) == first {
 		to = append(to, p.site(began.entry, true))
@@ -51,77 +50,93 @@ type lastCall struct {
 	callee *function // nil: it is not known which function was called
 }
 
-// outermostReturn returns where the outermost return address of a stack is, which leads to
-// goexit; 0 if it is not there.
-func (p *Program) outermostReturn(s *stackMemory) uint64 {
-	for at := s.end - 8; at >= s.at && s.end-at < lastFrame; at -= 8 {
-		if word, ok := s.word(at); ok && p.inText(word) {
-			if site := p.site(word, false); site != nil && site.top {
-				return at
-			}
-		}
-	}
-	return 0
+// stackEnd is a stack of which the end has been read.
+type stackEnd struct {
+	program *Program
+	lo      uint64 // the lowest address of the stack
+	start   uint64 // the address of words
+	words   []byte
 }
 
-// nextCall returns the last call of a function that was called itself.
-func (p *Program) nextCall(s *stackMemory, caller lastCall) (lastCall, bool) {
+func (s *stackEnd) word(at uint64) (uint64, bool) {
+	if n := at - s.start; at >= s.start && n+8 <= uint64(len(s.words)) {
+		return binary.LittleEndian.Uint64(s.words[n:]), true
+	}
+	if at < s.lo || at >= s.start {
+		return 0, false
+	}
+	word, err := s.program.word(at)
+	return word, err == nil
+}
+
+// outermost returns the call of the function that the goroutine began with. It returns to
+// goexit.
+func (s *stackEnd) outermost(began *function) (c lastCall, ok bool) {
+	for at := s.start + uint64(len(s.words)) - 8; s.near(at, s.start+uint64(len(s.words))); at -= 8 {
+		if pc, _, ok := s.call(at); ok && s.program.site(pc, false).top {
+			return lastCall{pc, at, began}, true
+		}
+	}
+	return c, false
+}
+
+// near reports whether a search that began at the address from goes on to at.
+func (s *stackEnd) near(at, from uint64) bool { return at >= s.start && from-at <= lastFrame }
+
+// call returns the return address at an address, if there is one, and the function that it
+// returns to.
+func (s *stackEnd) call(at uint64) (pc uint64, f *function, ok bool) {
+	p := s.program
+	if pc, ok = s.word(at); !ok || pc < p.module.text || pc >= p.module.etext || !p.spend(frameWork) {
+		return 0, nil, false
+	}
+	f, ok = p.find(pc)
+	return pc, f, ok
+}
+
+// next returns the last call of the function that was called.
+func (s *stackEnd) next(c lastCall) (lastCall, bool) {
+	p := s.program
 	switch {
-	case caller.at == 0:
-		return lastCall{}, false
 	case p.arch == "arm64":
-		return p.nextCallARM64(s, caller)
-	case caller.callee != nil:
-		next := lastCall{at: caller.at - p.frameSize(caller.callee) - 8}
-		return next, p.isCall(s, &next, caller.callee)
-	}
-	// The function was called through a pointer. It is the one whose own last call fits.
-	for at := caller.at - 8; caller.at-at <= lastFrame; at -= 8 {
-		next := lastCall{at: at}
-		if p.isCall(s, &next, nil) {
-			if f, ok := p.find(next.pc); ok && at == caller.at-p.frameSize(f)-8 {
-				return next, true
+		// A return address is at the other end of the frame, that of the function which has
+		// called. In front of it is the frame pointer of that one.
+		for at := c.at - 8; s.near(at-8, c.at); at -= 8 {
+			if pointer, ok := s.word(at - 8); !ok || pointer != c.at-8 {
+				continue
+			}
+			if pc, f, ok := s.call(at); ok && (c.callee == nil || c.callee.entry == f.entry) {
+				return lastCall{pc: pc, at: at}, true
+			}
+		}
+	case c.callee != nil:
+		at := c.at - p.frameSize(c.callee) - 8
+		if pc, f, ok := s.call(at); ok && f.entry == c.callee.entry {
+			return lastCall{pc, at, p.calledBefore(pc)}, true
+		}
+	default: // it was called through a pointer, and is the one whose own last call fits
+		for at := c.at - 8; s.near(at, c.at); at -= 8 {
+			if pc, f, ok := s.call(at); ok && at == c.at-p.frameSize(f)-8 {
+				return lastCall{pc, at, p.calledBefore(pc)}, true
 			}
 		}
 	}
 	return lastCall{}, false
 }
 
-// nextCallARM64 is nextCall for arm64. There a return address is at the other end of the
-// frame: that of the function which has called, so its size says nothing. But in front of it
-// is the frame pointer of the caller.
-func (p *Program) nextCallARM64(s *stackMemory, caller lastCall) (lastCall, bool) {
-	for at := caller.at - 8; caller.at-at <= lastFrame; at -= 8 {
-		pointer, ok := s.word(at - 8)
-		if !ok {
-			break
-		}
-		if next := (lastCall{at: at}); pointer == caller.at-8 && p.isCall(s, &next, caller.callee) {
-			next.callee = nil
-			return next, true
-		}
-	}
-	return lastCall{}, false
-}
-
-// isCall completes a call whose place on the stack is known. It reports whether there is a
-// return address, in function f if that is not nil.
-func (p *Program) isCall(s *stackMemory, c *lastCall, f *function) (ok bool) {
-	if c.pc, ok = s.word(c.at); !ok || !p.inText(c.pc) {
-		return false
-	}
-	in, ok := p.find(c.pc)
-	if !ok || !p.spend(frameWork) || f != nil && in.entry != f.entry {
-		return false
-	}
+// calledBefore returns the function that the instruction before a return address calls, if
+// it names it, on amd64; otherwise nil.
+func (p *Program) calledBefore(pc uint64) *function {
 	var code [5]byte
-	if p.memory.Read(c.pc-5, code[:]) == nil && code[0] == 0xe8 { // a call with a distance, on amd64
-		c.callee, _ = p.find(c.pc + uint64(int64(int32(binary.LittleEndian.Uint32(code[1:])))))
+	if p.memory.Read(pc-5, code[:]) != nil || code[0] != 0xe8 {
+		return nil
 	}
-	return true
+	f, ok := p.find(pc + uint64(int64(int32(binary.LittleEndian.Uint32(code[1:])))))
+	if !ok {
+		return nil
+	}
+	return f
 }
-
-func (p *Program) inText(pc uint64) bool { return pc >= p.module.text && pc < p.module.etext }
 
 // frameSize returns the size of the frame of a function while it calls others.
 func (p *Program) frameSize(f *function) uint64 {
