@@ -164,7 +164,7 @@ type endedBy struct {
 }
 
 func (e endedBy) Error() string {
-	return fmt.Sprintf("pid %d, uid %d %s", e.cred.PID, e.cred.UID, e.why)
+	return fmt.Sprintf("%s, uid %d %s", plaintext.Process(e.cred.PID), e.cred.UID, e.why)
 }
 
 // forget removes the session from the running sessions.

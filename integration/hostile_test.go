@@ -254,7 +254,7 @@ func TestClientsWithoutAPid(t *testing.T) {
 		out := c.session(t, "sessions\nexit\n")
 		require.Contains(t, out, "program, pid 1, ", "its own pid, in its namespace")
 		require.Contains(t, out, "you are a process of another pid namespace, uid 0; help")
-		require.Contains(t, out, ">>> * 1  pid 0, uid 0, since")
+		require.Contains(t, out, ">>> * 1  a process of another pid namespace, uid 0, since")
 		eventually(t, func() bool { return strings.Contains(c.stderr.String(), "session closed") }, "not logged: %s", c.stderr)
 		require.Contains(t, c.stderr.String(), "oneshot: session open client_pid=0 client_uid=0")
 	})

@@ -150,6 +150,11 @@ func parseDump(r io.Reader) (*document.Stacks, error) {
 	case d.Head.Version != document.Version:
 		return nil, fmt.Errorf("this has version %d of the schema, and this client knows version %d; use the client that belongs to it", d.Head.Version, document.Version)
 	}
+	for _, g := range d.Groups {
+		if g.Count < 0 {
+			return nil, fmt.Errorf("this is damaged: it has a group of %d goroutines; take the dump again", g.Count)
+		}
+	}
 	return d, nil
 }
 

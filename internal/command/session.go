@@ -102,7 +102,7 @@ func Sessions(list []RunningSession) Answer {
 // Text implements Answer.
 func (a *sessionsAnswer) Text(t *dump.Writer) {
 	for _, c := range a.Sessions {
-		who := fmt.Sprintf("pid %d, uid %d", c.PID, c.UID)
+		who := fmt.Sprintf("%s, uid %d", plaintext.Process(c.PID), c.UID)
 		if c.Program != "" {
 			who += ", " + plaintext.Line(c.Program)
 		}

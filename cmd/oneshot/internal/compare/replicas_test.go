@@ -2,6 +2,7 @@ package compare
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 
@@ -32,6 +33,21 @@ func TestAFewOddReplicas(t *testing.T) {
 			require.Contains(t, text(found), fmt.Sprintf("\n%s (server, pid 0 on %[1]s):\n  ", got[1]))
 			require.NotContains(t, text(found), "odd one")
 			require.NotContains(t, text(found), "less different: ")
+		}
+	}
+}
+
+// TestValuesThatNothingCanHave have no part in a score, which must be a number.
+func TestValuesThatNothingCanHave(t *testing.T) {
+	for _, counts := range [][]int{{-40, 1, 1, 1}, {-40, -40, -40, -40}, {-1 << 62, 1 << 62, 1, 1}, {0, 0, 0, -9}} {
+		var all []Dump
+		for i, n := range counts {
+			d := replica(fmt.Sprint("r", i), map[string]int{"main.a": n})
+			d.Vitals.CPU.Busy = float64(n) * math.MaxFloat64
+			all = append(all, d)
+		}
+		for _, odd := range FindOdd(all).Odd {
+			require.False(t, math.IsNaN(odd.Score), "%v: %v", counts, odd)
 		}
 	}
 }

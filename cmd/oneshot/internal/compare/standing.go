@@ -45,7 +45,8 @@ func standings(values []float64, chance func(most float64) float64) []standing {
 			if size > 1 {
 				unit *= sharedUnit
 			}
-			if slices.ContainsFunc(few, func(i int) bool { return distance(values[i]) < unit }) {
+			// Values that nothing can have are no difference: their quotient may be no number.
+			if slices.ContainsFunc(few, func(i int) bool { return !(distance(values[i])/unit >= 1) }) {
 				return
 			}
 			for _, i := range few {
