@@ -39,18 +39,25 @@ func (p *Progress) Clear() {
 }
 
 // FitLine returns s, escaped, without newlines and tabs, and shortened to a number of
-// columns. It counts two columns for each character that is not ASCII: some are that
-// wide.
+// columns. What is shortened ends with three dots, if there is room for them. It counts
+// two columns for each character that is not ASCII: some are that wide.
 func FitLine(s string, columns int) string {
 	s = strings.ReplaceAll(EscapeLine(s), "\t", " ")
-	used := 0
+	dots := "..."
+	if columns < 2*len(dots) {
+		dots = ""
+	}
+	used, kept := 0, 0 // kept are the bytes in front of the dots
 	for i, r := range s {
+		if used <= columns-len(dots) {
+			kept = i
+		}
 		used++
 		if r >= 0x80 {
 			used++
 		}
 		if used > columns {
-			return s[:i]
+			return s[:kept] + dots
 		}
 	}
 	return s

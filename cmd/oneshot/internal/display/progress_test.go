@@ -18,7 +18,7 @@ func TestProgressIsOneLine(t *testing.T) {
 	p.Show("\x1b[2J\n" + "2 of 2 s, and too long")
 	p.Clear()
 	p.Clear()
-	require.Equal(t, "\r\x1b[K1 of 2 s\r\x1b[K\\x1b[2J\\n2 of 2 s, \r\x1b[K", out.String())
+	require.Equal(t, "\r\x1b[K1 of 2 s\r\x1b[K\\x1b[2J\\n2 of 2 ...\r\x1b[K", out.String())
 
 	var none Progress // not on a terminal
 	none.Show("1 of 2 s")
@@ -30,6 +30,10 @@ func TestFitLine(t *testing.T) {
 	require.Equal(t, "abc", FitLine("abc", 3))
 	require.Equal(t, "a日", FitLine("a日本", 4))
 	require.Empty(t, FitLine("abc", -1))
+	require.Equal(t, "abcdef", FitLine("abcdef", 6))
+	require.Equal(t, "abc...", FitLine("abcdefg", 6))
+	require.Equal(t, "a日...", FitLine("a日本abc", 6))
+	require.Equal(t, "日...", FitLine("日本日本", 6))
 }
 
 func TestProgressIsLeftOut(t *testing.T) {

@@ -103,7 +103,7 @@ func TestProgressIsOneLineOnTheScreen(t *testing.T) {
 	p.types("\r")
 	s.gets("mem\n")
 	s.says("\r" + strings.Repeat("4", 200)) // it does not get a second row
-	p.sees("3 of 30 s\nmem\n" + strings.Repeat("4", 79) + "\n")
+	p.sees("3 of 30 s\nmem\n" + strings.Repeat("4", 76) + "...\n")
 	s.says("\r5 of 30 s \rdone\nwritten\n>>> ")
 	p.sees("3 of 30 s\nmem\ndone\nwritten\n>>> mem\n")
 	s.says("heap\n\r\n\rx\n>>> ")

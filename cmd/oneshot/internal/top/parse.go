@@ -26,6 +26,7 @@ type Stacks struct {
 	Findings []string // the titles of what stands out
 	Heading  string   // how many goroutines there are, in how many groups
 	Groups   []Group
+	More     bool // there are smaller groups, which are not in Groups
 }
 
 // Bounds of what is kept of a text.
@@ -64,7 +65,11 @@ func ParseStacks(text string) (s Stacks) {
 		default:
 			group = nil
 			m := groupHeader.FindStringSubmatch(line)
-			if m == nil || s.Heading == "" || strings.Contains(line, " more with ") || len(s.Groups) == maxGroups {
+			if m == nil || s.Heading == "" {
+				continue
+			}
+			if strings.Contains(line, " more with ") || len(s.Groups) == maxGroups {
+				s.More = true
 				continue
 			}
 			n, err := strconv.Atoi(m[1])

@@ -34,6 +34,7 @@ type Screen struct {
 	before Sample // the look before; zero: there was none
 	counts map[Group]*history
 	looks  int
+	least  int // what a group may have had at the look before that did not show it
 }
 
 // history is how many goroutines a group had.
@@ -66,7 +67,7 @@ func (s *Screen) Add(now Sample) {
 		key := Group{State: g.State, Where: g.Where}
 		h := s.counts[key]
 		if h == nil {
-			h = &history{}
+			h = &history{first: min(g.Count, s.least)}
 			if s.looks == 1 {
 				h.first = g.Count
 			}
@@ -81,6 +82,10 @@ func (s *Screen) Add(now Sample) {
 			h.first += g.Count
 		}
 		h.seen = s.looks
+	}
+	s.least = 0
+	if now.Stacks.More && len(now.Stacks.Groups) > 0 {
+		s.least = slices.MinFunc(now.Stacks.Groups, func(a, b Group) int { return cmp.Compare(a.Count, b.Count) }).Count
 	}
 }
 

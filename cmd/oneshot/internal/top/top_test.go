@@ -52,6 +52,7 @@ func TestParseStacks(t *testing.T) {
 		{59, "sync.Mutex.Lock (leaked)", "sync.(*Mutex).Lock (3 library frames)"},
 		{3, "running", "(where it is cannot be read while it runs)"},
 	}, s.Groups)
+	require.True(t, s.More)
 }
 
 func TestParseMetrics(t *testing.T) {
@@ -76,6 +77,26 @@ func TestGroupsThatGrowComeFirst(t *testing.T) {
 		"       5       +2  chan send              main.b",
 		"      90      -10  select                 main.a",
 	}, rows, "%q", lines)
+}
+
+// TestAGroupThatWasNotShown may have been there already, as large as the smallest one that
+// was shown.
+func TestAGroupThatWasNotShown(t *testing.T) {
+	s := NewScreen("server, pid 7")
+	began := time.Unix(1000, 0)
+	first := sample(began, Group{100, "select", "main.a"}, Group{30, "select", "main.b"})
+	first.Stacks.More = true
+	s.Add(first)
+	s.Add(sample(began.Add(time.Second), Group{100, "select", "main.a"}, Group{31, "select", "main.c"}, Group{20, "select", "main.d"}))
+	lines := s.Draw(80, 24)
+	require.Equal(t, []string{
+		"      31       +1  select                 main.c",
+		"     100           select                 main.a",
+		"      20           select                 main.d",
+	}, lines[len(lines)-3:])
+	s.Add(sample(began.Add(2*time.Second), Group{100, "select", "main.a"}, Group{7, "select", "main.e"}))
+	lines = s.Draw(80, 24)
+	require.Equal(t, "       7       +7  select                 main.e", lines[len(lines)-2], "the look before has shown all groups")
 }
 
 func TestTheScreenFitsAndIsEscaped(t *testing.T) {
