@@ -127,18 +127,21 @@ func (r *reading) goroutine(w, notes io.Writer, c readCommand) error {
 	case found == nil:
 		return fmt.Errorf("there is no goroutine %d", c.goroutine)
 	}
-	r.tellWhatRuns(notes, found)
+	if r.hasLastCalls(found) {
+		fmt.Fprintln(notes, lastCallsRemark)
+	}
 	d := &dump.Dump{Ctx: context.Background(), Build: r.program.Build}
 	return c.answer(w, command.OneGoroutine(d, c.goroutine, string(found)))
 }
 
-// tellWhatRuns writes a remark about a goroutine that runs, whose text is given: the form
-// of the runtime has no place for it.
-func (r *reading) tellWhatRuns(notes io.Writer, text []byte) {
+// lastCallsRemark is about goroutines that run. The form of the runtime has no place for it.
+const lastCallsRemark = "oneshot: a goroutine that runs has its last calls, and the inner ones may be over"
+
+// hasLastCalls reports whether a goroutine runs, and its text has calls.
+func (r *reading) hasLastCalls(text []byte) bool {
 	head, calls, _ := bytes.Cut(text, []byte("\n"))
-	if id, state, _ := bytes.Cut(head, []byte(" [")); r.live != nil && bytes.HasPrefix(state, []byte("running")) && len(calls) > 0 && !bytes.HasPrefix(calls, []byte("created by ")) {
-		fmt.Fprintf(notes, "oneshot: %s runs; these are its last calls, and it may have returned from the inner ones\n", id)
-	}
+	_, state, _ := bytes.Cut(head, []byte(" ["))
+	return r.live != nil && bytes.HasPrefix(state, []byte("running")) && len(calls) > 0 && !bytes.HasPrefix(calls, []byte("created by "))
 }
 
 // stacks writes the findings and the groups, or all stacks as the runtime does.
@@ -146,11 +149,15 @@ func (r *reading) stacks(w, notes io.Writer, c readCommand) error {
 	if c.Form == dump.Go {
 		r.setClock()
 		out := bufio.NewWriterSize(w, 64<<10)
+		lastCalls := false
 		err := r.program.Each(func(_ uint64, text []byte) bool {
-			r.tellWhatRuns(notes, text)
+			lastCalls = lastCalls || r.hasLastCalls(text)
 			_, _ = out.Write(text)
 			return out.WriteByte('\n') == nil // also reports an earlier error
 		}, nil)
+		if lastCalls {
+			fmt.Fprintln(notes, lastCallsRemark)
+		}
 		return errors.Join(err, out.Flush())
 	}
 	first, err := r.look()

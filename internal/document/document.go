@@ -98,7 +98,7 @@ type Group struct {
 	LibraryFrames int         `json:"library_frames,omitempty"` // the number of frames before the site, if they are of libraries
 	Recursions    []Recursion `json:"recursions,omitempty"`
 	Deeper        bool        `json:"deeper,omitempty"`     // there are more frames, which are not known
-	LastCalls     bool        `json:"last_calls,omitempty"` // they run, and the frames are their last calls: they may have returned from the inner ones
+	LastCalls     bool        `json:"last_calls,omitempty"` // they run, and the frames are their last calls: the inner ones may be over
 	CreatedBy     *Frame      `json:"created_by,omitempty"`
 	Stacks        int         `json:"stacks,omitempty"` // how many different stacks are in the group, if more than one
 }

@@ -185,7 +185,7 @@ func (t *Writer) groupWith(g *stack.Group, number string, members func()) {
 	t.frames(g.Frames)
 	switch {
 	case g.LastCalls:
-		t.Printf("    (last calls of what runs now; it may have returned from the inner ones)\n")
+		t.Printf("    (it runs: these are its last calls, and the inner ones may be over)\n")
 	case len(g.Frames) > 0:
 	case g.State == "running":
 		t.Printf("    (where it is cannot be read while it runs)\n")

@@ -62,7 +62,7 @@ func (e *Evidence) runningAtEveryLook() []running {
 		if e.outOfTime() {
 			break
 		}
-		if !onCPU(g) || woken(g) {
+		if !onCPU(g) && !collects(g) || woken(g) {
 			continue
 		}
 		frames := slices.DeleteFunc(slices.Clone(g.Frames), func(f stack.Frame) bool { return e.rank(f) == rankStandard })

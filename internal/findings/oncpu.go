@@ -8,14 +8,17 @@ import (
 	"github.com/gomanhole/oneshot/internal/stack"
 )
 
-// onCPU reports whether the goroutines have something to do. One that allocates a lot starts
-// collections, works for the collector, and is stopped by it for a moment.
-func onCPU(g *stack.Group) bool {
+func onCPU(g *stack.Group) bool { return g.State == "runnable" || g.State == "running" }
+
+// collects reports whether the goroutines do not wait on purpose, but for the collector or on
+// its behalf. A loop that allocates a lot starts collections, helps with them, and is stopped
+// by them for a moment.
+func collects(g *stack.Group) bool {
 	switch g.State {
-	case "runnable", "running", "preempted", "GC assist marking", "GC assist wait", "GC sweep wait", "GC mark termination", "stopping the world", "flushing proc caches":
+	case "preempted", "GC assist marking", "GC assist wait", "GC sweep wait", "GC mark termination", "stopping the world", "flushing proc caches":
 		return true
-	case "semacquire": // of package sync, or of the runtime, whose functions are not shown
-		return len(g.Frames) > 0 && !strings.HasPrefix(g.Frames[0].Function, "sync.")
+	case "semacquire": // where no function for semaphores is shown, the runtime itself has called it, to start a collection
+		return len(g.Frames) > 0 && !strings.Contains(g.Frames[0].Function, ".runtime_Sem")
 	}
 	return false
 }
@@ -44,7 +47,7 @@ func (e *Evidence) onCPULater(m stack.Goroutine, crowded func() bool) (later lat
 	}
 	later.ran, later.chance = len(e.Looks) == 1, m.Stop() != layout.Preempted
 	for _, look := range e.Looks[1:] {
-		at := slices.IndexFunc(look.Groups, func(g stack.Group) bool { return onCPU(&g) && !woken(&g) && g.Has(m.ID) })
+		at := slices.IndexFunc(look.Groups, func(g stack.Group) bool { return (onCPU(&g) || collects(&g)) && !woken(&g) && g.Has(m.ID) })
 		if at < 0 {
 			return later, false
 		}

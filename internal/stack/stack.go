@@ -38,7 +38,7 @@ type Group struct {
 	OtherLabels int          // the number of sets of labels that Labels does not contain
 	Frames      []Frame      // innermost first, without the runtime's own on top and at the entry
 	Deeper      bool         // the stack has more frames than a profile can hold
-	LastCalls   bool         // the goroutines run, and Frames are their last calls: they may have returned from the inner ones
+	LastCalls   bool         // the goroutines run, and Frames are their last calls: the inner ones may be over
 	Creator     Frame        // the go statement; zero if not known
 	Members     []Goroutine  // ordered by id; nil in a profile
 	Stacks      int          // how many different stacks Merge has put together; 0 before
