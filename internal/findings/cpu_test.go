@@ -115,6 +115,33 @@ func TestALoopThatYields(t *testing.T) {
 	}
 }
 
+// TestALoopThatAllocates starts collections, and works for the collector.
+func TestALoopThatAllocates(t *testing.T) {
+	for _, test := range []struct {
+		state, first string
+		found        int
+	}{
+		{"GC assist marking", "fmt.Sprint", 1},
+		{"GC assist wait", "fmt.Sprint", 1},
+		{"stopping the world", "fmt.Sprint", 1},
+		{"preempted", "fmt.Sprint", 1},
+		{"semacquire", "fmt.Sprint", 1}, // the runtime's own
+		{"semacquire", "sync.(*WaitGroup).Wait", 0},
+		{"semacquire", "internal/poll.(*fdMutex).rwlock", 0},
+		{"chan receive", "fmt.Sprint", 0},
+	} {
+		e := readyAtEachLook(0, 0, 0)
+		for i, state := range []string{"running", test.state, "runnable"} {
+			first := "fmt.Sprint"
+			if state == test.state {
+				first = test.first
+			}
+			e.Looks[i] = listing(goroutine(50, state, first, "main.(*marks).describe"), goroutine(51, "chan receive", "main.work"))
+		}
+		require.Len(t, Find(e), test.found, "%v", test)
+	}
+}
+
 // TestAWokenGoroutineIsKnownByItsStack where nothing else shows it.
 func TestAWokenGoroutineIsKnownByItsStack(t *testing.T) {
 	for function, n := range map[string]int{"sync.(*Cond).Wait": 0, "sync.(*WaitGroup).Wait": 0, "main.(*marks).next": 1} {

@@ -17,8 +17,10 @@ func collects(g *stack.Group) bool {
 	switch g.State {
 	case "preempted", "GC assist marking", "GC assist wait", "GC sweep wait", "GC mark termination", "stopping the world", "flushing proc caches":
 		return true
-	case "semacquire": // where no function for semaphores is shown, the runtime itself has called it, to start a collection
-		return len(g.Frames) > 0 && !strings.Contains(g.Frames[0].Function, ".runtime_Sem")
+	case "semacquire": // if no package with semaphores has called the runtime, it is the runtime's own, to start a collection
+		return len(g.Frames) > 0 && !slices.ContainsFunc([]string{"sync.", "internal/sync.", "internal/poll."}, func(p string) bool {
+			return strings.HasPrefix(g.Frames[0].Function, p)
+		})
 	}
 	return false
 }
