@@ -75,12 +75,18 @@ func (a Another) usage() (Usage, error) {
 	return u, nil
 }
 
-// cpus returns how many CPUs the process can use at once: those in the mask allowed, or
-// fewer if its environment has GOMAXPROCS or its control group has a limit. What the
-// program itself gave to runtime.GOMAXPROCS cannot be seen.
+// cpus returns how many CPUs the process can use at once: those that it may use, or fewer
+// if its environment has GOMAXPROCS or its control group has a limit. What the program
+// itself gave to runtime.GOMAXPROCS cannot be seen. The mask allowed of /proc/PID/status
+// also has the CPUs that a virtual machine could get later, so the system call comes first.
 func (a Another) cpus(allowed string) int {
+	n := countCPUs(allowed)
+	var online unix.CPUSet
+	if unix.SchedGetaffinity(a.PID, &online) == nil && online.Count() > 0 {
+		n = online.Count()
+	}
 	entries, _, _ := a.Process.Environ() // none if we may not read it
-	return usable(countCPUs(allowed), entries, procfs.ReadCgroup(a.Process.Dir).CPUs)
+	return usable(n, entries, procfs.ReadCgroup(a.Process.Dir).CPUs)
 }
 
 // usable returns how many of n CPUs a process with this environment and this limit (0: none)

@@ -108,6 +108,18 @@ func TestCPUTimeOfAnotherProcessIsExact(t *testing.T) {
 	}
 }
 
+// TestCPUsThatAreNotThere: in a virtual machine, the mask of the status file also has those
+// that it could get later.
+func TestCPUsThatAreNotThere(t *testing.T) {
+	process, err := procfs.Another(os.Getpid())
+	require.NoError(t, err)
+	defer process.Close()
+	a := Another{os.Getpid(), process}
+	n := a.cpus(strings.Repeat("ffffffff,", 31) + "ffffffff")
+	require.Positive(t, n)
+	require.LessOrEqual(t, n, runtime.NumCPU())
+}
+
 func TestAProcessThatHasEnded(t *testing.T) {
 	cmd := testwait.Command(t, "true")
 	require.NoError(t, cmd.Run())
