@@ -10,6 +10,7 @@ const (
 	lastStack = 64 << 10 // how much of the end of its stack is searched
 	lastFrame = 16 << 10 // the size of a frame that is searched for
 	lastDepth = 1000     // calls
+	maxCode   = 64 << 10 // of a function, in bytes
 )
 
 // lastCalls appends the last calls of a goroutine that runs, the innermost first. Nobody
@@ -48,6 +49,7 @@ type lastCall struct {
 	pc     uint64    // its return address
 	at     uint64    // where on the stack that is
 	callee *function // nil: it is not known which function was called
+	frame  uint64    // where the frame of the callee begins, on arm64
 }
 
 // stackEnd is a stack of which the end has been read.
@@ -74,7 +76,7 @@ func (s *stackEnd) word(at uint64) (uint64, bool) {
 func (s *stackEnd) outermost(began *function) (c lastCall, ok bool) {
 	for at := s.start + uint64(len(s.words)) - 8; s.near(at, s.start+uint64(len(s.words))); at -= 8 {
 		if pc, _, ok := s.call(at); ok && s.program.site(pc, false).top {
-			return lastCall{pc, at, began}, true
+			return lastCall{pc, at, began, at}, true
 		}
 	}
 	return c, false
@@ -99,43 +101,107 @@ func (s *stackEnd) next(c lastCall) (lastCall, bool) {
 	p := s.program
 	switch {
 	case p.arch == "arm64":
-		// A return address is at the other end of the frame, that of the function which has
-		// called. In front of it is the frame pointer of that one.
-		for at := c.at - 8; s.near(at-8, c.at); at -= 8 {
-			if pointer, ok := s.word(at - 8); !ok || pointer != c.at-8 {
-				continue
-			}
-			if pc, f, ok := s.call(at); ok && (c.callee == nil || c.callee.entry == f.entry) {
-				return lastCall{pc: pc, at: at}, true
-			}
-		}
+		return s.nextRecord(c)
 	case c.callee != nil:
 		at := c.at - p.frameSize(c.callee) - 8
 		if pc, f, ok := s.call(at); ok && f.entry == c.callee.entry {
-			return lastCall{pc, at, p.calledBefore(pc)}, true
+			return lastCall{pc: pc, at: at, callee: p.calledBefore(pc)}, true
 		}
-	default: // it was called through a pointer, and is the one whose own last call fits
+	default:
+		// It was called through a pointer, and is the one whose own last call fits. What is
+		// left of an earlier call fits too, but that one was called by its name.
 		for at := c.at - 8; s.near(at, c.at); at -= 8 {
-			if pc, f, ok := s.call(at); ok && at == c.at-p.frameSize(f)-8 {
-				return lastCall{pc, at, p.calledBefore(pc)}, true
+			if pc, f, ok := s.call(at); ok && at == c.at-p.frameSize(f)-8 && !p.callsByName(c.pc, f) {
+				return lastCall{pc: pc, at: at, callee: p.calledBefore(pc)}, true
 			}
 		}
 	}
 	return lastCall{}, false
 }
 
+// nextRecord is next for arm64. There a return address is at the other end of the frame,
+// that of the function which has called. In front of it is the frame pointer of that one.
+// What is left of an earlier call has both too, and so has what a signal handler pushes
+// (pushCall in runtime/signal_arm64.go). So the first call in which the goroutine was
+// interrupted is the one.
+func (s *stackEnd) nextRecord(c lastCall) (lastCall, bool) {
+	first, ok := s.record(c)
+	for next, more := first, ok; more; {
+		if s.interrupted(next) {
+			if s.program.site(next.pc, false).outermost() == s.program.site(first.pc, false).outermost() {
+				return next, true
+			}
+			first.frame = c.frame // what was interrupted has no frame, and first is its call
+			break
+		}
+		next, more = s.record(lastCall{at: next.at, callee: c.callee, frame: c.frame})
+	}
+	return first, ok
+}
+
+// interrupted reports whether a call leads to an interruption of the goroutine.
+func (s *stackEnd) interrupted(c lastCall) (is bool) {
+	for ok := true; ok && !is; {
+		if c, ok = s.record(c); ok {
+			is = s.program.site(c.pc, false).id == s.program.Layout.FuncID.AsyncPreempt
+		}
+	}
+	return is
+}
+
+// record returns the next call of the function that was called.
+func (s *stackEnd) record(c lastCall) (lastCall, bool) {
+	for at := c.at - 8; s.near(at-8, c.at); at -= 8 {
+		if pointer, ok := s.word(at - 8); !ok || pointer != c.frame-8 {
+			continue
+		}
+		if pc, f, ok := s.call(at); ok && (c.callee == nil || c.callee.entry == f.entry) {
+			return lastCall{pc: pc, at: at, frame: at}, true
+		}
+	}
+	return lastCall{}, false
+}
+
+// callsByName reports whether the function at pc has an instruction that calls f and names
+// it, on amd64.
+func (p *Program) callsByName(pc uint64, f *function) bool {
+	caller, ok := p.find(pc)
+	if !ok {
+		return false
+	}
+	values := p.values(caller, caller.record.half(p.Layout.Func.PCSP))
+	for p.spend(1) && values.next() {
+	}
+	code := make([]byte, min(values.end-caller.entry, maxCode))
+	if !p.spend(int64(len(code))) || p.memory.Read(caller.entry, code) != nil {
+		return false
+	}
+	for at := 0; at+5 <= len(code); at++ {
+		if code[at] == callAMD64 && caller.entry+uint64(at)+5+distance(code[at+1:]) == f.entry {
+			return true
+		}
+	}
+	return false
+}
+
+// callAMD64 is the first byte of an instruction that calls a function at a distance.
+const callAMD64 = 0xe8
+
+func distance(code []byte) uint64 { return uint64(int64(int32(binary.LittleEndian.Uint32(code)))) }
+
 // calledBefore returns the function that the instruction before a return address calls, if
-// it names it, on amd64; otherwise nil.
+// it names it, on amd64; otherwise nil. What only looks like such an instruction does not
+// name the beginning of a function.
 func (p *Program) calledBefore(pc uint64) *function {
 	var code [5]byte
-	if p.memory.Read(pc-5, code[:]) != nil || code[0] != 0xe8 {
+	if p.memory.Read(pc-5, code[:]) != nil || code[0] != callAMD64 {
 		return nil
 	}
-	f, ok := p.find(pc + uint64(int64(int32(binary.LittleEndian.Uint32(code[1:])))))
-	if !ok {
-		return nil
+	entry := pc + distance(code[1:])
+	if f, ok := p.find(entry); ok && f.entry == entry {
+		return f
 	}
-	return f
+	return nil
 }
 
 // frameSize returns the size of the frame of a function while it calls others.

@@ -4,8 +4,8 @@
 //	parked FILE N [moving | spinning]
 //
 // N is how many goroutines it parks, about. With "moving", 8 goroutines run and about
-// 1,000 come and go each second while the others are parked. With "spinning", three run
-// and never stop by themselves.
+// 1,000 come and go each second while the others are parked. With "spinning", four run
+// and never stop by themselves, and so does main.
 package main
 
 import (
@@ -143,6 +143,7 @@ func main() {
 		go tight()
 		go calls()
 		go recursion()
+		go throughPointer()
 	case len(os.Args) > 3:
 		go comeAndGo()
 		for range make([]int, 8) {
@@ -153,6 +154,9 @@ func main() {
 		}
 	}
 	fmt.Println("ready")
+	for len(os.Args) > 3 && os.Args[3] == "spinning" {
+		spun[3]++
+	}
 	select {}
 }
 

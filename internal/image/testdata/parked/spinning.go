@@ -1,7 +1,7 @@
 package main
 
 // Goroutines that never stop by themselves. Each writes to a variable of its own.
-var spun [3]int
+var spun [5]int
 
 func tight() {
 	for {
@@ -38,3 +38,27 @@ func recurse(n int) int {
 	}
 	return recurse(n-1) + recurse(n-1)
 }
+
+// throughPointer leaves a call on its stack, and then calls through a pointer.
+func throughPointer() {
+	narrow()
+	endless()
+}
+
+//go:noinline
+func narrow() { callee(0) }
+
+var endless = wide
+
+// wide has room in its frame that it does not write to.
+func wide() {
+	for {
+		if spun[4]++; spun[4] < 0 {
+			var room [100]int
+			fill(&room)
+		}
+	}
+}
+
+//go:noinline
+func fill(room *[100]int) { room[0] = spun[4] }
