@@ -38,7 +38,7 @@ func (p *Program) lastCalls(to []*site, g record) []*site {
 		}
 	}
 	if len(to) == first {
-		to = append(to, p.site(began.entry, true))
+		to = append(to, p.site(g.word(p.Layout.G.StartPC), true))
 	}
 	slices.Reverse(to[first:])
 	return to
