@@ -39,7 +39,7 @@ func TestAFewOddReplicas(t *testing.T) {
 
 // TestValuesThatNothingCanHave have no part in a score, which must be a number.
 func TestValuesThatNothingCanHave(t *testing.T) {
-	for _, counts := range [][]int{{-40, 1, 1, 1}, {-40, -40, -40, -40}, {-1 << 62, 1 << 62, 1, 1}, {0, 0, 0, -9}} {
+	for _, counts := range [][]int{{-40, 1, 1, 1}, {-40, -40, -40, -40}, {math.MinInt, math.MaxInt, 1, 1}, {0, 0, 0, -9}} {
 		var all []Dump
 		for i, n := range counts {
 			d := replica(fmt.Sprint("r", i), map[string]int{"main.a": n})
