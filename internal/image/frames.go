@@ -109,23 +109,35 @@ func (p *Program) hold(n int) bool {
 
 // appendFrames appends the calls of a stack as a traceback has them, at most about
 // maxText bytes. It leaves out wrapper functions: they are made by the compiler, and
-// their callee is shown (elideWrapperCalling in runtime/traceback.go).
+// their callee is shown (elideWrapperCalling in runtime/traceback.go). If nothing of the
+// program would be left, it shows them.
 func (p *Program) appendFrames(to []byte, sites []*site) []byte {
+	if with, visible := p.appendVisible(to, sites, false); visible {
+		return with
+	}
+	to, _ = p.appendVisible(to, sites, true)
+	return to
+}
+
+// appendVisible does what appendFrames does, with all wrapper functions or without them. It
+// reports whether there is a call that is not the runtime's.
+func (p *Program) appendVisible(to []byte, sites []*site, wrappers bool) (_ []byte, visible bool) {
 	ids := p.Layout.FuncID
 	callee := layout.Offset(0)
 	for _, s := range sites {
 		for i := range s.calls {
 			f := &s.calls[i]
-			elided := f.id == ids.Wrapper && callee != ids.GoPanic && callee != ids.SigPanic && callee != ids.PanicWrap
+			elided := !wrappers && f.id == ids.Wrapper && callee != ids.GoPanic && callee != ids.SigPanic && callee != ids.PanicWrap
 			if callee = f.id; !elided {
 				to = append(to, f.text...)
+				visible = visible || !strings.HasPrefix(f.function, "runtime.")
 			}
 		}
 		if len(to) > maxText {
 			break
 		}
 	}
-	return to
+	return to, visible
 }
 
 // printed returns the name of a function as a traceback has it: with dots for type

@@ -128,7 +128,8 @@ func (s *stackEnd) nextRecord(c lastCall) (lastCall, bool) {
 	first, ok := s.record(c)
 	for next, more := first, ok; more; {
 		if s.interrupted(next) {
-			if s.program.site(next.pc, false).outermost() == s.program.site(first.pc, false).outermost() {
+			in, _ := s.program.find(next.pc)
+			if calls, ok := s.program.find(first.pc); ok && in.entry == calls.entry {
 				return next, true
 			}
 			first.frame = c.frame // what was interrupted has no frame, and first is its call

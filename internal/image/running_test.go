@@ -186,6 +186,10 @@ func TestLooksAtAProgramThatMoves(t *testing.T) {
 				require.False(t, slices.ContainsFunc(g.Frames, func(f stack.Frame) bool { return strings.HasPrefix(f.Function, "main.") }), "%v", g)
 				continue
 			}
+			if root == "main.comeAndGo.gowrap1" { // it has not begun yet, and has only the wrapper of its go statement
+				require.Len(t, g.Frames, 1, "%v", g)
+				continue
+			}
 			require.Contains(t, []string{"main.run", "main.come", "main.comeAndGo"}, root, "%v", g)
 			own := slices.IndexFunc(g.Frames, func(f stack.Frame) bool { return strings.HasPrefix(f.Function, "main.") }) // above are calls of the library
 			for i, f := range g.Frames[own:] {

@@ -4,7 +4,7 @@
 //	parked FILE N [moving | spinning]
 //
 // N is how many goroutines it parks, about. With "moving", 8 goroutines run and about
-// 1,000 come and go each second while the others are parked. With "spinning", four run
+// 1,000 come and go each second while the others are parked. With "spinning", five run
 // and never stop by themselves, and so does main.
 package main
 
@@ -144,6 +144,7 @@ func main() {
 		go calls()
 		go recursion()
 		go throughPointer()
+		go throughInterface(&triple{})
 	case len(os.Args) > 3:
 		go comeAndGo()
 		for range make([]int, 8) {

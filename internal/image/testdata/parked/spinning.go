@@ -62,3 +62,18 @@ func wide() {
 
 //go:noinline
 func fill(room *[100]int) { room[0] = spun[4] }
+
+// throughInterface is inlined into the function that the compiler makes for its go
+// statement. From Go 1.26 on, its own instructions do not say that they are inlined.
+func throughInterface(m multiplier) {
+	for n := 1; ; {
+		n = m.times(n)
+	}
+}
+
+type multiplier interface{ times(int) int }
+
+type triple struct{}
+
+//go:noinline
+func (*triple) times(n int) int { return n * 3 }
