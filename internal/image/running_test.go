@@ -169,7 +169,7 @@ func TestLooksAtAProgramThatMoves(t *testing.T) {
 	}
 	r := startParked(t, "local", "amd64", nil, "270", "moving")
 	p := r.open(t)
-	seen, moved, running := map[uint64]bool{}, 0, 0
+	seen, moved, bare := map[uint64]bool{}, 0, 0
 	done := 0
 	for deadline := time.Now().Add(testwait.Patience); done < looks && time.Now().Before(deadline); done++ { // a busy machine does fewer
 		s, err := p.Snapshot(nothing)
@@ -178,7 +178,7 @@ func TestLooksAtAProgramThatMoves(t *testing.T) {
 		for _, g := range r.compare(t, s, "moving") {
 			seen[g.Members[0].ID] = true
 			if len(g.Frames) == 0 {
-				running++ // no look has the registers of a thread
+				bare++ // nothing is known of where it runs
 				continue
 			}
 			root := g.Frames[len(g.Frames)-1].Function
@@ -200,7 +200,7 @@ func TestLooksAtAProgramThatMoves(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d looks at %d parked goroutines; %d others, %d times running, %d times moved", done, len(r.want), len(seen), running, moved)
+	t.Logf("%d looks at %d parked goroutines; %d others, %d times without calls, %d times moved", done, len(r.want), len(seen), bare, moved)
 	require.Greater(t, done, looks/10)
 	require.Greater(t, len(seen), done/10, "goroutines come and go")
 }
