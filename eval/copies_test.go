@@ -47,7 +47,7 @@ func bigProgram() *program {
 // MiB holds for the copies, too.
 func TestCopiesAreCharged(t *testing.T) {
 	p := bigProgram()
-	for _, line := range []string{
+	for _, line := range fewer(
 		"big.Bytes",
 		"big?.Bytes",
 		"[big][0][\"By\" + \"tes\"]",
@@ -92,7 +92,7 @@ func TestCopiesAreCharged(t *testing.T) {
 		"string(bigs[0])",
 		"toJSON(array)",
 		"map(pair, 1)",
-	} {
+	) {
 		t.Run(line, func(t *testing.T) {
 			twice := fmt.Sprintf("map(1..100, {let i = #; %s})", line)
 			var before, after runtime.MemStats
@@ -127,13 +127,13 @@ func TestSmallCopiesAreFree(t *testing.T) {
 // small.
 func TestKeptCopiesAreCharged(t *testing.T) {
 	p := bigProgram()
-	for _, line := range []string{
+	for _, line := range fewer(
 		"map(1..20, points)[0] | len() > 0 ? map(1..50, map(points, #)) : 1",
 		"map(1..50, filter(points, true))",
 		"map(1..50, sortBy(points, .X))",
 		"map(1..50, groupBy(points, 1))",
 		"map(1..50, map(points, [#, #, #]))",
-	} {
+	) {
 		_, _, err := evalInTime(t, t.Context(), p.engine(), line)
 		require.ErrorContains(t, err, "memory budget exceeded", line)
 	}

@@ -142,10 +142,14 @@ func readProgram() {
 
 // TestReadAgreesWithTheRuntime in all settings that concern stacks.
 func TestReadAgreesWithTheRuntime(t *testing.T) {
-	for _, settings := range []string{
+	all := []string{
 		"", "tracebacklabels=1", "tracebackancestors=5", "harddecommit=1", "madvdontneed=1", "gcshrinkstackoff=1", "invalidptr=1",
 		"adaptivestackstart=1", "clobberfree=1", "gcstoptheworld=2",
-	} {
+	}
+	if testwait.RaceDetector { // with which each takes ten times as long
+		all = all[:3]
+	}
+	for _, settings := range all {
 		t.Run(settings, func(t *testing.T) {
 			cmd := testwait.Command(t, os.Args[0])
 			cmd.Env = append(os.Environ(), "GODEBUG="+settings, "STACK_PROGRAM=read")
@@ -189,8 +193,11 @@ func movingProgram() {
 			go func() { grow(50); time.Sleep(time.Millisecond); grow(10) }()
 		}
 	}()
-	looks := 0
-	for began := time.Now(); looks < 1000 && time.Since(began) < testwait.Patience; looks++ {
+	looks, enough := 0, 1000
+	if testwait.RaceDetector { // with which each takes ten times as long
+		enough = 100
+	}
+	for began := time.Now(); looks < enough && time.Since(began) < testwait.Patience; looks++ {
 		fmt.Print(disagreements(want, mustRead()))
 	}
 	ended.Store(true)
