@@ -376,7 +376,7 @@ func FuzzSession(f *testing.F) {
 		"help\n", "help stacks\r\n", "stacks -n 3 -state chan\n", "stacks -diff\nstacks -diff\n", "goroutine 1\n",
 		"\x03\x03stacks\n\x03", "history\nexit\n", "print \"a", "print a b\nlocals\n", "proc self/status\nproc ../etc\n",
 		"metrics /sched\n", "signals\nbuild\nsessions\n", "\n\n \nquit", "nothing like it\n", "\x00\xff\xfe\n", "\x1b[2J\u202e\n",
-		strings.Repeat("x", 2000) + "\nhelp\n", strings.Repeat("\n", 100), "'", `\`,
+		strings.Repeat("x", 2000) + "\nhelp\n", strings.Repeat("\n", 100), "'", `\`, protocol.QueryLine(0, "") + "\n", protocol.QueryLine(0, ""),
 	} {
 		f.Add([]byte(input))
 	}
@@ -390,8 +390,16 @@ func FuzzSession(f *testing.F) {
 		const most = 4 << 10 // other tests have longer input
 		out := sessionOf(t, h, input[:min(len(input), most)])
 		require.True(t, utf8.Valid(out), "%q", out)
-		for _, r := range string(out) {
-			require.True(t, r == '\n' || r == '\t' || unicode.IsPrint(r), "%q in %q", r, out)
+		for line := range strings.Lines(string(out)) {
+			text, query, isAnswer := strings.Cut(line, string(rune(protocol.Query)))
+			if isAnswer { // the client has asked how a line may go on, and knows the form
+				_, words, ok := protocol.ParseAnswer(strings.TrimSuffix(string(rune(protocol.Query))+query, "\n"))
+				require.True(t, ok && slices.Contains(input, protocol.Query), "%q", line)
+				text += strings.Join(words, "")
+			}
+			for _, r := range text {
+				require.True(t, r == '\n' || r == '\t' || unicode.IsPrint(r), "%q in %q", r, line)
+			}
 		}
 		require.NotContains(t, string(out), "goroutine stack exceeds")
 		require.Zero(t, h.abandoned.Load())
