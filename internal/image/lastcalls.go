@@ -10,6 +10,7 @@ const (
 	lastStack = 64 << 10 // how much of the end of its stack is searched
 	lastFrame = 16 << 10 // the size of a frame that is searched for
 	lastDepth = 1000     // calls
+	lastAhead = 100      // calls that are looked at for an interruption, for each of these
 	maxCode   = 64 << 10 // of a function, in bytes
 )
 
@@ -140,14 +141,18 @@ func (s *stackEnd) nextRecord(c lastCall) (lastCall, bool) {
 	return first, ok
 }
 
-// interrupted reports whether a call leads to an interruption of the goroutine.
-func (s *stackEnd) interrupted(c lastCall) (is bool) {
-	for ok := true; ok && !is; {
-		if c, ok = s.record(c); ok {
-			is = s.program.site(c.pc, false).id == s.program.Layout.FuncID.AsyncPreempt
+// interrupted reports whether a call soon leads to an interruption of the goroutine.
+func (s *stackEnd) interrupted(c lastCall) bool {
+	for range lastAhead {
+		var ok bool
+		if c, ok = s.record(c); !ok {
+			return false
+		}
+		if s.program.site(c.pc, false).id == s.program.Layout.FuncID.AsyncPreempt {
+			return true
 		}
 	}
-	return is
+	return false
 }
 
 // record returns the next call of the function that was called.
